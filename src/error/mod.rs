@@ -1,0 +1,324 @@
+//! Room `error`: everything that can go wrong, as one enum with fields.
+//!
+//! **Promises.** Every variant names the file, offset or setting at fault, and its message ends with what to do about
+//! it. Rooms with many ways to fail have a sub-enum (`faults.rs`), so that a caller can match on the fault instead of
+//! reading text. **Does not know** how errors are shown: the command maps them to exit codes.
+
+mod faults;
+
+pub use faults::{CheckpointFault, ManifestFault, RecordFault, ShardFault, TokenizerFault};
+
+use std::path::PathBuf;
+
+/// The result of every fallible function of the library.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, with the place and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused an operation on a file or folder.
+    #[error("cannot {op} `{}`: {source}{}", path.display(), io_remedy(source))]
+    Io {
+        /// What was tried, as a verb: `read`, `create`, ...
+        op: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+
+    /// An input given by name is not there.
+    #[error("no such file or folder: `{}`; check the name (a glob must match at least one file)", path.display())]
+    Missing {
+        /// The name as given.
+        path: PathBuf,
+    },
+
+    /// An input was found, but holds no file that could be read.
+    #[error("`{}` holds no file with a known extension ({known}); {skipped} other files were skipped", path.display())]
+    NoFiles {
+        /// The folder as given.
+        path: PathBuf,
+        /// The extensions that are read.
+        known: &'static str,
+        /// How many files had another extension.
+        skipped: usize,
+    },
+
+    /// A file's name does not tell its form.
+    #[error("cannot tell the form of `{}` from its name (known: {known}); name it with --format", path.display())]
+    UnknownForm {
+        /// The file.
+        path: PathBuf,
+        /// The extensions that are known.
+        known: &'static str,
+    },
+
+    /// All documents were empty or rejected.
+    #[error("no document with text in the input: {rejected} rejected; `--on-bad-record fail` shows the first reason")]
+    NoDocuments {
+        /// Documents that were rejected.
+        rejected: u64,
+    },
+
+    /// A bad record, with `--on-bad-record fail`.
+    #[error("`{}`, line {line}, byte {offset}: {fault}; mend the record, or use --on-bad-record quarantine", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Line of the record, counted from 1; 0 where the document is the whole file.
+        line: u64,
+        /// Byte offset of the fault in the (decompressed) file.
+        offset: u64,
+        /// What is wrong with it.
+        fault: RecordFault,
+    },
+
+    /// An error inside a document, with the document's place.
+    #[error("`{}`, line {line}: {source}", path.display())]
+    InDocument {
+        /// The file.
+        path: PathBuf,
+        /// Line of the document; 0 where the document is the whole file.
+        line: u64,
+        /// What happened there.
+        source: Box<Error>,
+    },
+
+    /// The output path cannot hold the output.
+    #[error("output `{}` {why}", path.display())]
+    Output {
+        /// The output path.
+        path: PathBuf,
+        /// Why not, and what to do.
+        why: &'static str,
+    },
+
+    /// A name that is no pattern.
+    #[error("unknown pattern `{name}`; known: {known}; write `regex:{name}` if it is meant as a regular expression")]
+    UnknownPattern {
+        /// The name as given.
+        name: String,
+        /// The names that are known.
+        known: String,
+    },
+
+    /// A pattern that does not compile.
+    #[error("pattern `{pattern}` does not compile: {reason}")]
+    Pattern {
+        /// The regular expression.
+        pattern: String,
+        /// What the regex compiler says.
+        reason: String,
+    },
+
+    /// A backtracking pattern needed more steps than allowed.
+    #[error("pattern `{pattern}` exceeds {limit} backtracking steps at byte {offset} of the text; simplify the pattern, or split the text")]
+    PatternLimit {
+        /// The regular expression.
+        pattern: String,
+        /// Where the match that failed began.
+        offset: usize,
+        /// The limit.
+        limit: usize,
+    },
+
+    /// A setting outside its range.
+    #[error("`{name}` is {value}, but must be {expected}")]
+    Setting {
+        /// The setting, as its long flag.
+        name: &'static str,
+        /// The value given.
+        value: String,
+        /// What it must be.
+        expected: String,
+    },
+
+    /// A size above a limit of the format or of the settings.
+    #[error("{what} is {value}, above the limit of {max}")]
+    Limit {
+        /// What is too large.
+        what: &'static str,
+        /// Its size.
+        value: u64,
+        /// The limit.
+        max: u64,
+    },
+
+    /// A part of the library that was left out of this build.
+    #[error("{what} needs the feature `{feature}`; build ciyuan with `--features {feature}`")]
+    Feature {
+        /// The cargo feature.
+        feature: &'static str,
+        /// What was asked for.
+        what: &'static str,
+    },
+
+    /// Counts of pairs beyond 64 bits.
+    #[error("the count of the pair ({left}, {right}) exceeds 64 bits; learn from less text or divide the counts")]
+    CountOverflow {
+        /// Left token of the pair.
+        left: u32,
+        /// Right token of the pair.
+        right: u32,
+    },
+
+    /// A tokenizer that is damaged or uses what is not supported.
+    #[error("tokenizer: {0}")]
+    Tokenizer(#[from] TokenizerFault),
+
+    /// An id that the tokenizer does not have.
+    #[error("id {id} at position {position} is no token of this tokenizer (ids are below {vocab_size}); was it made by another tokenizer?")]
+    UnknownToken {
+        /// The id.
+        id: u32,
+        /// Its place in the ids given.
+        position: usize,
+        /// One above the highest id.
+        vocab_size: u32,
+    },
+
+    /// A special token that the tokenizer does not have.
+    #[error("`{name}` is no special token of this tokenizer; it has: {known}")]
+    UnknownSpecial {
+        /// The name as given.
+        name: String,
+        /// The special tokens that it has.
+        known: String,
+    },
+
+    /// Not a number where token ids are read.
+    #[error("`{word}` at byte {offset} is no token id; ids are decimal numbers separated by white space")]
+    NotAnId {
+        /// What stands there.
+        word: String,
+        /// Where in the input.
+        offset: usize,
+    },
+
+    /// A damaged or foreign shard.
+    #[error("shard `{}`: {fault}", path.display())]
+    Shard {
+        /// The shard file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: ShardFault,
+    },
+
+    /// A damaged manifest, or one that does not fit the folder.
+    #[error("manifest `{}`: {fault}", path.display())]
+    Manifest {
+        /// The manifest file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: ManifestFault,
+    },
+
+    /// A damaged model checkpoint, or one that does not fit.
+    #[error("model `{}`: {fault}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: CheckpointFault,
+    },
+
+    /// Two things that belong together were made with different tokenizers.
+    #[error("`{}` was made with tokenizer {got}, but this one is {expected}; use the tokenizer it was made with, or encode again", path.display())]
+    Fingerprint {
+        /// The file made with another tokenizer.
+        path: PathBuf,
+        /// Fingerprint of the tokenizer in use.
+        expected: String,
+        /// Fingerprint in the file.
+        got: String,
+    },
+
+    /// An output folder that was begun with other settings.
+    #[error("`{}` was made with `{key}` = {there}, now it is {here}; choose another folder, or remove this one", path.display())]
+    OtherSettings {
+        /// The output folder.
+        path: PathBuf,
+        /// The setting that differs.
+        key: String,
+        /// Its value in the folder.
+        there: String,
+        /// Its value now.
+        here: String,
+    },
+
+    /// Another run works on the same folder.
+    #[error("`{}` is in use by another run; wait for it to end, or choose another folder", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// What went in did not come out: a defect of this program, never of the input.
+    #[error("accounting of {what} does not hold: {entered} in, but {left} out + {rejected} rejected; please report this")]
+    Accounting {
+        /// `documents` or `bytes`.
+        what: &'static str,
+        /// What went in.
+        entered: u64,
+        /// What came out.
+        left: u64,
+        /// What was rejected.
+        rejected: u64,
+    },
+
+    /// Too few tokens to train or evaluate on.
+    #[error("the shards hold {tokens} tokens in their longest run, but one window needs {needed}; give more text or a smaller --context")]
+    TooShort {
+        /// Tokens of the longest shard.
+        tokens: u64,
+        /// Tokens that one window takes.
+        needed: u64,
+    },
+
+    /// The loss is no number any more.
+    #[error("training diverged at step {step} (loss {loss}); use a smaller --learning-rate")]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// The loss seen.
+        loss: f64,
+    },
+
+    /// Stopped on request; what was finished is kept.
+    #[error("interrupted while {stage}; run the same command again to continue")]
+    Interrupted {
+        /// What was going on.
+        stage: &'static str,
+    },
+}
+
+/// The remedy for the errors of the operating system that people meet.
+fn io_remedy(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match source.kind() {
+        ErrorKind::PermissionDenied => "; check who owns it and its permissions",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; free some space and run the same command again",
+        ErrorKind::IsADirectory => "; it is a folder, a file is needed",
+        ErrorKind::NotADirectory => "; a part of this path is a file, not a folder",
+        _ => "",
+    }
+}
+
+impl Error {
+    /// An [`Error::Io`], or [`Error::Missing`] when an input to read is not there.
+    pub fn io(op: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        let path = path.into();
+        if source.kind() == std::io::ErrorKind::NotFound && matches!(op, "read" | "open") {
+            return Self::Missing { path };
+        }
+        Self::Io { op, path, source }
+    }
+
+    /// This error, with the document it happened in.
+    #[must_use]
+    pub fn in_document(self, path: impl Into<PathBuf>, line: u64) -> Self {
+        Self::InDocument { path: path.into(), line, source: Box::new(self) }
+    }
+}

@@ -1,0 +1,24 @@
+//! Room `learn`: spans become counts, counts become merges.
+//!
+//! **Takes** texts and a segmenter (for [`Counts`]), or counts (for [`learn`]); **gives** pairs of tokens in the order
+//! they are to be merged. **Promises** the merges of Hugging Face's `BpeTrainer` under the same settings, pair by pair:
+//! the most frequent pair first, of equal ones that with the lower left id, then the lower right id, with the 256 bytes
+//! in GPT-2's order as the first ids. Counts are 64 bits and checked (that trainer's are 32 bits and wrap). Counts are a
+//! monoid: those of the parts of a corpus, added in any order, are those of the whole; so nothing depends on threads.
+//! **Does not know** files, nor what a tokenizer becomes.
+//!
+//! Source: Sennrich, Haddow and Birch 2016, *Neural Machine Translation of Rare Words with Subword Units*, section 3.2;
+//! on bytes since GPT-2 (Radford et al. 2019).
+//!
+//! [`learn`] keeps the count of every pair and the words it occurs in, and recounts only the words that a merge
+//! touches; `naive.rs` recounts everything each time, and is what it is compared with.
+
+mod config;
+mod counts;
+mod learner;
+mod naive;
+
+pub use config::{LearnConfig, VocabSize};
+pub use counts::Counts;
+pub use learner::{Learned, learn};
+pub use naive::naive_learn;

@@ -1,0 +1,32 @@
+//! Room `segment`: a text becomes spans.
+//!
+//! **Takes** a text and **gives** the end offsets of its spans in a `Vec<u32>` that the caller reuses: pre-tokens by a
+//! [`Pattern`], cut further at the edges of Chinese words or characters where [`HanEdges`] asks for it.
+//! **Promises** that spans cover the text exactly, in order, without gaps, on character boundaries; that the same text
+//! gives the same spans; that a pattern which would take too long ends in an error, not in other spans.
+//! **Does not know** tokens, files or languages, and does no I/O.
+//!
+//! # Why Han runs stand apart, and why words bound merges only while learning
+//!
+//! Most published patterns let one punctuation mark lead a run of letters, so that `，我们` is one pre-token and the
+//! vocabulary fills with marks glued to characters. Our default pattern takes a run of Han characters by itself, as
+//! Kimi's and DeepSeek's do.
+//!
+//! Words of the dictionary bound the merges *while learning* ([`Han::LearnWords`]): no token is learned that crosses a
+//! word's edge. Encoding runs on plain Han runs, so the tokenizer stays an ordinary byte-level BPE that any library can
+//! run. The same merges apply in the same order on both sides; without the edges a merge may also fire across them,
+//! where its two parts happen to meet, which costs nothing and needs no dictionary when text is encoded.
+
+mod han;
+mod naive;
+mod pattern;
+mod segmenter;
+#[cfg(feature = "chinese")]
+mod words;
+
+pub use han::{UNICODE_VERSION, is_han};
+pub use naive::NaivePattern;
+pub use pattern::{DEFAULT_PATTERN, NAMED_PATTERNS, Pattern};
+pub use segmenter::{Han, HanEdges, Segmenter};
+#[cfg(feature = "chinese")]
+pub use words::{Dictionary, Fold, WordMode};

@@ -1,0 +1,58 @@
+//! Files that are there as a whole or not at all.
+//!
+//! A file is written under a temporary name in the same folder, flushed, renamed, and the folder flushed: without the
+//! first flush a power cut can leave an empty file under the final name, without the last the name itself can be gone
+//! (Pillai et al. 2014, *All File Systems Are Not Created Equal*). A failed flush is final: Linux may have dropped the
+//! data, so it is not tried again.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// The temporary name of a file that is being written.
+pub(super) fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    path.with_file_name(name)
+}
+
+/// Flushes a complete temporary file and gives it its name.
+pub(super) fn publish(file: &File, temporary: &Path, path: &Path) -> Result<()> {
+    file.sync_all().map_err(|source| Error::Io { op: "flush", path: temporary.to_owned(), source })?;
+    fs::rename(temporary, path).map_err(|source| Error::Io { op: "rename", path: temporary.to_owned(), source })?;
+    sync_folder(path.parent().unwrap_or(Path::new("")))
+}
+
+/// Flushes a folder, so that the names in it survive a power cut.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the system refuses.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let flush = || File::open(folder)?.sync_all();
+    flush().map_err(|source| Error::Io { op: "flush", path: folder.to_owned(), source })
+}
+
+/// Writes a file as a whole, replacing one that is there.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the system refuses; then no file of that name has changed, and the temporary one is gone.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = temporary(path);
+    let write = || -> Result<()> {
+        let error = |source| Error::Io { op: "write", path: temporary.clone(), source };
+        let mut file = File::create(&temporary).map_err(error)?;
+        file.write_all(bytes).map_err(error)?;
+        publish(&file, &temporary, path)
+    };
+    let written = write();
+    if written.is_err() {
+        // The first error is the one to tell; what cannot be removed is swept by the next run.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}

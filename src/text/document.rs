@@ -1,0 +1,61 @@
+//! What comes out of a file: documents, and the records that are none.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, RecordFault};
+
+/// Where a record stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The file, as it was named; `-` for standard input.
+    pub file: Arc<Path>,
+    /// Line (or row) on which the record begins, counted from 1; 0 where the record is the whole file.
+    pub line: u64,
+    /// Byte offset of the record in the decompressed file; for Parquet the row.
+    pub offset: u64,
+}
+
+/// One text, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The text, never empty.
+    pub text: String,
+    /// Where it stands.
+    pub origin: Origin,
+    /// Bytes that were no UTF-8 and were replaced or skipped.
+    pub repaired: u64,
+    /// Whether a byte order mark was taken off before this document.
+    pub signature: bool,
+}
+
+/// A record that is no document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Where the record stands; the offset is that of the fault.
+    pub origin: Origin,
+    /// Why it is no document.
+    pub fault: RecordFault,
+    /// Length of the record in bytes, as far as it was read.
+    pub bytes: u64,
+    /// The record's bytes; empty where the record is the whole file, which is its own copy.
+    pub raw: Vec<u8>,
+}
+
+impl Reject {
+    /// The error that `--on-bad-record fail` ends with.
+    #[must_use]
+    pub fn into_error(self) -> Error {
+        let Origin { file, line, offset } = self.origin;
+        Error::Record { path: PathBuf::from(&*file), line, offset, fault: self.fault }
+    }
+}
+
+/// What a reader gives for each record of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A text.
+    Document(Document),
+    /// A record that is no document.
+    Reject(Reject),
+}

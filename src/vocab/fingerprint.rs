@@ -1,0 +1,78 @@
+//! The fingerprint of a tokenizer: equal for tokenizers that give the same ids, whatever file they came from.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::TokenizerSpec;
+use crate::segment::UNICODE_VERSION;
+
+/// 128 bits over all that decides ids: Unicode version, pattern, edges in Han runs, tokens, merges, special tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Fingerprint(pub [u8; 16]);
+
+impl Fingerprint {
+    pub(super) fn of(spec: &TokenizerSpec) -> Self {
+        let mut hash = Xxh3::new();
+        let mut field = |bytes: &[u8]| {
+            hash.update(&(bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        field(b"ciyuan tokenizer 1");
+        field(UNICODE_VERSION.as_bytes());
+        field(spec.pattern.as_bytes());
+        field(&[spec.han as u8, u8::from(spec.whole_pieces)]);
+        for (id, bytes) in spec.vocab.iter() {
+            field(&id.to_le_bytes());
+            field(bytes);
+        }
+        field(b"merges");
+        for merge in spec.merges.as_slice() {
+            field(&[merge.left.to_le_bytes(), merge.right.to_le_bytes(), merge.result.to_le_bytes()].concat());
+        }
+        field(b"special");
+        for (id, name) in spec.special.iter() {
+            field(&id.to_le_bytes());
+            field(name.as_bytes());
+        }
+        Self(hash.digest128().to_be_bytes())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(());
+        }
+        u128::from_str_radix(text, 16).map(|value| Self(value.to_be_bytes())).map_err(|_| ())
+    }
+}
+
+impl Serialize for Fingerprint {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|()| serde::de::Error::custom("a fingerprint is 32 hexadecimal digits"))
+    }
+}

@@ -1,0 +1,126 @@
+//! A tokenizer as a whole.
+
+use super::{Fingerprint, Merge, Merges, SpecialTokens, TokenId, Vocab};
+use crate::error::{Error, Result, TokenizerFault};
+use crate::segment::HanEdges;
+
+/// What a tokenizer is: pattern, tokens, merges, special tokens. Its fields fit together; see the room's promises.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizerSpec {
+    /// The regular expression that cuts text into pre-tokens.
+    pub(super) pattern: String,
+    /// Edges inside Han runs when text is encoded.
+    pub(super) han: HanEdges,
+    /// The ordinary tokens.
+    pub(super) vocab: Vocab,
+    /// The merges.
+    pub(super) merges: Merges,
+    /// The special tokens.
+    pub(super) special: SpecialTokens,
+    /// Whether a pre-token that is a token as a whole is taken as it is, without merging (tiktoken always does so,
+    /// tokenizer.json with `ignore_merges`). It matters only for tokens that the merges do not reach.
+    pub(super) whole_pieces: bool,
+}
+
+impl TokenizerSpec {
+    /// A tokenizer from its parts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] when they do not fit together.
+    pub fn new(
+        pattern: String,
+        han: HanEdges,
+        vocab: Vocab,
+        merges: Vec<Merge>,
+        special: Vec<(TokenId, String)>,
+        whole_pieces: bool,
+    ) -> Result<Self> {
+        vocab.byte_ids()?;
+        let merges = Merges::new(merges, &vocab)?;
+        let special = SpecialTokens::new(special, &vocab)?;
+        Ok(Self { pattern, han, vocab, merges, special, whole_pieces })
+    }
+
+    /// The tokenizer that `pairs` of merges make: ids 0 to 255 are the bytes in GPT-2's order, merge k makes id
+    /// 256 + k, the special tokens follow.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] when a pair names an id that is not made yet, or makes the bytes of an earlier one.
+    pub fn from_learned(pattern: String, han: HanEdges, pairs: &[(TokenId, TokenId)], special: &[String]) -> Result<Self> {
+        let mut tokens: Vec<Vec<u8>> = super::gpt2_byte_order().iter().map(|&byte| vec![byte]).collect();
+        let mut merges = Vec::with_capacity(pairs.len());
+        for (rank, &(left, right)) in pairs.iter().enumerate() {
+            let parts = [left, right].map(|id| tokens.get(id as usize).cloned());
+            let [Some(left_bytes), Some(right_bytes)] = parts else {
+                let why = "names a token that is not made yet";
+                return Err(TokenizerFault::Merge { rank, left: left.to_string(), right: right.to_string(), why }.into());
+            };
+            merges.push(Merge { left, right, result: tokens.len() as TokenId });
+            tokens.push([left_bytes, right_bytes].concat());
+        }
+        let end = tokens.len() as TokenId;
+        let tokens = tokens.into_iter().enumerate().map(|(id, bytes)| (id as TokenId, bytes)).collect();
+        let special = special.iter().enumerate().map(|(at, name)| (end + at as TokenId, name.clone())).collect();
+        Self::new(pattern, han, Vocab::new(tokens)?, merges, special, false)
+    }
+
+    /// The regular expression of the pre-tokens.
+    #[must_use]
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Edges inside Han runs when text is encoded.
+    #[must_use]
+    pub fn han(&self) -> HanEdges {
+        self.han
+    }
+
+    /// The ordinary tokens.
+    #[must_use]
+    pub fn vocab(&self) -> &Vocab {
+        &self.vocab
+    }
+
+    /// The merges.
+    #[must_use]
+    pub fn merges(&self) -> &Merges {
+        &self.merges
+    }
+
+    /// The special tokens.
+    #[must_use]
+    pub fn special(&self) -> &SpecialTokens {
+        &self.special
+    }
+
+    /// Whether a pre-token that is a token as a whole is taken as it is.
+    #[must_use]
+    pub fn whole_pieces(&self) -> bool {
+        self.whole_pieces
+    }
+
+    /// One above the highest id, special tokens among them: the size of a model's embedding.
+    #[must_use]
+    pub fn vocab_size(&self) -> u32 {
+        self.vocab.id_end().max(self.special.id_end())
+    }
+
+    /// The fingerprint.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self)
+    }
+
+    /// Refuses what only our own form of tokenizer.json can say.
+    pub(super) fn expressible_elsewhere(&self, format: &'static str) -> Result<()> {
+        let why = match self.han {
+            HanEdges::Words => "it cuts Chinese into dictionary words when encoding, which no other library does",
+            HanEdges::Chars => "it cuts Han runs into characters on top of its pattern, which this format cannot say",
+            HanEdges::None => return Ok(()),
+        };
+        Err(Error::Tokenizer(TokenizerFault::Inexpressible { format, why }))
+    }
+}

@@ -1,0 +1,318 @@
+//! `tokenizer.json`, the format of Hugging Face's `tokenizers`, for byte-level BPE.
+//!
+//! What is written loads there and gives the same ids. What is read must be of the same kind: `Split` by one regular
+//! expression and `ByteLevel`, or `ByteLevel` alone (GPT-2's pattern); a component that would change ids and is not
+//! known here is an error that names it. Characters as edges are a second `Split`; words as edges have no counterpart
+//! in that library, so they are written as a component of our own, which it refuses to load rather than to run wrongly.
+
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
+
+use super::byte_level::{to_bytes, to_chars};
+use super::{MAX_ID, MAX_TOKEN_BYTES, Merge, TokenId, TokenizerSpec, Vocab};
+use crate::error::{Error, Result, TokenizerFault};
+use crate::segment::{HanEdges, NAMED_PATTERNS};
+
+/// The name of our component that cuts Han runs into words.
+const WORDS: &str = "CiyuanWords";
+const HAN_CHARACTER: &str = r"\p{Han}";
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    #[serde(default)]
+    version: Value,
+    #[serde(default)]
+    truncation: Value,
+    #[serde(default)]
+    padding: Value,
+    #[serde(default)]
+    added_tokens: Vec<AddedToken>,
+    #[serde(default)]
+    normalizer: Value,
+    #[serde(default)]
+    pre_tokenizer: Value,
+    #[serde(default)]
+    post_processor: Value,
+    #[serde(default)]
+    decoder: Value,
+    model: Model,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AddedToken {
+    id: u64,
+    content: String,
+    #[serde(default)]
+    single_word: bool,
+    #[serde(default)]
+    lstrip: bool,
+    #[serde(default)]
+    rstrip: bool,
+    #[serde(default)]
+    normalized: bool,
+    #[serde(default)]
+    special: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Model {
+    #[serde(rename = "type", default)]
+    kind: Option<String>,
+    #[serde(default)]
+    dropout: Option<f64>,
+    #[serde(default)]
+    unk_token: Option<String>,
+    #[serde(default)]
+    continuing_subword_prefix: Option<String>,
+    #[serde(default)]
+    end_of_word_suffix: Option<String>,
+    #[serde(default)]
+    fuse_unk: bool,
+    #[serde(default)]
+    byte_fallback: bool,
+    #[serde(default)]
+    ignore_merges: bool,
+    vocab: Entries,
+    merges: Vec<MergeForm>,
+}
+
+/// The vocabulary in the order it is written in; a map would hide a token that stands there twice.
+struct Entries(Vec<(String, u64)>);
+
+/// `"a b"`, which every version of the library reads, or `["a", "b"]`, which newer ones write.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum MergeForm {
+    Text(String),
+    Pair(String, String),
+}
+
+impl Serialize for Entries {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (token, id) in &self.0 {
+            map.serialize_entry(token, id)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct EntriesVisitor;
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of tokens and ids")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+impl TokenizerSpec {
+    /// The tokenizer of a `tokenizer.json` file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tokenizer`] for what is no such file, for a component that is not supported, and for parts that do not
+    /// fit together.
+    pub fn from_json(file: &[u8]) -> Result<Self> {
+        let json = |error: serde_json::Error| TokenizerFault::Json { reason: error.to_string() };
+        let file: File = serde_json::from_slice(file).map_err(json)?;
+        refuse_unsupported(&file)?;
+        let (pattern, han) = read_pre_tokenizer(&file.pre_tokenizer)?;
+        let special = read_added_tokens(&file.added_tokens)?;
+        let (vocab, merges) = read_model(&file.model, &special)?;
+        Self::new(pattern, han, vocab, merges, special, file.model.ignore_merges)
+    }
+
+    /// The `tokenizer.json` file of this tokenizer.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let form = |id: TokenId| to_chars(self.vocab.token(id).unwrap_or_default());
+        let added_tokens = self.special.iter().map(|(id, content)| AddedToken {
+            id: u64::from(id),
+            content: content.to_owned(),
+            single_word: false,
+            lstrip: false,
+            rstrip: false,
+            normalized: false,
+            special: true,
+        });
+        let file = File {
+            version: json!("1.0"),
+            truncation: Value::Null,
+            padding: Value::Null,
+            added_tokens: added_tokens.collect(),
+            normalizer: Value::Null,
+            pre_tokenizer: write_pre_tokenizer(&self.pattern, self.han),
+            post_processor: Value::Null,
+            decoder: json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}),
+            model: Model {
+                kind: Some("BPE".to_owned()),
+                dropout: None,
+                unk_token: None,
+                continuing_subword_prefix: None,
+                end_of_word_suffix: None,
+                fuse_unk: false,
+                byte_fallback: false,
+                ignore_merges: self.whole_pieces,
+                vocab: Entries(self.vocab.iter().map(|(id, bytes)| (to_chars(bytes), u64::from(id))).collect()),
+                merges: self.merges.as_slice().iter().map(|merge| MergeForm::Text(format!("{} {}", form(merge.left), form(merge.right)))).collect(),
+            },
+        };
+        serde_json::to_string_pretty(&file).expect("strings, numbers and maps with string keys always serialize")
+    }
+}
+
+fn write_pre_tokenizer(pattern: &str, han: HanEdges) -> Value {
+    let split = |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
+    let mut steps = vec![split(pattern)];
+    match han {
+        HanEdges::None => {}
+        HanEdges::Chars => steps.push(split(HAN_CHARACTER)),
+        HanEdges::Words => steps.push(json!({"type": WORDS, "dictionary": "jieba", "fold": "simplified"})),
+    }
+    steps.push(json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}));
+    json!({"type": "Sequence", "pretokenizers": steps})
+}
+
+fn unsupported(component: &'static str, found: &Value, why: &'static str) -> Error {
+    let kind = found.get("type").and_then(Value::as_str).map_or_else(|| found.to_string(), str::to_owned);
+    Error::Tokenizer(TokenizerFault::Unsupported { component, kind, why })
+}
+
+fn refuse_unsupported(file: &File) -> Result<()> {
+    let model = &file.model;
+    let kind = model.kind.as_deref().unwrap_or("BPE");
+    if kind != "BPE" {
+        return Err(unsupported("model", &json!(kind), "only byte-level BPE is"));
+    }
+    if model.dropout.is_some_and(|share| share > 0.0) {
+        return Err(unsupported("model.dropout", &json!(model.dropout), "encoding is deterministic here"));
+    }
+    if model.byte_fallback {
+        return Err(unsupported("model.byte_fallback", &json!(true), "only byte-level BPE is supported"));
+    }
+    for (component, affix) in [("continuing_subword_prefix", &model.continuing_subword_prefix), ("end_of_word_suffix", &model.end_of_word_suffix)] {
+        if affix.as_deref().is_some_and(|affix| !affix.is_empty()) {
+            return Err(unsupported(component, &json!(affix), "only byte-level BPE without affixes is"));
+        }
+    }
+    for (component, found) in [("truncation", &file.truncation), ("padding", &file.padding), ("normalizer", &file.normalizer)] {
+        if !found.is_null() {
+            return Err(unsupported(component, found, "remove it, or apply it to the text first"));
+        }
+    }
+    for (component, found) in [("post_processor", &file.post_processor), ("decoder", &file.decoder)] {
+        if !found.is_null() && found["type"] != "ByteLevel" {
+            return Err(unsupported(component, found, "only ByteLevel is"));
+        }
+    }
+    Ok(())
+}
+
+/// The pattern and the edges in Han runs.
+fn read_pre_tokenizer(found: &Value) -> Result<(String, HanEdges)> {
+    const WHY: &str = "known are ByteLevel, and a Sequence of Split (a Regex, Isolated) and ByteLevel (use_regex false)";
+    let refuse = |found: &Value| unsupported("pre_tokenizer", found, WHY);
+    let steps = match found["type"].as_str() {
+        Some("Sequence") => found["pretokenizers"].as_array().map(Vec::as_slice).unwrap_or_default(),
+        Some(_) => std::slice::from_ref(found),
+        None => return Err(refuse(found)),
+    };
+    let Some((byte_level, splits)) = steps.split_last() else { return Err(refuse(found)) };
+    if byte_level["type"] != "ByteLevel" || byte_level["add_prefix_space"].as_bool().unwrap_or(true) {
+        return Err(refuse(byte_level));
+    }
+    // The field's default is true.
+    let own_pattern = byte_level["use_regex"].as_bool().unwrap_or(true);
+    let gpt2 = NAMED_PATTERNS.iter().find(|(name, _)| *name == "gpt2").map_or("", |(_, regex)| regex);
+    let regexes = splits.iter().map(|split| split_regex(split).ok_or_else(|| refuse(split))).collect::<Result<Vec<_>>>()?;
+    match (regexes.as_slice(), own_pattern) {
+        ([], true) => Ok((gpt2.to_owned(), HanEdges::None)),
+        ([regex], false) => Ok(((*regex).to_owned(), HanEdges::None)),
+        ([regex, HAN_CHARACTER], false) => Ok(((*regex).to_owned(), HanEdges::Chars)),
+        ([regex, WORDS], false) => Ok(((*regex).to_owned(), HanEdges::Words)),
+        _ => Err(refuse(found)),
+    }
+}
+
+/// The regular expression of a `Split`, or the name of our own component.
+fn split_regex(split: &Value) -> Option<&str> {
+    match split["type"].as_str()? {
+        "Split" if split["behavior"] == "Isolated" && split["invert"] == false => split["pattern"]["Regex"].as_str(),
+        WORDS if split["dictionary"] == "jieba" && split["fold"] == "simplified" => Some(WORDS),
+        _ => None,
+    }
+}
+
+fn read_added_tokens(tokens: &[AddedToken]) -> Result<Vec<(TokenId, String)>> {
+    let read = |token: &AddedToken| {
+        if !token.special || token.single_word || token.lstrip || token.rstrip {
+            let why = "only special tokens are, without lstrip, rstrip and single_word";
+            return Err(unsupported("added token", &json!(token.content), why));
+        }
+        Ok((checked_id(token.id)?, token.content.clone()))
+    };
+    tokens.iter().map(read).collect()
+}
+
+fn checked_id(id: u64) -> Result<TokenId> {
+    match TokenId::try_from(id) {
+        Ok(id) if id <= MAX_ID => Ok(id),
+        _ => Err(Error::Tokenizer(TokenizerFault::IdTooLarge { id, max: MAX_ID })),
+    }
+}
+
+fn read_model(model: &Model, special: &[(TokenId, String)]) -> Result<(Vocab, Vec<Merge>)> {
+    let mut tokens = Vec::with_capacity(model.vocab.0.len());
+    for (form, id) in &model.vocab.0 {
+        let id = checked_id(*id)?;
+        // The library lists special tokens here too.
+        if special.iter().any(|(special, name)| *special == id && name == form) {
+            continue;
+        }
+        let bytes = to_bytes(form).map_err(|character| TokenizerFault::NotByteLevel { id, character })?;
+        if bytes.is_empty() || bytes.len() > MAX_TOKEN_BYTES {
+            return Err(unsupported("token", &json!(form), "tokens hold 1 to 1,024 bytes"));
+        }
+        tokens.push((id, bytes));
+    }
+    let vocab = Vocab::new(tokens)?;
+    let ids = vocab.ids();
+    let mut merges = Vec::with_capacity(model.merges.len());
+    for (rank, form) in model.merges.iter().enumerate() {
+        let pair = match form {
+            MergeForm::Pair(left, right) => Some((left.as_str(), right.as_str())),
+            MergeForm::Text(text) => text.split_once(' ').filter(|(_, right)| !right.contains(' ')),
+        };
+        let (left, right) = pair.unwrap_or_default();
+        let fault = |why| TokenizerFault::Merge { rank, left: left.to_owned(), right: right.to_owned(), why };
+        let (Ok(left_bytes), Ok(right_bytes)) = (to_bytes(left), to_bytes(right)) else {
+            return Err(fault("holds a character that stands for no byte").into());
+        };
+        let both = [left_bytes.as_slice(), right_bytes.as_slice()].concat();
+        let id = |bytes: &[u8], why| ids.get(bytes).copied().ok_or_else(|| fault(why));
+        merges.push(Merge {
+            left: id(&left_bytes, "has a left part that is no token")?,
+            right: id(&right_bytes, "has a right part that is no token")?,
+            result: id(&both, "makes no token of the vocabulary")?,
+        });
+    }
+    Ok((vocab, merges))
+}
