@@ -9,3 +9,9 @@ pub mod vocab;
 pub mod learn;
 pub mod encode;
 pub mod shard;
+#[cfg(feature = "gpt")]
+pub mod model;
+#[cfg(feature = "pipeline")]
+pub mod evaluate;
+#[cfg(feature = "pipeline")]
+pub mod pipeline;

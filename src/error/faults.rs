@@ -294,6 +294,14 @@ pub enum CheckpointFault {
         /// What the parser says.
         reason: String,
     },
+    /// The safetensors file is not the one that was written.
+    #[error("was changed after it was written (checksum {got}, should be {expected}); train again")]
+    Checksum {
+        /// Checksum stated in config.json.
+        expected: String,
+        /// Checksum of the file.
+        got: String,
+    },
     /// The safetensors file is damaged.
     #[error("cannot be read: {reason}; train again")]
     Safetensors {

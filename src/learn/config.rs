@@ -13,16 +13,17 @@ pub enum VocabSize {
     /// As many as the text has examples for: the largest vocabulary in which 95 % of the learned tokens occur at least
     /// [`VocabSize::EXAMPLES`] times, at most [`VocabSize::AUTO_MAX`], rounded down to a multiple of 64.
     ///
-    /// Source: Gowda and May 2020, *Finding the Optimal Vocabulary Size for Neural Machine Translation*, section 5:
-    /// the largest vocabulary in which 95 % of the classes have 100 training examples.
+    /// Source: Gowda and May 2020, *Finding the Optimal Vocabulary Size for Neural Machine Translation*, section 5.
+    /// They ask for 100 examples, which on corpora/ choose 512 tokens; 10 choose 2,112. Held-out bits per byte of the
+    /// small GPT there: 3.37 with 512 tokens, 3.14 with 1,024, 3.05 with 2,048, 3.06 with 4,096.
     Auto,
 }
 
 impl VocabSize {
     /// Occurrences in the text that make a token well supported.
-    pub const EXAMPLES: u64 = 100;
-    /// The largest size that [`VocabSize::Auto`] chooses.
-    pub const AUTO_MAX: u32 = 131_072;
+    pub const EXAMPLES: u64 = 10;
+    /// The largest size that [`VocabSize::Auto`] chooses: ids of two bytes.
+    pub const AUTO_MAX: u32 = 65_536;
 }
 
 /// Settings of learning.

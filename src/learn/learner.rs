@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn automatic_size_keeps_tokens_that_have_examples() {
         // 400 words of three letters: the common ones have examples, the tail has none.
-        let words: Vec<(String, u64)> = (0..400u64).map(|n| (format!("{n:03}x"), 40_000 / (n + 1))).collect();
+        let words: Vec<(String, u64)> = (0..400u64).map(|n| (format!("{n:03}x"), 4_000 / (n + 1))).collect();
         let all = counts(&words.iter().map(|(word, count)| (word.as_str(), *count)).collect::<Vec<_>>());
         let auto = LearnConfig { vocab_size: VocabSize::Auto, special: vec![], min_count: 1 };
         let learned = learn(&all, &auto, &mut { GO_ON }).unwrap();

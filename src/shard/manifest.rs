@@ -34,6 +34,10 @@ pub struct Manifest {
     pub documents: Tally,
     /// Bytes of text in, out and rejected.
     pub bytes: Tally,
+    /// Bytes that were no UTF-8 and were replaced or skipped.
+    pub repaired_bytes: u64,
+    /// Byte order marks that were taken off.
+    pub byte_order_marks: u64,
     /// Ids in all shards.
     pub tokens: u64,
     /// The shards, in order.

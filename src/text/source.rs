@@ -54,6 +54,8 @@ pub struct Source {
     pub files: Vec<InputFile>,
     /// Files in folders that are of no known form, hidden, or symbolic links.
     pub skipped: Vec<PathBuf>,
+    /// Folders that were walked.
+    pub folders: Vec<PathBuf>,
 }
 
 impl Source {
@@ -89,6 +91,7 @@ impl Source {
                 }
             }
             source.skipped.append(&mut found.skipped);
+            source.folders.append(&mut found.folders);
         }
         Ok(source)
     }
@@ -100,6 +103,7 @@ impl Source {
     }
 
     fn walk(&mut self, folder: &Path) -> Result<()> {
+        self.folders.push(folder.to_owned());
         let mut paths = Vec::new();
         let visible = |entry: &walkdir::DirEntry| entry.depth() == 0 || !is_hidden(entry.path());
         for entry in walkdir::WalkDir::new(folder).into_iter().filter_entry(|entry| visible(entry) || !entry.file_type().is_dir()) {

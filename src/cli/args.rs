@@ -1,0 +1,232 @@
+//! Arguments that several commands share.
+
+use std::path::PathBuf;
+
+use ciyuan::pipeline::{BadRecords, ModelSettings, ValFraction, load_tokenizer};
+use ciyuan::encode::Tokenizer;
+use ciyuan::learn::VocabSize;
+use ciyuan::model::TrainConfig;
+use ciyuan::text::{Form, ReadOptions, Source, TxtDocuments, Utf8Policy};
+use ciyuan::vocab::SpecialTokens;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::de::DeserializeOwned;
+
+use super::failure::{Failure, Outcome};
+
+/// Flags of every command.
+#[derive(clap::Args)]
+pub(super) struct Common {
+    /// Threads to work on; 0 means one for each processor. Results do not depend on it
+    #[arg(long, global = true, default_value_t = 0, value_name = "N", help_heading = "Common")]
+    pub(super) threads: usize,
+    /// Say nothing but errors
+    #[arg(long, short, global = true, help_heading = "Common")]
+    pub(super) quiet: bool,
+    /// Give the result as one JSON object
+    #[arg(long, global = true, help_heading = "Common")]
+    pub(super) json: bool,
+    /// Read settings from a TOML file; its keys are the long flags, and flags given here override it
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Common")]
+    pub(super) config: Option<PathBuf>,
+    /// Print all settings as TOML, and end
+    #[arg(long, global = true, help_heading = "Common")]
+    pub(super) print_config: bool,
+}
+
+/// A parser for one of the library's settings that are words.
+pub(super) fn word<T: DeserializeOwned + Clone + Send + Sync + 'static>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(words).try_map(|word: String| serde_json::from_value::<T>(word.into()))
+}
+
+/// A number of bytes: `1048576`, `64KiB`, `256MiB`, `2GiB`, or with powers of ten `64KB`, ...
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        other => return Err(format!("`{other}` is no unit of bytes; write KiB, MiB, GiB, KB, MB or GB")),
+    };
+    let number: u64 = digits.trim().parse().map_err(|_| format!("`{digits}` is no whole number"))?;
+    number.checked_mul(unit).ok_or_else(|| "more than 2^64 bytes".to_owned())
+}
+
+fn val_fraction(text: &str) -> Result<ValFraction, String> {
+    if text == "auto" {
+        return Ok(ValFraction::Auto);
+    }
+    text.parse().map(ValFraction::Of).map_err(|_| "write `auto`, or a number from 0 to below 1".to_owned())
+}
+
+fn vocab_size(text: &str) -> Result<VocabSize, String> {
+    if text == "auto" {
+        return Ok(VocabSize::Auto);
+    }
+    text.parse().map(VocabSize::Tokens).map_err(|_| "write `auto`, or a whole number".to_owned())
+}
+
+/// What is read, and how.
+#[derive(clap::Args)]
+pub(super) struct ReadArgs {
+    /// Force the form of files that are named
+    #[arg(long, value_parser = word::<Form>(&["txt", "jsonl", "parquet"]), help_heading = "Reading")]
+    format: Option<Form>,
+    /// Field (or Parquet column) that holds the text
+    #[arg(long, default_value = "text", value_name = "NAME", help_heading = "Reading")]
+    field: String,
+    /// What is a document in a .txt file
+    #[arg(long, default_value = "file", value_parser = word::<TxtDocuments>(&["file", "lines", "blocks"]), help_heading = "Reading")]
+    txt_documents: TxtDocuments,
+    /// What to do with bytes that are not UTF-8
+    #[arg(long, default_value = "reject", value_parser = word::<Utf8Policy>(&["reject", "replace", "skip"]), help_heading = "Reading")]
+    on_invalid_utf8: Utf8Policy,
+    /// Longest document allowed; a longer one is rejected
+    #[arg(long, default_value = "1GiB", value_parser = bytes, value_name = "BYTES", help_heading = "Reading")]
+    max_document: u64,
+}
+
+impl ReadArgs {
+    pub(super) fn options(&self) -> ReadOptions {
+        let Self { field, txt_documents, on_invalid_utf8, max_document, .. } = self;
+        ReadOptions { field: field.clone(), txt_documents: *txt_documents, on_invalid_utf8: *on_invalid_utf8, max_document: *max_document }
+    }
+
+    pub(super) fn source(&self, inputs: &[PathBuf]) -> Outcome<Source> {
+        Ok(Source::find(inputs, self.format)?)
+    }
+}
+
+/// What to do with bad records.
+#[derive(clap::Args)]
+pub(super) struct RejectArgs {
+    /// What to do with records that are no documents: keep them in rejects.jsonl.zst, only count them, or end
+    #[arg(long, default_value = "quarantine", value_parser = word::<BadRecords>(&["quarantine", "skip", "fail"]), help_heading = "Reading")]
+    pub(super) on_bad_record: BadRecords,
+}
+
+/// A tokenizer to use.
+#[derive(clap::Args)]
+pub(super) struct TokenizerArgs {
+    /// A tokenizer.json, a .tiktoken file (with --pattern), or a folder that holds a tokenizer.json
+    #[arg(long, short, value_name = "FILE", help_heading = "Tokenizer")]
+    pub(super) tokenizer: PathBuf,
+    /// Pattern of a .tiktoken file: a name, or a regular expression
+    #[arg(long, value_name = "NAME|REGEX", help_heading = "Tokenizer")]
+    pattern: Option<String>,
+    /// Special tokens of a .tiktoken file, as NAME=ID,NAME=ID
+    #[arg(long, value_name = "LIST", help_heading = "Tokenizer")]
+    special_ids: Option<String>,
+}
+
+impl TokenizerArgs {
+    pub(super) fn load(&self) -> Outcome<Tokenizer> {
+        let mut special = Vec::new();
+        for item in self.special_ids.as_deref().unwrap_or_default().split(',').filter(|item| !item.is_empty()) {
+            let parsed = item.rsplit_once('=').and_then(|(name, id)| Some((id.parse().ok()?, name.to_owned())));
+            special.push(parsed.ok_or_else(|| Failure::Usage(format!("`{item}` in --special-ids is not NAME=ID")))?);
+        }
+        Ok(load_tokenizer(&self.tokenizer, self.pattern.as_deref(), &special)?)
+    }
+}
+
+/// How a tokenizer is learned.
+#[derive(clap::Args)]
+pub(super) struct LearnArgs {
+    /// Tokens to learn, bytes and special tokens among them; `auto`: as many as the text has ten examples of each for
+    #[arg(long, default_value = "auto", value_parser = vocab_size, value_name = "N|auto", help_heading = "Learning")]
+    vocab_size: VocabSize,
+    /// Pre-token pattern: ciyuan, gpt2, cl100k, o200k, qwen2, or a regular expression
+    #[arg(long, default_value = ciyuan::segment::DEFAULT_PATTERN, value_name = "NAME|REGEX", help_heading = "Learning")]
+    pattern: String,
+    /// Chinese: words bound merges while learning only, runs as the pattern gives them, words always, or characters
+    #[arg(long, default_value = "learn-words", value_parser = word::<ciyuan::segment::Han>(&["learn-words", "runs", "words", "chars"]), help_heading = "Learning")]
+    han: ciyuan::segment::Han,
+    /// Special tokens, by commas; `none` for none
+    #[arg(long, default_value = SpecialTokens::END_OF_TEXT, value_name = "LIST|none", help_heading = "Learning")]
+    special: String,
+    /// A pair that occurs less often is not merged
+    #[arg(long, default_value_t = 2, value_name = "N", help_heading = "Learning")]
+    min_count: u64,
+}
+
+impl LearnArgs {
+    pub(super) fn settings(&self, val: ValFraction, on_bad_record: BadRecords) -> ciyuan::pipeline::LearnSettings {
+        let special = match self.special.as_str() {
+            "none" => Vec::new(),
+            list => list.split(',').map(str::to_owned).collect(),
+        };
+        let config = ciyuan::learn::LearnConfig { vocab_size: self.vocab_size, special, min_count: self.min_count };
+        ciyuan::pipeline::LearnSettings { pattern: self.pattern.clone(), han: self.han, config, val, on_bad_record }
+    }
+}
+
+/// How files become shards.
+#[derive(clap::Args)]
+pub(super) struct ShardArgs {
+    /// Share of documents that are held out, by a hash of their text; `auto`: a tenth, but 400 KB at the most
+    #[arg(long, default_value = "auto", value_parser = val_fraction, value_name = "SHARE|auto", help_heading = "Shards")]
+    val: ValFraction,
+    /// Bytes of input that are worked on as a unit; each unit makes at most one shard a split
+    #[arg(long, default_value = "256MiB", value_parser = bytes, value_name = "BYTES", help_heading = "Shards")]
+    unit_size: u64,
+}
+
+impl ShardArgs {
+    pub(super) fn settings(&self, on_bad_record: BadRecords) -> ciyuan::pipeline::EncodeSettings {
+        ciyuan::pipeline::EncodeSettings { unit_size: self.unit_size, val: self.val, on_bad_record }
+    }
+}
+
+/// A model and its training.
+#[derive(clap::Args)]
+pub(super) struct ModelArgs {
+    /// Training steps
+    #[arg(long, default_value_t = TrainConfig::default().steps, value_name = "N", help_heading = "Model")]
+    steps: u64,
+    /// Windows a step
+    #[arg(long, default_value_t = TrainConfig::default().batch, value_name = "N", help_heading = "Model")]
+    batch: usize,
+    /// Tokens of a window
+    #[arg(long, default_value_t = ModelSettings::default().context, value_name = "N", help_heading = "Model")]
+    context: usize,
+    /// Layers
+    #[arg(long, default_value_t = ModelSettings::default().layers, value_name = "N", help_heading = "Model")]
+    layers: usize,
+    /// Attention heads
+    #[arg(long, default_value_t = ModelSettings::default().heads, value_name = "N", help_heading = "Model")]
+    heads: usize,
+    /// Width, a multiple of the heads
+    #[arg(long, default_value_t = ModelSettings::default().width, value_name = "N", help_heading = "Model")]
+    width: usize,
+    /// Highest learning rate
+    #[arg(long, default_value_t = TrainConfig::default().learning_rate, value_name = "RATE", help_heading = "Model")]
+    learning_rate: f64,
+    /// Start of all random numbers
+    #[arg(long, default_value_t = ModelSettings::default().seed, value_name = "N", help_heading = "Model")]
+    seed: u64,
+}
+
+impl ModelArgs {
+    pub(super) fn settings(&self) -> ModelSettings {
+        let Self { steps, batch, context, layers, heads, width, learning_rate, seed } = *self;
+        let training = TrainConfig { steps, batch, learning_rate, ..TrainConfig::default() };
+        ModelSettings { layers, heads, width, context, seed, training }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!([bytes("7"), bytes("64KiB"), bytes("2GB"), bytes("1 MiB")], [Ok(7), Ok(65_536), Ok(2_000_000_000), Ok(1 << 20)]);
+        assert!(["", "x", "1XB", "-1", "1.5MiB", "99999999999999999999", "99999999999TiB"].iter().all(|text| bytes(text).is_err()));
+    }
+}

@@ -1,0 +1,80 @@
+//! `ciyuan encode`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use ciyuan::pipeline::{FolderLock, check_output, encode};
+use ciyuan::shard::{Manifest, Tally};
+use serde::Serialize;
+
+use super::args::{ReadArgs, RejectArgs, ShardArgs, TokenizerArgs};
+use super::context::Context;
+use super::failure::Outcome;
+
+/// Corpora to token shards
+///
+/// Leaves in DIR: train/*.shard, val/*.shard, manifest.json, tokenizer.json, and rejects.jsonl.zst when there were
+/// records that are no documents. Run again, it goes on where it was stopped.
+#[derive(clap::Args)]
+#[command(after_help = "Example: ciyuan encode corpora -t tokenizer.json -o shards")]
+pub(super) struct Args {
+    /// Files, folders, globs, or `-` for standard input
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// Output folder
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    #[command(flatten)]
+    tokenizer: TokenizerArgs,
+    #[command(flatten)]
+    shards: ShardArgs,
+    #[command(flatten)]
+    read: ReadArgs,
+    #[command(flatten)]
+    rejects: RejectArgs,
+}
+
+#[derive(Serialize)]
+struct Result {
+    documents: Tally,
+    bytes: Tally,
+    tokens: u64,
+    bytes_per_token: f64,
+    shards: usize,
+    output: PathBuf,
+    seconds: BTreeMap<&'static str, f64>,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let start = Instant::now();
+    let tokenizer = args.tokenizer.load()?;
+    let source = args.read.source(&args.inputs)?;
+    check_output(&args.output, &source)?;
+    let load = start.elapsed().as_secs_f64();
+    let _lock = FolderLock::take(&args.output)?;
+    let settings = args.shards.settings(args.rejects.on_bad_record);
+    let Manifest { documents, bytes, tokens, shards, .. } =
+        context.with_progress(|progress| encode(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress))?;
+    let result = Result {
+        documents,
+        bytes,
+        tokens,
+        bytes_per_token: bytes.left as f64 / tokens.max(1) as f64,
+        shards: shards.len(),
+        output: args.output.clone(),
+        seconds: BTreeMap::from([("load", load), ("encode", start.elapsed().as_secs_f64() - load)]),
+    };
+    context.show(&result, || {
+        let row = |tally: &Tally| format!("{} in = {} out + {} rejected", tally.entered, tally.left, tally.rejected);
+        format!(
+            "documents    {}\nbytes        {}\ntokens       {tokens} ({:.2} bytes a token)\nshards       {} in {}\nseconds      {:.1}\n",
+            row(&documents),
+            row(&bytes),
+            result.bytes_per_token,
+            result.shards,
+            args.output.display(),
+            result.seconds["encode"]
+        )
+    })
+}

@@ -1,0 +1,42 @@
+//! `ciyuan eval`.
+
+use std::path::PathBuf;
+
+use ciyuan::Error;
+use ciyuan::evaluate::LanguageReport;
+use ciyuan::pipeline::evaluate_folder;
+use serde::Serialize;
+
+use super::context::Context;
+use super::failure::Outcome;
+use super::model::load;
+use super::table::languages;
+
+/// Bits per byte of a model on held-out shards, by language
+#[derive(clap::Args)]
+#[command(after_help = "Example: ciyuan eval out --model model2")]
+pub(super) struct Args {
+    /// A folder with val/*.shard, made by `encode` or `prepare`
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// A folder made by `prepare` or `train`; the same as DIR where it is not given
+    #[arg(long, short, value_name = "DIR")]
+    model: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Result {
+    languages: Vec<LanguageReport>,
+    all: LanguageReport,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let (gpt, tokenizer) = load(args.model.as_ref().unwrap_or(&args.folder))?;
+    let held_out = context.with_progress(|progress| evaluate_folder(&args.folder, &tokenizer, &gpt, progress))?;
+    let held_out = held_out.ok_or_else(|| Error::Missing { path: args.folder.join("val/*.shard") })?;
+    let result = Result { languages: held_out.languages, all: held_out.all };
+    context.show(&result, || {
+        let rows: Vec<LanguageReport> = result.languages.iter().chain([&result.all]).cloned().collect();
+        languages(&rows)
+    })
+}

@@ -1,0 +1,145 @@
+//! `ciyuan inspect`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ciyuan::encode::Tokenizer;
+use ciyuan::pipeline::load_tokenizer;
+use ciyuan::segment::Pattern;
+use ciyuan::shard::{Corpus, Manifest, Shard, ShardInfo, Split};
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::failure::{Failure, Outcome};
+use super::table::render;
+
+/// Look into a tokenizer, a shard, or a folder
+#[derive(clap::Args)]
+#[command(after_help = "Example: ciyuan inspect out --document 3")]
+pub(super) struct Args {
+    /// A tokenizer.json, a shard, or a folder made by `encode` or `prepare`
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// Show the text of a document, counted from 0 (of a folder)
+    #[arg(long, value_name = "N")]
+    document: Option<u64>,
+    /// Which documents are meant
+    #[arg(long, default_value = "train", value_parser = ["train", "val"])]
+    split: String,
+    /// Show tokens by id, from A to before B (of a tokenizer)
+    #[arg(long, value_name = "A..B")]
+    tokens: Option<String>,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    if args.path.is_dir() {
+        return match args.document {
+            Some(number) => document(args, number, context),
+            None => folder(&args.path, context),
+        };
+    }
+    if args.path.extension().is_some_and(|extension| extension == "shard") {
+        let shard = Shard::open(&args.path)?;
+        return show(context, &shard_facts(shard.info(), &args.path)?);
+    }
+    let tokenizer = load_tokenizer(&args.path, None, &[])?;
+    match &args.tokens {
+        Some(range) => tokens(&tokenizer, range, context),
+        None => show(context, &tokenizer_facts(&tokenizer)),
+    }
+}
+
+/// Facts by name, in order.
+type Facts = Vec<(&'static str, Value)>;
+
+fn show(context: &Context, facts: &Facts) -> Outcome {
+    let object: BTreeMap<&str, &Value> = facts.iter().map(|(name, value)| (*name, value)).collect();
+    context.show(&object, || {
+        let line = |(name, value): &(&str, Value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            format!("{:<16}{text}\n", name.replace('_', " "))
+        };
+        facts.iter().map(line).collect()
+    })
+}
+
+fn shard_facts(info: &ShardInfo, path: &Path) -> Outcome<Facts> {
+    let bytes = std::fs::metadata(path).map_err(|error| ciyuan::Error::io("read", path, error))?.len();
+    Ok(vec![
+        ("documents", json!(info.documents)),
+        ("tokens", json!(info.tokens)),
+        ("bytes", json!(info.text_bytes)),
+        ("bytes_per_token", json!(ratio(info.text_bytes, info.tokens))),
+        ("vocab_size", json!(info.vocab_size)),
+        ("id_bytes", json!(info.width())),
+        ("end_of_text", json!(info.end_of_text)),
+        ("tokenizer", json!(info.fingerprint)),
+        ("file_bytes", json!(bytes)),
+    ])
+}
+
+fn ratio(bytes: u64, tokens: u64) -> f64 {
+    (bytes as f64 / tokens.max(1) as f64 * 1000.0).round() / 1000.0
+}
+
+fn tokenizer_facts(tokenizer: &Tokenizer) -> Facts {
+    let spec = tokenizer.spec();
+    let pattern = Pattern::from_regex(spec.pattern()).ok().and_then(|pattern| pattern.name());
+    let partial = spec.vocab().iter().filter(|(_, bytes)| std::str::from_utf8(bytes).is_err()).count();
+    let special: BTreeMap<&str, u32> = spec.special().iter().map(|(id, name)| (name, id)).collect();
+    vec![
+        ("vocab_size", json!(spec.vocab_size())),
+        ("merges", json!(spec.merges().len())),
+        ("special", json!(special)),
+        ("no_whole_text", json!(partial)),
+        ("pattern", json!(pattern.unwrap_or(spec.pattern()))),
+        ("han", json!(spec.han())),
+        ("fingerprint", json!(tokenizer.fingerprint())),
+    ]
+}
+
+fn tokens(tokenizer: &Tokenizer, range: &str, context: &Context) -> Outcome {
+    let wrong = || Failure::Usage(format!("`{range}` is not A..B, as in 256..300"));
+    let (first, end) = range.split_once("..").ok_or_else(wrong)?;
+    let (first, end): (u32, u32) = (first.parse().map_err(|_| wrong())?, end.parse().map_err(|_| wrong())?);
+    let known = (first..end.min(tokenizer.spec().vocab_size())).filter_map(|id| Some((id, tokenizer.token_bytes(id)?)));
+    let rows: Vec<(u32, String)> = known.map(|(id, bytes)| (id, format!("\"{}\"", bytes.utf8_chunks().map(|chunk| {
+        let invalid: String = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();
+        chunk.valid().escape_debug().to_string() + &invalid
+    }).collect::<String>()))).collect();
+    context.show(&rows, || rows.iter().map(|(id, text)| format!("{id}\t{text}\n")).collect())
+}
+
+fn folder(path: &Path, context: &Context) -> Outcome {
+    let manifest = Manifest::load(path)?.ok_or_else(|| ciyuan::Error::Missing { path: path.join(ciyuan::shard::MANIFEST_FILE) })?;
+    context.show(&manifest, || {
+        let head = ["shard", "documents", "tokens", "bytes", "bytes/token", "file bytes"].map(str::to_owned).to_vec();
+        let rows = manifest.shards.iter().map(|shard| {
+            let mut cells = vec![shard.name.clone()];
+            cells.extend([shard.documents, shard.tokens, shard.bytes].map(|number| number.to_string()));
+            cells.push(format!("{:.3}", ratio(shard.bytes, shard.tokens)));
+            cells.push(shard.file_bytes.to_string());
+            cells
+        });
+        let table = render(&[head].into_iter().chain(rows).collect::<Vec<_>>());
+        let tally = |tally: &ciyuan::shard::Tally| format!("{} in = {} out + {} rejected", tally.entered, tally.left, tally.rejected);
+        format!(
+            "{table}\ninputs      {} files\ndocuments   {}\nbytes       {}\ntokens      {}\ntokenizer   {}, {} tokens\nmade by     ciyuan {}\n",
+            manifest.inputs.len(),
+            tally(&manifest.documents),
+            tally(&manifest.bytes),
+            manifest.tokens,
+            manifest.tokenizer.fingerprint,
+            manifest.tokenizer.vocab_size,
+            manifest.ciyuan
+        )
+    })
+}
+
+fn document(args: &Args, number: u64, context: &Context) -> Outcome {
+    let split = if args.split == "val" { Split::Val } else { Split::Train };
+    let tokenizer = load_tokenizer(&args.path, None, &[])?;
+    let ids = Corpus::open(&args.path, split)?.document(number)?;
+    let text = String::from_utf8_lossy(&tokenizer.decode(&ids)?).into_owned();
+    context.show(&json!({"document": number, "ids": ids, "text": text}), || text.clone() + "\n")
+}

@@ -1,0 +1,99 @@
+//! The command: one file a subcommand, each thin: settings in, library called, result shown.
+//!
+//! Data goes to standard output, progress and notes to standard error. Exit codes: 0 done, 1 failed, 2 usage, 3 damaged
+//! input or output, 4 locked by another run, 130 interrupted and resumable; a closed pipe is a quiet success.
+
+mod args;
+mod config;
+mod context;
+mod count;
+mod decode;
+mod encode;
+mod eval;
+mod failure;
+mod generate;
+mod inspect;
+mod learn;
+mod lines;
+mod model;
+mod prepare;
+mod progress;
+mod sample;
+mod segment;
+mod table;
+mod tokenize;
+mod train;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use args::Common;
+use context::Context;
+use failure::{Failure, Outcome};
+
+/// From Chinese and English text to token shards for language models, and a proof of how good the tokenization is.
+///
+/// 词元 (cíyuán) is the Chinese term for token. `ciyuan prepare` does the whole way; the other commands are its steps.
+#[derive(Parser)]
+#[command(name = "ciyuan", version, args_override_self = true, after_help = "Example: ciyuan prepare corpora -o out")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Prepare(prepare::Args),
+    Segment(segment::Args),
+    Learn(learn::Args),
+    Tokenize(tokenize::Args),
+    Decode(decode::Args),
+    Count(count::Args),
+    Encode(encode::Args),
+    Inspect(inspect::Args),
+    Verify(verify::Args),
+    Train(train::Args),
+    Eval(eval::Args),
+    Sample(sample::Args),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
+}
+
+/// Runs the command of this process.
+pub(crate) fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run() -> Outcome {
+    let definition = Cli::command();
+    let arguments = config::with_file(&definition, std::env::args_os().collect())?;
+    let matches = definition.try_get_matches_from(arguments).map_err(Failure::Clap)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(Failure::Clap)?;
+    if cli.common.print_config {
+        return config::print(&Cli::command(), &matches);
+    }
+    let context = Context::new(&cli.common)?;
+    match cli.command {
+        Command::Prepare(args) => prepare::run(&args, &context),
+        Command::Segment(args) => segment::run(&args, &context),
+        Command::Learn(args) => learn::run(&args, &context),
+        Command::Tokenize(args) => tokenize::run(&args, &context),
+        Command::Decode(args) => decode::run(&args, &context),
+        Command::Count(args) => count::run(&args, &context),
+        Command::Encode(args) => encode::run(&args, &context),
+        Command::Inspect(args) => inspect::run(&args, &context),
+        Command::Verify(args) => verify::run(&args, &context),
+        Command::Train(args) => train::run(&args, &context),
+        Command::Eval(args) => eval::run(&args, &context),
+        Command::Sample(args) => sample::run(&args, &context),
+        Command::Completions(args) => generate::completions(&args, &mut Cli::command()),
+        Command::Man(args) => generate::man(&args, Cli::command()),
+    }
+}

@@ -1,0 +1,114 @@
+//! `ciyuan tokenize`.
+
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use ciyuan::encode::Tokenizer;
+use ciyuan::evaluate::ColouredPage;
+use serde::Serialize;
+
+use super::args::TokenizerArgs;
+use super::context::Context;
+use super::failure::Outcome;
+use super::lines::{for_each_line, or_stdin, whole};
+
+/// Text to ids: each input is one document, or with --lines each line
+#[derive(clap::Args)]
+#[command(after_help = "Example: echo 词元 | ciyuan tokenize -t out --color")]
+pub(super) struct Args {
+    /// Files; standard input where none is named
+    #[arg(value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    tokenizer: TokenizerArgs,
+    /// Take each line as a document
+    #[arg(long)]
+    lines: bool,
+    /// Special tokens that stand for themselves in the text, by commas; `all` for all. Others are ordinary text
+    #[arg(long, value_name = "LIST|all")]
+    allow_special: Option<String>,
+    /// Show the text coloured by token instead of ids
+    #[arg(long)]
+    color: bool,
+}
+
+/// A document as JSON.
+#[derive(Serialize)]
+struct Tokens {
+    ids: Vec<u32>,
+    /// First and one past the last byte of each token in the text.
+    offsets: Vec<[usize; 2]>,
+    /// The tokens' bytes as text; U+FFFD where a token is no whole character.
+    pieces: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let tokenizer = args.tokenizer.load()?;
+    let names: Vec<&str> = tokenizer.spec().special().iter().map(|(_, name)| name).collect();
+    let allowed: Vec<&str> = match args.allow_special.as_deref() {
+        None => Vec::new(),
+        Some("all") => names,
+        Some(list) => list.split(',').collect(),
+    };
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut show = |text: &str| {
+        let ids = if allowed.is_empty() { tokenizer.encode(text)? } else { tokenizer.encode_with(text, &allowed)? };
+        write(&mut out, &tokenizer, &ids, args, context)
+    };
+    if args.lines {
+        for_each_line(&args.inputs, &mut show)?;
+    } else {
+        for path in or_stdin(&args.inputs) {
+            show(&whole(&path)?)?;
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn write(out: &mut impl Write, tokenizer: &Tokenizer, ids: &[u32], args: &Args, context: &Context) -> Outcome {
+    if args.color {
+        colour(out, tokenizer, ids)?;
+    } else if context.json {
+        serde_json::to_writer(&mut *out, &tokens(tokenizer, ids)).map_err(std::io::Error::from)?;
+    } else {
+        for (at, id) in ids.iter().enumerate() {
+            write!(out, "{}{id}", if at > 0 { " " } else { "" })?;
+        }
+    }
+    out.write_all(b"\n")?;
+    Ok(())
+}
+
+fn tokens(tokenizer: &Tokenizer, ids: &[u32]) -> Tokens {
+    let mut start = 0;
+    let mut tokens = Tokens { ids: ids.to_vec(), offsets: Vec::new(), pieces: Vec::new() };
+    for &id in ids {
+        let bytes = tokenizer.token_bytes(id).unwrap_or_default();
+        tokens.offsets.push([start, start + bytes.len()]);
+        tokens.pieces.push(String::from_utf8_lossy(bytes).into_owned());
+        start += bytes.len();
+    }
+    tokens
+}
+
+/// Backgrounds that black text reads well on, in the 256-colour palette.
+const COLOURS: [u8; 5] = [153, 222, 151, 218, 229];
+
+fn colour(out: &mut impl Write, tokenizer: &Tokenizer, ids: &[u32]) -> Outcome {
+    let page = ColouredPage::new("", ids, |id| tokenizer.token_bytes(id).unwrap_or_default());
+    for (at, piece) in page.pieces.iter().enumerate() {
+        let colour = COLOURS[at % COLOURS.len()];
+        // A background that runs over a line end would fill the next line: each line is coloured by itself.
+        for (line, part) in piece.text.split('\n').enumerate() {
+            if line > 0 {
+                out.write_all(b"\n")?;
+            }
+            if !part.is_empty() {
+                let shown: String = part.chars().map(|c| if c.is_control() && c != '\t' { '\u{FFFD}' } else { c }).collect();
+                write!(out, "\x1b[30;48;5;{colour}m{shown}\x1b[0m")?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! `ciyuan verify`.
+
+use std::path::PathBuf;
+
+use ciyuan::pipeline::{Verified, verify};
+use serde::Serialize;
+
+use super::context::Context;
+use super::failure::Outcome;
+
+/// Check every checksum and sum of a folder or a shard; exit code 3 when something is damaged
+#[derive(clap::Args)]
+#[command(after_help = "Example: ciyuan verify out")]
+pub(super) struct Args {
+    /// Folders made by `encode` or `prepare`, or shards
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Result {
+    verified: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    path: PathBuf,
+    #[serde(flatten)]
+    found: Verified,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let mut rows = Vec::new();
+    for path in &args.paths {
+        let found = context.with_progress(|progress| verify(path, progress))?;
+        rows.push(Row { path: path.clone(), found });
+    }
+    let result = Result { verified: rows };
+    context.show(&result, || result.verified.iter().map(text).collect())
+}
+
+fn text(row: &Row) -> String {
+    let Verified { shards, documents, tokens, bytes, model } = row.found;
+    let model = if model { ", and the model" } else { "" };
+    format!("{}: whole; {shards} shards, {documents} documents, {tokens} tokens, {bytes} bytes of text{model}\n", row.path.display())
+}

@@ -1,0 +1,107 @@
+//! Held-out documents scored by a model, by language.
+
+use std::ops::ControlFlow;
+
+use super::anchors::Anchors;
+use super::language::Language;
+use super::report::LanguageReport;
+use crate::encode::Tokenizer;
+use crate::error::{Error, Result};
+use crate::model::{Gpt, score};
+use crate::shard::Corpus;
+use crate::vocab::TokenId;
+
+/// What the held-out documents came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldOut {
+    /// A row for each language that occurs.
+    pub languages: Vec<LanguageReport>,
+    /// All of them together.
+    pub all: LanguageReport,
+}
+
+/// Sums over the documents of one language.
+#[derive(Default)]
+struct Sums {
+    documents: u64,
+    bytes: Vec<u8>,
+    tokens: u64,
+    nats: f64,
+    end_nats: f64,
+}
+
+/// Scores every document of `corpus`. `progress` is told the documents done and may stop the work.
+///
+/// Each document is scored by itself, behind an end-of-text token, which is how documents begin in training.
+///
+/// # Errors
+///
+/// [`Error::Shard`] for damage, [`Error::Fingerprint`] for shards of another tokenizer, [`Error::Accounting`] when
+/// tokens and bytes disagree, [`Error::Interrupted`].
+pub fn evaluate(gpt: &Gpt, tokenizer: &Tokenizer, corpus: &Corpus, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<HeldOut> {
+    let info = corpus.info();
+    if info.fingerprint != tokenizer.fingerprint() {
+        let path = corpus.shards()[0].path().to_owned();
+        return Err(Error::Fingerprint { path, expected: tokenizer.fingerprint().to_string(), got: info.fingerprint.to_string() });
+    }
+    let mut by_language: [Sums; 3] = Default::default();
+    let mut text_bytes = 0;
+    for (done, ids) in corpus.documents().enumerate() {
+        let ids = ids?;
+        let bytes = tokenizer.decode(&ids)?;
+        text_bytes += bytes.len() as u64;
+        let language = Language::of(&String::from_utf8_lossy(&bytes));
+        add_document(&mut by_language[language as usize], gpt, &ids, &bytes, info.end_of_text);
+        if progress(done as u64 + 1).is_break() {
+            return Err(Error::Interrupted { stage: "evaluating" });
+        }
+    }
+    // The shards say how many bytes of text went into them: all of them must have been scored.
+    if text_bytes != info.text_bytes {
+        return Err(Error::Accounting { what: "held-out bytes", entered: info.text_bytes, left: text_bytes, rejected: 0 });
+    }
+    let mut all = Sums::default();
+    let mut languages = Vec::new();
+    for (language, sums) in Language::ALL.into_iter().zip(by_language) {
+        if sums.documents > 0 {
+            languages.push(sums.report(language.code()));
+        }
+        all.documents += sums.documents;
+        all.bytes.extend_from_slice(&sums.bytes);
+        all.tokens += sums.tokens;
+        all.nats += sums.nats;
+        all.end_nats += sums.end_nats;
+    }
+    Ok(HeldOut { languages, all: all.report("all") })
+}
+
+fn add_document(sums: &mut Sums, gpt: &Gpt, ids: &[TokenId], bytes: &[u8], end: Option<TokenId>) {
+    // Without an end-of-text token there is nothing before the first id, so it is scored as if it were known: by the
+    // logarithm of the vocabulary's size.
+    let sequence: Vec<TokenId> = end.into_iter().chain(ids.iter().copied()).chain(end).collect();
+    let nats = score(gpt, &sequence);
+    let (text, behind) = nats.split_at(nats.len() - usize::from(end.is_some()));
+    let first = if end.is_none() { (gpt.config().vocab_size as f64).ln() } else { 0.0 };
+    sums.documents += 1;
+    sums.tokens += ids.len() as u64;
+    sums.nats += first + text.iter().sum::<f64>();
+    sums.end_nats += behind.iter().sum::<f64>();
+    sums.bytes.extend_from_slice(bytes);
+}
+
+impl Sums {
+    fn report(&self, language: &str) -> LanguageReport {
+        let bytes = self.bytes.len() as f64;
+        let per = |value: f64, count: f64| if count > 0.0 { value / count } else { 0.0 };
+        LanguageReport {
+            language: language.to_owned(),
+            documents: self.documents,
+            bytes: self.bytes.len() as u64,
+            tokens: self.tokens,
+            bytes_per_token: per(bytes, self.tokens as f64),
+            bits_per_byte: per(self.nats / std::f64::consts::LN_2, bytes),
+            end_bits_per_document: per(self.end_nats / std::f64::consts::LN_2, self.documents as f64),
+            anchors: Anchors::of(&self.bytes),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Room `evaluate`: how good a tokenization is, in figures, and the report that shows them.
+//!
+//! **Takes** a tokenizer, held-out ids and a trained model; **gives** bits per byte and what they are to be compared
+//! with, by language, and the report as data, text and page. **Promises** that every byte of every held-out document is
+//! scored once and that the bytes of the scored tokens are the bytes of the documents, or the evaluation fails; sums are
+//! in f64. **Does not know** files: it gives strings.
+//!
+//! Bits per byte make different tokenizers comparable: nats of all text tokens / (ln 2 x raw UTF-8 bytes). The
+//! end-of-text token stands for no bytes; what it costs is given apart.
+
+mod anchors;
+mod held_out;
+mod html;
+mod language;
+mod plots;
+mod report;
+mod summary;
+
+pub use anchors::Anchors;
+pub use held_out::{HeldOut, evaluate};
+pub use html::to_html;
+pub use language::Language;
+pub use report::{
+    ColouredPage, ColouredPiece, CorpusReport, InputReport, LanguageReport, ModelReport, Report, SampleReport, TokenizerReport,
+};
+pub use summary::to_text;

@@ -1,0 +1,193 @@
+//! A model as bytes: safetensors, with the names and shapes of GPT-2's published checkpoints, and config.json.
+
+use safetensors::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::config::GptConfig;
+use super::gpt::Gpt;
+use super::layout::Layout;
+use crate::error::CheckpointFault;
+use crate::vocab::Fingerprint;
+
+/// config.json, with the keys of Hugging Face's `GPT2Config`, and the tokenizer that the model was trained with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct ModelConfig {
+    pub model_type: String,
+    pub architectures: Vec<String>,
+    pub activation_function: String,
+    pub layer_norm_epsilon: f64,
+    pub tie_word_embeddings: bool,
+    pub vocab_size: usize,
+    pub n_positions: usize,
+    pub n_embd: usize,
+    pub n_layer: usize,
+    pub n_head: usize,
+    pub bos_token_id: Option<u32>,
+    pub eos_token_id: Option<u32>,
+    /// Fingerprint of the tokenizer.
+    pub tokenizer: Fingerprint,
+    /// xxh3-128 of the safetensors file, in hexadecimal.
+    pub weights_checksum: String,
+}
+
+impl ModelConfig {
+    /// The configuration of a GPT that was trained on the ids of `tokenizer`, and whose safetensors file is `weights`.
+    #[must_use]
+    pub fn new(gpt: &GptConfig, end_of_text: Option<u32>, tokenizer: Fingerprint, weights: &[u8]) -> Self {
+        Self {
+            model_type: "gpt2".to_owned(),
+            architectures: vec!["GPT2LMHeadModel".to_owned()],
+            activation_function: "gelu_new".to_owned(),
+            layer_norm_epsilon: 1e-5,
+            tie_word_embeddings: true,
+            vocab_size: gpt.vocab_size,
+            n_positions: gpt.context,
+            n_embd: gpt.width,
+            n_layer: gpt.layers,
+            n_head: gpt.heads,
+            bos_token_id: end_of_text,
+            eos_token_id: end_of_text,
+            tokenizer,
+            weights_checksum: checksum(weights),
+        }
+    }
+
+    /// The model in a safetensors file.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointFault`] for a file that is not the one written with this configuration, or does not fit it.
+    pub fn load(&self, weights: &[u8]) -> Result<Gpt, CheckpointFault> {
+        let size = self.gpt()?;
+        let got = checksum(weights);
+        if got != self.weights_checksum {
+            return Err(CheckpointFault::Checksum { expected: self.weights_checksum.clone(), got });
+        }
+        Gpt::from_safetensors(size, weights)
+    }
+
+    /// The size of the model.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointFault::Config`] for another kind of model, or sizes that make none.
+    pub fn gpt(&self) -> Result<GptConfig, CheckpointFault> {
+        let fault = |reason: &str| CheckpointFault::Config { reason: reason.to_owned() };
+        if self.model_type != "gpt2" || self.activation_function != "gelu_new" || !self.tie_word_embeddings {
+            return Err(fault("only gpt2 with gelu_new and tied embeddings is supported"));
+        }
+        if self.bos_token_id.max(self.eos_token_id).is_some_and(|id| id as usize >= self.vocab_size) {
+            return Err(fault("a special token is outside the vocabulary"));
+        }
+        let config = GptConfig { vocab_size: self.vocab_size, context: self.n_positions, layers: self.n_layer, heads: self.n_head, width: self.n_embd };
+        config.check().map_err(|error| fault(&error.to_string()))?;
+        Ok(config)
+    }
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    format!("{:032x}", xxh3_128(bytes))
+}
+
+/// A tensor's numbers, as bytes when they are asked for.
+struct Numbers<'g> {
+    shape: &'g [usize],
+    values: &'g [f32],
+}
+
+impl View for Numbers<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>().into()
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.values.len()
+    }
+}
+
+impl Gpt {
+    /// The model as a safetensors file.
+    #[must_use]
+    pub fn to_safetensors(&self) -> Vec<u8> {
+        let tensors = self.layout.tensors.iter().map(|tensor| {
+            let values = &self.parameters[tensor.range.clone()];
+            (tensor.name.as_str(), Numbers { shape: &tensor.shape, values })
+        });
+        safetensors::serialize(tensors, None).expect("names are distinct, and lengths fit their shapes")
+    }
+
+    /// The model of this size in a safetensors file.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointFault`] for a damaged file, and for a tensor that is missing or of another shape, type or value.
+    pub fn from_safetensors(config: GptConfig, file: &[u8]) -> Result<Self, CheckpointFault> {
+        let tensors = SafeTensors::deserialize(file).map_err(|error| CheckpointFault::Safetensors { reason: error.to_string() })?;
+        let layout = Layout::new(&config);
+        if tensors.len() != layout.tensors.len() {
+            let reason = format!("{} tensors, where this size has {}", tensors.len(), layout.tensors.len());
+            return Err(CheckpointFault::Safetensors { reason });
+        }
+        let mut parameters = Vec::with_capacity(file.len() / 4);
+        for expected in &layout.tensors {
+            let fault = |why| CheckpointFault::Tensor { name: expected.name.clone(), why };
+            let tensor = tensors.tensor(&expected.name).map_err(|_| fault("is missing"))?;
+            if tensor.shape() != expected.shape || tensor.dtype() != Dtype::F32 {
+                return Err(fault("has another shape or type than config.json says"));
+            }
+            parameters.extend(tensor.data().as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)));
+        }
+        if parameters.iter().any(|value| !value.is_finite()) {
+            return Err(CheckpointFault::Safetensors { reason: "a value is not finite".to_owned() });
+        }
+        Ok(Self::from_parts(config, parameters))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: GptConfig = GptConfig { vocab_size: 12, context: 6, layers: 1, heads: 2, width: 8 };
+
+    #[test]
+    fn round_trip() {
+        let gpt = Gpt::new(SMALL, 9).unwrap();
+        let file = gpt.to_safetensors();
+        let back = Gpt::from_safetensors(SMALL, &file).unwrap();
+        assert_eq!(gpt.parameters, back.parameters);
+        assert_eq!(back.to_safetensors(), file);
+        let config = ModelConfig::new(&SMALL, Some(11), Fingerprint([7; 16]), &file);
+        let json = serde_json::to_string(&config).unwrap();
+        let read: ModelConfig = serde_json::from_str(&json).unwrap();
+        assert_eq!(read.gpt(), Ok(SMALL));
+        assert_eq!(read.load(&file).unwrap().parameters, gpt.parameters);
+        let mut flipped = file.clone();
+        flipped[file.len() - 3] ^= 1;
+        assert!(matches!(read.load(&flipped), Err(CheckpointFault::Checksum { .. })));
+    }
+
+    #[test]
+    fn what_does_not_fit() {
+        let file = Gpt::new(SMALL, 9).unwrap().to_safetensors();
+        for other in [GptConfig { width: 16, ..SMALL }, GptConfig { layers: 2, ..SMALL }, GptConfig { vocab_size: 13, ..SMALL }] {
+            assert!(Gpt::from_safetensors(other, &file).is_err(), "{other:?}");
+        }
+        for end in [0, 7, 100, file.len() - 1] {
+            assert!(Gpt::from_safetensors(SMALL, &file[..end]).is_err(), "{end}");
+        }
+        let config = ModelConfig::new(&SMALL, Some(12), Fingerprint([7; 16]), &file);
+        assert!(matches!(config.gpt(), Err(CheckpointFault::Config { .. })));
+    }
+}

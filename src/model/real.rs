@@ -1,0 +1,181 @@
+//! The numbers a model is made of: f32 to train, f64 to check gradients.
+
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
+
+/// f32 or f64.
+pub(super) trait Real:
+    Copy
+    + Default
+    + PartialOrd
+    + Send
+    + Sync
+    + Sum
+    + Add<Output = Self>
+    + AddAssign
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + MulAssign
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + 'static
+{
+    /// The nearest number.
+    fn of(value: f64) -> Self;
+    /// The number as f64.
+    fn f64(self) -> f64;
+    /// e to the power of it.
+    fn exp(self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
+    /// `c = alpha a b + beta c` through pointers; see [`matmul`](super::matmul). `strides` are those of rows and columns.
+    ///
+    /// # Safety
+    ///
+    /// Every element that the sizes (m, k, n) and strides reach must lie inside its allocation, and `c` must overlap
+    /// neither `a` nor `b`, nor its elements each other.
+    #[allow(unsafe_code, clippy::too_many_arguments)]
+    unsafe fn gemm(
+        sizes: [usize; 3],
+        alpha: Self,
+        a: *const Self,
+        a_strides: [isize; 2],
+        b: *const Self,
+        b_strides: [isize; 2],
+        beta: Self,
+        c: *mut Self,
+        c_strides: [isize; 2],
+    );
+
+    /// Hyperbolic tangent, by [`Real::exp`].
+    fn tanh(self) -> Self {
+        let one = Self::of(1.0);
+        one - Self::of(2.0) / (one + (self + self).exp())
+    }
+}
+
+impl Real for f32 {
+    fn of(value: f64) -> Self {
+        value as Self
+    }
+
+    fn f64(self) -> f64 {
+        f64::from(self)
+    }
+
+    /// Within 3e-7 of the value from -86.5 to 88.5, and the values there beyond: the smallest is 3e-38. Without
+    /// branches, so that the compiler turns loops over it into vector code.
+    ///
+    /// x = n ln 2 + r with |r| <= ln 2 / 2, where n ln 2 is subtracted in two parts (Cody and Waite 1980), and e^r by
+    /// its Taylor polynomial of degree 6.
+    #[inline(always)]
+    fn exp(self) -> Self {
+        const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to a whole number
+        let x = self.clamp(-86.5, 88.5);
+        let shifted = x * std::f32::consts::LOG2_E + ROUND;
+        let n = shifted - ROUND;
+        let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
+        let high = 1.0 / 120.0 + r * (1.0 / 720.0);
+        let polynomial = 1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * high))));
+        // The low bits of `shifted` are n; 2^n is made of its exponent bits, halved so that 2^128 has one.
+        let half = f32::from_bits((shifted.to_bits().wrapping_add(126) & 0x1FF) << 23);
+        polynomial * half * 2.0
+    }
+
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+
+    #[allow(unsafe_code)]
+    unsafe fn gemm(
+        [m, k, n]: [usize; 3],
+        alpha: Self,
+        a: *const Self,
+        [a_rows, a_columns]: [isize; 2],
+        b: *const Self,
+        [b_rows, b_columns]: [isize; 2],
+        beta: Self,
+        c: *mut Self,
+        [c_rows, c_columns]: [isize; 2],
+    ) {
+        let gemm = gemm_f32::gemm::f32::get_gemm_fn();
+        let alone = gemm_common::Parallelism::None;
+        // SAFETY: the caller keeps the same contract. The crate computes `alpha c + beta a b`, its names for the factors
+        // being the other way round, and reads `c` only when told so.
+        unsafe {
+            gemm(
+                m, n, k, c, c_columns, c_rows, beta != 0.0, a, a_columns, a_rows, b, b_columns, b_rows, beta, alpha, false, false, false, alone,
+            );
+        }
+    }
+}
+
+/// The plain version, which f32 is compared with.
+impl Real for f64 {
+    fn of(value: f64) -> Self {
+        value
+    }
+
+    fn f64(self) -> f64 {
+        self
+    }
+
+    fn exp(self) -> Self {
+        self.exp()
+    }
+
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+
+    #[allow(unsafe_code)]
+    unsafe fn gemm(
+        [m, k, n]: [usize; 3],
+        alpha: Self,
+        a: *const Self,
+        a_strides: [isize; 2],
+        b: *const Self,
+        b_strides: [isize; 2],
+        beta: Self,
+        c: *mut Self,
+        c_strides: [isize; 2],
+    ) {
+        let at = |row: usize, column: usize, strides: [isize; 2]| row as isize * strides[0] + column as isize * strides[1];
+        for i in 0..m {
+            for j in 0..n {
+                // SAFETY: the caller has checked that all these elements lie inside their allocations.
+                unsafe {
+                    let sum: f64 = (0..k).map(|l| *a.offset(at(i, l, a_strides)) * *b.offset(at(l, j, b_strides))).sum();
+                    let c = c.offset(at(i, j, c_strides));
+                    *c = alpha * sum + if beta == 0.0 { 0.0 } else { beta * *c };
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_close_everywhere() {
+        let mut worst: f64 = 0.0;
+        for step in -865_000..=885_000 {
+            let x = step as f32 * 1e-4;
+            let (got, exact) = (f64::from(Real::exp(x)), f64::from(x).exp());
+            worst = worst.max((got - exact).abs() / exact);
+        }
+        assert!(worst < 3e-7, "{worst:e}");
+        assert_eq!((Real::exp(0f32), Real::exp(-1e30f32)), (1.0, Real::exp(-86.5f32)));
+        assert!(Real::exp(-1e30f32) < 1e-37 && Real::exp(1e30f32) > 1e38);
+    }
+
+    #[test]
+    fn tanh_is_close_everywhere() {
+        for step in -4000..=4000 {
+            let x = step as f32 * 5e-3;
+            assert!((f64::from(Real::tanh(x)) - f64::from(x).tanh()).abs() < 2e-7, "{x}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The stage that encodes files to shards.
+
+use std::fs;
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::documents::{BadRecords, ReadTally, RejectSink, for_each_batch};
+use super::files::{REJECTS_FILE, TOKENIZER_FILE, save_tokenizer};
+use super::progress::{Progress, Unit as Count};
+use super::settings::{Settings, settings_of};
+use super::split::{ValFraction, split_of};
+use super::units::{Plan, UnitRecord, Units};
+use crate::encode::{Encoder, Tokenizer};
+use crate::error::{Error, Result};
+use crate::shard::{InputEntry, MANIFEST_VERSION, Manifest, ShardEntry, ShardWriter, Split, TokenizerEntry, write_atomic};
+use crate::text::{Document, InputFile, ReadOptions, RejectLog, Source, Unit, plan_units};
+
+/// Settings of encoding files.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EncodeSettings {
+    /// Input files are worked on in units of about so many bytes; each gives at most one shard a split.
+    pub unit_size: u64,
+    /// The share of documents that are held out.
+    pub val: ValFraction,
+    /// What to do with records that are no documents.
+    pub on_bad_record: BadRecords,
+}
+
+impl Default for EncodeSettings {
+    fn default() -> Self {
+        Self { unit_size: 256 << 20, val: ValFraction::Of(0.0), on_bad_record: BadRecords::default() }
+    }
+}
+
+/// Encodes the documents of `source` into shards in `output`, which must be locked by the caller. What an earlier run
+/// with the same inputs and settings has finished is taken over; if that is all, nothing is done.
+///
+/// # Errors
+///
+/// [`Error::OtherSettings`] when the folder was made otherwise, [`Error::NoDocuments`], [`Error::Accounting`], those of
+/// reading, encoding and writing, [`Error::Interrupted`].
+pub fn encode(
+    tokenizer: &Tokenizer,
+    source: &Source,
+    options: &ReadOptions,
+    settings: &EncodeSettings,
+    output: &Path,
+    progress: &Progress<'_>,
+) -> Result<Manifest> {
+    settings.val.check()?;
+    let plan = Plan { settings: all_settings(options, settings), inputs: inputs(source, progress)?, tokenizer: Some(tokenizer.fingerprint()) };
+    if let Some(manifest) = Manifest::load(output)? {
+        let there = Plan { settings: manifest.settings.clone(), inputs: manifest.inputs.clone(), tokenizer: Some(manifest.tokenizer.fingerprint) };
+        plan.require_same(output, &there)?;
+        progress.note(format!("`{}` is complete already", output.display()));
+        return Ok(manifest);
+    }
+    for folder in Split::ALL.map(|split| output.join(split.folder())) {
+        fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
+    }
+    let units = Units::open(output, &plan)?;
+    save_tokenizer(tokenizer.spec(), &output.join(TOKENIZER_FILE))?;
+    progress.stage("encoding", source.bytes(), Count::Bytes);
+    let run = Run { tokenizer, options, settings, share: settings.val.share(source.bytes()), output, progress };
+    let planned = plan_units(&source.files, settings.unit_size);
+    let mut records = Vec::new();
+    let mut before = 0;
+    for unit in &planned {
+        let files = &source.files[unit.files.clone()];
+        let record = match units.done(unit.number)? {
+            Some(record) => record,
+            None => {
+                let record = run.unit(unit, files, &units.rejects(unit.number), before)?;
+                units.finish(unit.number, &record)?;
+                record
+            }
+        };
+        before += files.iter().map(|file| file.bytes).sum::<u64>();
+        progress.done(before);
+        records.push(record);
+    }
+    let manifest = fold(tokenizer, plan, &records)?;
+    join_rejects(&units, &records, output)?;
+    manifest.save(output)?;
+    units.remove()?;
+    Ok(manifest)
+}
+
+pub(super) fn all_settings(options: &ReadOptions, settings: &EncodeSettings) -> Settings {
+    let mut all = settings_of(options);
+    all.extend(settings_of(settings));
+    all
+}
+
+/// Names, lengths and checksums of the inputs.
+pub(super) fn inputs(source: &Source, progress: &Progress<'_>) -> Result<Vec<InputEntry>> {
+    let checksum = |file: &InputFile| -> Result<InputEntry> {
+        let path = file.path.display().to_string();
+        if path == "-" {
+            return Ok(InputEntry { path, bytes: 0, checksum: String::new() });
+        }
+        progress.check("reading text")?;
+        let mut hash = Xxh3::new();
+        let copied = fs::File::open(&file.path).and_then(|mut input| std::io::copy(&mut input, &mut hash));
+        copied.map_err(|error| Error::io("read", &file.path, error))?;
+        Ok(InputEntry { path, bytes: file.bytes, checksum: format!("{:032x}", hash.digest128()) })
+    };
+    let entries: Vec<Result<InputEntry>> = source.files.par_iter().map(checksum).collect();
+    entries.into_iter().collect()
+}
+
+/// What all units of a run share.
+struct Run<'r> {
+    tokenizer: &'r Tokenizer,
+    options: &'r ReadOptions,
+    settings: &'r EncodeSettings,
+    share: f64,
+    output: &'r Path,
+    progress: &'r Progress<'r>,
+}
+
+/// A document as ids.
+struct Encoded {
+    split: Split,
+    ids: Vec<u32>,
+    text_bytes: u64,
+}
+
+impl Run<'_> {
+    /// Encodes one unit to its shards.
+    fn unit(&self, unit: &Unit, files: &[InputFile], rejects: &Path, before: u64) -> Result<UnitRecord> {
+        let mut writers: [Option<ShardWriter>; 2] = [None, None];
+        let mut log = RejectLog::new(rejects);
+        let sink = match self.settings.on_bad_record {
+            BadRecords::Quarantine => RejectSink::Keep(&mut log),
+            BadRecords::Skip => RejectSink::Count,
+            BadRecords::Fail => RejectSink::Fail,
+        };
+        let mut read = for_each_batch(files, self.options, sink, self.progress, before, &mut |batch| {
+            for document in self.encode_batch(&batch)? {
+                let slot = &mut writers[document.split as usize];
+                let writer = match slot {
+                    Some(writer) => writer,
+                    None => slot.insert(self.writer(unit, document.split)?),
+                };
+                writer.push(&document.ids, document.text_bytes)?;
+            }
+            Ok(())
+        })?;
+        let rejects = log.finish()?;
+        let mut shards = Vec::new();
+        // What is out is what lies in the shards, counted there, not what was handed on.
+        read.documents.left = 0;
+        read.bytes.left = 0;
+        for (split, writer) in Split::ALL.into_iter().zip(writers) {
+            let Some(writer) = writer else { continue };
+            let written = writer.finish()?;
+            read.documents.left += written.info.documents;
+            read.bytes.left += written.info.text_bytes;
+            shards.push(ShardEntry {
+                name: shard_name(unit, split),
+                split,
+                documents: written.info.documents,
+                tokens: written.info.tokens,
+                bytes: written.info.text_bytes,
+                file_bytes: written.file_bytes,
+                checksum: format!("{:016x}", written.checksum),
+            });
+        }
+        Ok(UnitRecord { read, shards, rejects })
+    }
+
+    fn writer(&self, unit: &Unit, split: Split) -> Result<ShardWriter> {
+        let spec = self.tokenizer.spec();
+        let path = self.output.join(shard_name(unit, split));
+        ShardWriter::create(&path, spec.vocab_size(), spec.special().end_of_text(), self.tokenizer.fingerprint())
+    }
+
+    /// Encodes documents on all threads; the results are in the order of the documents.
+    fn encode_batch(&self, batch: &[Document]) -> Result<Vec<Encoded>> {
+        let lengths = self.tokenizer.text_lengths();
+        let encode = |encoder: &mut Encoder<'_>, document: &Document| -> Result<Encoded> {
+            let mut ids = Vec::new();
+            let place = |error: Error| error.in_document(&*document.origin.file, document.origin.line);
+            encoder.encode_into(&document.text, &mut ids).map_err(place)?;
+            // Bytes are counted from the ids, so that the accounting would show it if they stood for less than the text.
+            let text_bytes = ids.iter().map(|&id| u64::from(lengths[id as usize])).sum();
+            Ok(Encoded { split: split_of(&document.text, self.share), ids, text_bytes })
+        };
+        let encoded: Vec<Result<Encoded>> = batch.par_iter().map_init(|| Encoder::new(self.tokenizer), encode).collect();
+        encoded.into_iter().collect()
+    }
+}
+
+fn shard_name(unit: &Unit, split: Split) -> String {
+    format!("{}/{:06}.shard", split.folder(), unit.number)
+}
+
+/// The manifest of all units.
+fn fold(tokenizer: &Tokenizer, plan: Plan, records: &[UnitRecord]) -> Result<Manifest> {
+    let mut read = ReadTally::default();
+    for record in records {
+        read.documents.add(record.read.documents);
+        read.bytes.add(record.read.bytes);
+        read.repaired_bytes += record.read.repaired_bytes;
+        read.byte_order_marks += record.read.byte_order_marks;
+    }
+    read.documents.check("documents")?;
+    read.bytes.check("bytes")?;
+    if read.documents.left == 0 {
+        return Err(Error::NoDocuments { rejected: read.documents.rejected });
+    }
+    let shards: Vec<ShardEntry> = Split::ALL
+        .into_iter()
+        .flat_map(|split| records.iter().flat_map(move |record| record.shards.iter().filter(move |shard| shard.split == split).cloned()))
+        .collect();
+    Ok(Manifest {
+        version: MANIFEST_VERSION,
+        ciyuan: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: plan.settings,
+        tokenizer: TokenizerEntry { file: TOKENIZER_FILE.to_owned(), fingerprint: tokenizer.fingerprint(), vocab_size: tokenizer.spec().vocab_size() },
+        inputs: plan.inputs,
+        documents: read.documents,
+        bytes: read.bytes,
+        repaired_bytes: read.repaired_bytes,
+        byte_order_marks: read.byte_order_marks,
+        tokens: shards.iter().map(|shard| shard.tokens).sum(),
+        shards,
+        checksum: String::new(),
+    })
+}
+
+/// Joins the rejects of all units: a Zstandard file is a sequence of frames.
+fn join_rejects(units: &Units, records: &[UnitRecord], output: &Path) -> Result<()> {
+    let mut all = Vec::new();
+    for (number, _) in records.iter().enumerate().filter(|(_, record)| record.rejects) {
+        let path = units.rejects(number);
+        all.extend(fs::read(&path).map_err(|error| Error::io("read", &path, error))?);
+    }
+    if all.is_empty() { Ok(()) } else { write_atomic(&output.join(REJECTS_FILE), &all) }
+}
+
+impl ReadTally {
+    /// What was read for the shards of a manifest.
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        let Manifest { documents, bytes, repaired_bytes, byte_order_marks, .. } = *manifest;
+        Self { documents, bytes, repaired_bytes, byte_order_marks }
+    }
+}

@@ -1,0 +1,126 @@
+//! The files of an output folder: their names, and how tokenizers and models are read and written.
+
+use std::path::{Path, PathBuf};
+
+use crate::encode::Tokenizer;
+use crate::error::{CheckpointFault, Error, Result};
+use crate::model::{Gpt, ModelConfig};
+use crate::segment::Pattern;
+use crate::shard::write_atomic;
+use crate::text::Source;
+use crate::vocab::{Fingerprint, TokenId, TokenizerSpec};
+
+/// The tokenizer.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
+/// The tokenizer in tiktoken's form.
+pub const TIKTOKEN_FILE: &str = "tokenizer.tiktoken";
+/// The folder of the model.
+pub const MODEL_FOLDER: &str = "model";
+/// Records that are no documents.
+pub const REJECTS_FILE: &str = "rejects.jsonl.zst";
+/// The report as data.
+pub const REPORT_FILE: &str = "report.json";
+/// The report as a page.
+pub const REPORT_PAGE: &str = "report.html";
+
+const WEIGHTS_FILE: &str = "model.safetensors";
+const CONFIG_FILE: &str = "config.json";
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Error::io("read", path, error))
+}
+
+/// The error of a file, with its name where it has none.
+fn of_file(path: &Path) -> impl Fn(Error) -> Error {
+    move |error| error.in_document(path, 0)
+}
+
+/// Reads a tokenizer: a `tokenizer.json`, a `.tiktoken` file (which needs its `pattern`, and knows no special tokens but
+/// those given), or a folder that holds a `tokenizer.json`.
+///
+/// # Errors
+///
+/// [`Error::Missing`], [`Error::Io`], [`Error::Setting`] for a `.tiktoken` file without a pattern, and those of
+/// [`TokenizerSpec`] and [`Tokenizer::new`].
+pub fn load_tokenizer(path: &Path, pattern: Option<&str>, special: &[(TokenId, String)]) -> Result<Tokenizer> {
+    let path = if path.is_dir() { path.join(TOKENIZER_FILE) } else { path.to_owned() };
+    let bytes = read(&path)?;
+    let spec = if path.extension().is_some_and(|extension| extension == "tiktoken") {
+        let expected = "given for a .tiktoken file, which does not hold its own".to_owned();
+        let pattern = pattern.ok_or(Error::Setting { name: "pattern", value: "missing".to_owned(), expected })?;
+        TokenizerSpec::from_tiktoken(&bytes, Pattern::parse(pattern)?.regex(), special.to_vec())
+    } else {
+        TokenizerSpec::from_json(&bytes)
+    };
+    spec.and_then(Tokenizer::new).map_err(of_file(&path))
+}
+
+/// Writes a tokenizer as `tokenizer.json`.
+///
+/// # Errors
+///
+/// [`Error::Io`] when it cannot be written.
+pub fn save_tokenizer(spec: &TokenizerSpec, path: &Path) -> Result<()> {
+    let mut json = spec.to_json();
+    json.push('\n');
+    write_atomic(path, json.as_bytes())
+}
+
+/// Writes a model: `model.safetensors` and `config.json`, the latter last, so that a folder with it is whole.
+///
+/// # Errors
+///
+/// [`Error::Io`] when it cannot be written.
+pub fn save_model(gpt: &Gpt, end_of_text: Option<TokenId>, tokenizer: Fingerprint, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
+    let weights = gpt.to_safetensors();
+    let config = ModelConfig::new(gpt.config(), end_of_text, tokenizer, &weights);
+    write_atomic(&folder.join(WEIGHTS_FILE), &weights)?;
+    let mut json = serde_json::to_string_pretty(&config).expect("numbers and strings always serialize");
+    json.push('\n');
+    write_atomic(&folder.join(CONFIG_FILE), json.as_bytes())
+}
+
+/// Reads a model from its folder, or from the folder of a run that holds it in `model/`.
+///
+/// # Errors
+///
+/// [`Error::Missing`], [`Error::Io`], [`Error::Checkpoint`].
+pub fn load_model(folder: &Path) -> Result<(Gpt, ModelConfig)> {
+    let folder = if folder.join(MODEL_FOLDER).is_dir() { folder.join(MODEL_FOLDER) } else { folder.to_owned() };
+    let path = folder.join(CONFIG_FILE);
+    let config: ModelConfig = serde_json::from_slice(&read(&path)?).map_err(|error| {
+        let fault = CheckpointFault::Config { reason: error.to_string() };
+        Error::Checkpoint { path: path.clone(), fault }
+    })?;
+    let weights = folder.join(WEIGHTS_FILE);
+    let gpt = config.load(&read(&weights)?).map_err(|fault| Error::Checkpoint { path: weights, fault })?;
+    Ok((gpt, config))
+}
+
+/// Refuses an output folder that would mix with the inputs: one inside a folder that is read, so that a second run would
+/// read the output of the first, or one that an input lies in.
+///
+/// # Errors
+///
+/// [`Error::Output`] when it would.
+pub fn check_output(output: &Path, source: &Source) -> Result<()> {
+    let folder = absolute(output);
+    if source.folders.iter().any(|input| folder.starts_with(absolute(input))) {
+        return Err(Error::Output { path: output.to_owned(), why: "lies inside an input folder; choose a folder outside of it" });
+    }
+    if source.files.iter().any(|file| absolute(&file.path).starts_with(&folder)) {
+        return Err(Error::Output { path: output.to_owned(), why: "holds an input file; choose another folder" });
+    }
+    Ok(())
+}
+
+/// The path without links, as far as it is there.
+fn absolute(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = path.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
+    match there {
+        Some((ancestor, canonical)) => path.strip_prefix(ancestor).map_or(path.clone(), |rest| if rest.as_os_str().is_empty() { canonical.clone() } else { canonical.join(rest) }),
+        None => path,
+    }
+}

@@ -1,0 +1,122 @@
+//! The stage that learns a tokenizer.
+
+use std::time::Instant;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::documents::{BadRecords, ReadTally, RejectSink, for_each_batch};
+use super::progress::{Progress, Unit};
+use super::split::{ValFraction, split_of};
+use crate::error::{Error, Result};
+use crate::learn::{Counts, LearnConfig, VocabSize, learn};
+use crate::segment::{DEFAULT_PATTERN, Han, Pattern, Segmenter};
+use crate::shard::{Split, Tally};
+use crate::text::{ReadOptions, Source};
+use crate::vocab::TokenizerSpec;
+
+/// Settings of learning from files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LearnSettings {
+    /// The name of a pattern, or a regular expression.
+    pub pattern: String,
+    /// What is done with Chinese.
+    pub han: Han,
+    /// Size and special tokens.
+    #[serde(flatten)]
+    pub config: LearnConfig,
+    /// Held-out documents, which are not learned from.
+    pub val: ValFraction,
+    /// What to do with records that are no documents.
+    pub on_bad_record: BadRecords,
+}
+
+impl Default for LearnSettings {
+    fn default() -> Self {
+        Self {
+            pattern: DEFAULT_PATTERN.to_owned(),
+            han: Han::default(),
+            config: LearnConfig::default(),
+            val: ValFraction::Of(0.0),
+            on_bad_record: BadRecords::default(),
+        }
+    }
+}
+
+/// A tokenizer, and what it was learned from.
+#[derive(Debug, Clone)]
+pub struct LearnedTokenizer {
+    /// The tokenizer.
+    pub spec: TokenizerSpec,
+    /// Documents read; `left` are those that were learned from, or held out.
+    pub documents: Tally,
+    /// Bytes of text, likewise.
+    pub bytes: Tally,
+    /// Distinct pre-tokens.
+    pub distinct: u64,
+    /// Merges that the text held, when they were fewer than asked for.
+    pub exhausted: Option<u64>,
+    /// Seconds of reading and counting, and of merging.
+    pub seconds: [f64; 2],
+}
+
+/// Learns a tokenizer from the documents of `source`.
+///
+/// # Errors
+///
+/// [`Error::NoDocuments`], those of reading, segmenting and learning, and [`Error::Interrupted`].
+pub fn learn_tokenizer(source: &Source, options: &ReadOptions, settings: &LearnSettings, progress: &Progress<'_>) -> Result<LearnedTokenizer> {
+    settings.val.check()?;
+    let pattern = Pattern::parse(&settings.pattern)?;
+    let regex = pattern.regex().to_owned();
+    let segmenter = Segmenter::new(pattern, settings.han.learning())?;
+    // A size that cannot be is an error before hours of reading.
+    TokenizerSpec::from_learned(regex.clone(), settings.han.encoding(), &[], &settings.config.special)?;
+    learn(&Counts::default(), &settings.config, &mut |_, _| progress.flow())?;
+
+    let start = Instant::now();
+    let (counts, tally) = count(source, options, settings, &segmenter, progress)?;
+    if tally.documents.left == 0 {
+        return Err(Error::NoDocuments { rejected: tally.documents.rejected });
+    }
+    let counted = start.elapsed().as_secs_f64();
+    let most = match settings.config.vocab_size {
+        VocabSize::Tokens(size) => u64::from(size).saturating_sub(256 + settings.config.special.len() as u64),
+        VocabSize::Auto => 0,
+    };
+    progress.stage("learning merges", most, Unit::Merges);
+    let learned = learn(&counts, &settings.config, &mut |done, _| {
+        progress.done(done);
+        progress.flow()
+    })?;
+    progress.done(learned.pairs.len() as u64);
+    let spec = TokenizerSpec::from_learned(regex, settings.han.encoding(), &learned.pairs, &settings.config.special)?;
+    let seconds = [counted, start.elapsed().as_secs_f64() - counted];
+    let exhausted = learned.exhausted.then_some(learned.pairs.len() as u64);
+    Ok(LearnedTokenizer { spec, documents: tally.documents, bytes: tally.bytes, distinct: counts.len() as u64, exhausted, seconds })
+}
+
+fn count(
+    source: &Source,
+    options: &ReadOptions,
+    settings: &LearnSettings,
+    segmenter: &Segmenter,
+    progress: &Progress<'_>,
+) -> Result<(Counts, ReadTally)> {
+    progress.stage("counting pre-tokens", source.bytes(), Unit::Bytes);
+    let share = settings.val.share(source.bytes());
+    let rejects = if settings.on_bad_record == BadRecords::Fail { RejectSink::Fail } else { RejectSink::Count };
+    let mut counts = Counts::default();
+    let tally = for_each_batch(&source.files, options, rejects, progress, 0, &mut |batch| {
+        let add = |mut counts: Counts, document: &crate::text::Document| {
+            if split_of(&document.text, share) == Split::Train {
+                let place = |error: Error| error.in_document(&*document.origin.file, document.origin.line);
+                counts.add_text(segmenter, &document.text).map_err(place)?;
+            }
+            Ok(counts)
+        };
+        let merge = |mut left: Counts, right: Counts| left.merge(right).map(|()| left);
+        counts.merge(batch.par_iter().try_fold(Counts::default, add).try_reduce(Counts::default, merge)?)
+    })?;
+    Ok((counts, tally))
+}

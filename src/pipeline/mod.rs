@@ -1,0 +1,44 @@
+//! Room `pipeline`: the stages, from files to a report. The only room that knows them all.
+//!
+//! **Takes** names of inputs, settings and an output folder; **gives** the files of that folder. **Promises** that what
+//! went in is out or accounted for, that outputs are whole or absent, that the same inputs and settings give the same
+//! bytes for any number of threads, that a run which was stopped goes on where it was when it is run again, and that
+//! two runs never work on one folder. **Does not know** terminals: it tells a [`Progress`] what happens.
+//!
+//! | stage | from | to |
+//! |---|---|---|
+//! | [`learn_tokenizer`] | files | a tokenizer |
+//! | [`encode`] | files, a tokenizer | `train/*.shard`, `val/*.shard`, `manifest.json`, `rejects.jsonl.zst` |
+//! | [`train`] | shards | a model |
+//! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
+//! | [`prepare`] | files | all of that, and the report |
+//! | [`verify`] | a folder or a shard | whether it is as it was written |
+
+mod documents;
+mod encoding;
+mod evaluating;
+mod files;
+mod lock;
+mod learning;
+mod prepare;
+mod progress;
+mod settings;
+mod split;
+mod training;
+mod units;
+mod verify;
+
+pub use documents::BadRecords;
+pub use encoding::{EncodeSettings, encode};
+pub use evaluating::evaluate_folder;
+pub use files::{
+    MODEL_FOLDER, REJECTS_FILE, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_model, load_tokenizer, save_model, save_tokenizer,
+};
+pub use learning::{LearnSettings, LearnedTokenizer, learn_tokenizer};
+pub use lock::FolderLock;
+pub use prepare::{PrepareSettings, prepare};
+pub use progress::{Event, Progress, Unit};
+pub use settings::Settings;
+pub use split::ValFraction;
+pub use training::{ModelSettings, Trained, train};
+pub use verify::{Verified, verify};

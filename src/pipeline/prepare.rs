@@ -1,0 +1,198 @@
+//! The whole way: learn, encode, train, evaluate, report.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::documents::ReadTally;
+use super::encoding::{EncodeSettings, all_settings, encode, inputs};
+use super::evaluating::{evaluate_folder, show};
+use super::files::{
+    MODEL_FOLDER, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_tokenizer, save_model, save_tokenizer,
+};
+use super::learning::{LearnSettings, learn_tokenizer};
+use super::progress::Progress;
+use super::settings::settings_of;
+use super::training::{ModelSettings, Trained, train};
+use super::units::Plan;
+use crate::encode::Tokenizer;
+use crate::error::{Error, Result};
+use crate::evaluate::{CorpusReport, InputReport, Language, ModelReport, Report, TokenizerReport, to_html};
+use crate::segment::{Han, Pattern};
+use crate::shard::{Manifest, Split, write_atomic};
+use crate::text::{ReadOptions, Source};
+
+/// All settings of the whole way. The share that is held out, and what is done with bad records, are those of `encode`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PrepareSettings {
+    /// Reading.
+    pub read: ReadOptions,
+    /// Learning.
+    pub learn: LearnSettings,
+    /// Encoding.
+    pub encode: EncodeSettings,
+    /// The model.
+    pub model: ModelSettings,
+}
+
+/// Does it all, in `output`, which must be locked by the caller. Stages that an earlier run with the same inputs and
+/// settings has finished are taken over.
+///
+/// # Errors
+///
+/// [`Error::OtherSettings`] when the folder was begun otherwise, and those of the stages.
+pub fn prepare(source: &Source, settings: &PrepareSettings, output: &Path, progress: &Progress<'_>) -> Result<Report> {
+    if source.files.iter().any(|file| file.path.as_os_str() == "-") {
+        let expected = "files: text is read twice, to learn and to encode".to_owned();
+        return Err(Error::Setting { name: "INPUT", value: "-".to_owned(), expected });
+    }
+    check_output(output, source)?;
+    settings.encode.val.check()?;
+    settings.model.gpt(1 << 16).check()?;
+    let mut all = all_settings(&settings.read, &settings.encode);
+    all.extend(settings_of(&settings.learn).into_iter().filter(|(key, _)| !matches!(key.as_str(), "val" | "on-bad-record")));
+    all.extend(settings_of(&settings.model));
+    let plan = Plan { settings: all, inputs: inputs(source, progress)?, tokenizer: None };
+    plan.keep(output, &output.join(".prepare.json"))?;
+    if let Some(report) = load_report(output)? {
+        progress.note(format!("`{}` is complete already", output.display()));
+        return Ok(report);
+    }
+    let mut seconds = BTreeMap::new();
+    let tokenizer = tokenizer(source, settings, output, progress, &mut seconds)?;
+    let manifest = timed("encode", &mut seconds, || encode(&tokenizer, source, &settings.read, &settings.encode, output, progress))?;
+    let trained = train(output, &settings.model, progress)?;
+    seconds.insert("train".to_owned(), trained.seconds);
+    save_model(&trained.gpt, trained.end_of_text, trained.tokenizer, &output.join(MODEL_FOLDER))?;
+    let held_out = timed("evaluate", &mut seconds, || evaluate_folder(output, &tokenizer, &trained.gpt, progress))?;
+    let (samples, pages) = timed("sample", &mut seconds, || show(output, &tokenizer, &trained.gpt, settings.model.seed))?;
+    let (languages, all) = held_out.map_or((Vec::new(), None), |held_out| (held_out.languages, Some(held_out.all)));
+    let report = Report {
+        ciyuan: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: plan.settings,
+        input: input_report(source, &manifest),
+        tokenizer: tokenizer_report(&tokenizer, settings.learn.han),
+        train: corpus_report(&manifest, Split::Train),
+        val: corpus_report(&manifest, Split::Val),
+        model: model_report(trained, settings),
+        languages,
+        all,
+        samples,
+        pages,
+        seconds,
+    };
+    write_atomic(&output.join(REPORT_PAGE), to_html(&report).as_bytes())?;
+    let mut json = serde_json::to_string_pretty(&report).expect("strings, numbers and maps with string keys always serialize");
+    json.push('\n');
+    write_atomic(&output.join(REPORT_FILE), json.as_bytes())?;
+    Ok(report)
+}
+
+/// The report of a folder that is complete.
+fn load_report(output: &Path) -> Result<Option<Report>> {
+    let path = output.join(REPORT_FILE);
+    match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
+            let fault = crate::error::ManifestFault::Json { reason: error.to_string() };
+            Error::Manifest { path, fault }
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
+}
+
+fn timed<T>(stage: &str, seconds: &mut BTreeMap<String, f64>, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    let done = work()?;
+    seconds.insert(stage.to_owned(), start.elapsed().as_secs_f64());
+    Ok(done)
+}
+
+/// The tokenizer that an earlier run has learned, or a new one.
+fn tokenizer(
+    source: &Source,
+    settings: &PrepareSettings,
+    output: &Path,
+    progress: &Progress<'_>,
+    seconds: &mut BTreeMap<String, f64>,
+) -> Result<Tokenizer> {
+    let path = output.join(TOKENIZER_FILE);
+    if path.exists() {
+        progress.note(format!("taking the tokenizer over from `{}`", path.display()));
+        return load_tokenizer(&path, None, &[]);
+    }
+    let learn = LearnSettings { val: settings.encode.val, on_bad_record: settings.encode.on_bad_record, ..settings.learn.clone() };
+    let learned = learn_tokenizer(source, &settings.read, &learn, progress)?;
+    seconds.insert("count".to_owned(), learned.seconds[0]);
+    seconds.insert("merge".to_owned(), learned.seconds[1]);
+    if let Some(merges) = learned.exhausted {
+        progress.note(format!("the text held {merges} merges, fewer than asked for: the vocabulary is {}", learned.spec.vocab_size()));
+    }
+    match learned.spec.to_tiktoken() {
+        Ok(file) => write_atomic(&output.join(TIKTOKEN_FILE), file.as_bytes())?,
+        Err(error) => progress.note(format!("no {TIKTOKEN_FILE}: {error}")),
+    }
+    save_tokenizer(&learned.spec, &path)?;
+    Tokenizer::new(learned.spec)
+}
+
+fn input_report(source: &Source, manifest: &Manifest) -> InputReport {
+    let ReadTally { documents, bytes, repaired_bytes, byte_order_marks } = ReadTally::of(manifest);
+    InputReport {
+        files: source.files.len() as u64,
+        skipped: source.skipped.iter().map(|path| path.display().to_string()).collect(),
+        documents,
+        bytes,
+        repaired_bytes,
+        byte_order_marks,
+    }
+}
+
+/// How many of the longest tokens are shown of each script.
+const SHOWN: usize = 12;
+
+fn tokenizer_report(tokenizer: &Tokenizer, han: Han) -> TokenizerReport {
+    let spec = tokenizer.spec();
+    let mut lengths = BTreeMap::new();
+    let (mut chinese, mut other) = (Vec::new(), Vec::new());
+    for (_, bytes) in spec.vocab().iter() {
+        *lengths.entry(bytes.len() as u32).or_default() += 1;
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            if Language::of(text) == Language::Zh { chinese.push(text) } else { other.push(text) }
+        }
+    }
+    let longest = |tokens: &mut Vec<&str>| {
+        tokens.sort_by_key(|token| (std::cmp::Reverse(token.len()), *token));
+        tokens.iter().take(SHOWN).map(|token| (*token).to_owned()).collect::<Vec<_>>()
+    };
+    let pattern = Pattern::from_regex(spec.pattern()).ok().and_then(|pattern| pattern.name());
+    TokenizerReport {
+        fingerprint: tokenizer.fingerprint(),
+        pattern: pattern.map_or_else(|| spec.pattern().to_owned(), str::to_owned),
+        han: super::settings::settings_of(&BTreeMap::from([("han", han)]))["han"].as_str().unwrap_or_default().to_owned(),
+        vocab_size: spec.vocab_size(),
+        merges: spec.merges().len() as u64,
+        lengths,
+        longest: [longest(&mut chinese), longest(&mut other)].concat(),
+    }
+}
+
+fn corpus_report(manifest: &Manifest, split: Split) -> CorpusReport {
+    let mut report = CorpusReport::default();
+    for shard in manifest.shards.iter().filter(|shard| shard.split == split) {
+        report.shards += 1;
+        report.documents += shard.documents;
+        report.tokens += shard.tokens;
+        report.bytes += shard.bytes;
+    }
+    report
+}
+
+fn model_report(trained: Trained, settings: &PrepareSettings) -> ModelReport {
+    let gpt = *trained.gpt.config();
+    let training = settings.model.training;
+    let tokens = trained.steps.len() as u64 * (training.batch * gpt.context) as u64;
+    ModelReport { gpt, parameters: gpt.parameters(), training, tokens, steps: trained.steps }
+}

@@ -1,0 +1,144 @@
+//! A folder of shards in the making: what was planned, and which units are done.
+//!
+//! `.units/plan.json` holds the settings, inputs and tokenizer that the units belong to; `.units/000017.json` is written
+//! when all of unit 17 lies under its final names. A run that finds them takes them over.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::documents::ReadTally;
+use super::settings::{Settings, require_same};
+use crate::error::{Error, ManifestFault, Result};
+use crate::shard::{InputEntry, Shard, ShardEntry, sync_folder, write_atomic};
+use crate::vocab::Fingerprint;
+
+/// What the units belong to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Plan {
+    pub(super) settings: Settings,
+    pub(super) inputs: Vec<InputEntry>,
+    /// The tokenizer, where it was given and not learned.
+    pub(super) tokenizer: Option<Fingerprint>,
+}
+
+impl Plan {
+    /// Fails with what differs between the plan of `folder` and this one.
+    pub(super) fn require_same(&self, folder: &Path, there: &Self) -> Result<()> {
+        require_same(folder, &there.settings, &self.settings)?;
+        let other = |key: &str, there: String, here: String| Error::OtherSettings { path: folder.to_owned(), key: key.to_owned(), there, here };
+        if there.tokenizer != self.tokenizer {
+            let text = |fingerprint: Option<Fingerprint>| fingerprint.map_or_else(|| "none".to_owned(), |fingerprint| fingerprint.to_string());
+            return Err(other("tokenizer", text(there.tokenizer), text(self.tokenizer)));
+        }
+        if there.inputs.len() != self.inputs.len() {
+            return Err(other("number of input files", there.inputs.len().to_string(), self.inputs.len().to_string()));
+        }
+        match there.inputs.iter().zip(&self.inputs).find(|(there, here)| there != here) {
+            Some((there, here)) => {
+                let text = |entry: &InputEntry| format!("{} ({} bytes, checksum {})", entry.path, entry.bytes, entry.checksum);
+                Err(other("input file", text(there), text(here)))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Plan {
+    /// Keeps the plan of `folder` in a file; if one is there already, it must be the same.
+    pub(super) fn keep(&self, folder: &Path, path: &Path) -> Result<()> {
+        match std::fs::read(path) {
+            Ok(text) => self.require_same(folder, &parse(path, &text)?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => write_atomic(path, &json(self)),
+            Err(error) => Err(Error::io("read", path, error)),
+        }
+    }
+}
+
+/// What a unit came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UnitRecord {
+    pub(super) read: ReadTally,
+    pub(super) shards: Vec<ShardEntry>,
+    pub(super) rejects: bool,
+}
+
+/// The folder of the units.
+pub(super) struct Units {
+    folder: PathBuf,
+    output: PathBuf,
+}
+
+impl Units {
+    /// Opens the units of an output folder, or begins them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherSettings`] when they were begun otherwise, [`Error::Io`], [`Error::Manifest`].
+    pub(super) fn open(output: &Path, plan: &Plan) -> Result<Self> {
+        let folder = output.join(".units");
+        if !folder.is_dir() {
+            std::fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
+            sync_folder(output)?;
+        }
+        plan.keep(output, &folder.join("plan.json"))?;
+        Ok(Self { folder, output: output.to_owned() })
+    }
+
+    fn path(&self, number: usize, extension: &str) -> PathBuf {
+        self.folder.join(format!("{number:06}.{extension}"))
+    }
+
+    /// The file of a unit's rejects.
+    pub(super) fn rejects(&self, number: usize) -> PathBuf {
+        self.path(number, "rejects.zst")
+    }
+
+    /// A unit that is done, if its shards are as they were written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Manifest`].
+    pub(super) fn done(&self, number: usize) -> Result<Option<UnitRecord>> {
+        let path = self.path(number, "json");
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", path, error)),
+        };
+        let record: UnitRecord = parse(&path, &text)?;
+        let whole = |entry: &ShardEntry| {
+            Shard::open(&self.output.join(&entry.name)).is_ok_and(|shard| format!("{:016x}", shard.checksum()) == entry.checksum && shard.verify().is_ok())
+        };
+        Ok(Some(record).filter(|record| record.shards.iter().all(whole)))
+    }
+
+    /// Says that a unit is done.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when it cannot be written.
+    pub(super) fn finish(&self, number: usize, record: &UnitRecord) -> Result<()> {
+        write_atomic(&self.path(number, "json"), &json(record))
+    }
+
+    /// Takes the folder of the units away, when the manifest stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when it cannot be removed.
+    pub(super) fn remove(self) -> Result<()> {
+        std::fs::remove_dir_all(&self.folder).map_err(|error| Error::io("remove", &self.folder, error))
+    }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("strings, numbers and maps with string keys always serialize")
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(path: &Path, text: &[u8]) -> Result<T> {
+    serde_json::from_slice(text).map_err(|error| {
+        let fault = ManifestFault::Json { reason: error.to_string() };
+        Error::Manifest { path: path.to_owned(), fault }
+    })
+}

@@ -1,0 +1,102 @@
+//! Whether a folder, or a shard, is as it was written.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::files::{MODEL_FOLDER, load_model, load_tokenizer};
+use super::progress::{Progress, Unit};
+use crate::error::{Error, ManifestFault, Result};
+use crate::shard::{MANIFEST_FILE, Manifest, Shard, ShardEntry};
+
+/// What was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Verified {
+    /// Shards.
+    pub shards: u64,
+    /// Documents.
+    pub documents: u64,
+    /// Ids.
+    pub tokens: u64,
+    /// Bytes of text that they stand for.
+    pub bytes: u64,
+    /// Whether there was a model.
+    pub model: bool,
+}
+
+/// Verifies a shard, or a folder: the manifest's own checksum and sums, every shard as a whole and against the manifest,
+/// that the tokenizer is the one the shards were made with, that the bytes of all ids are the bytes stated, and the
+/// model if there is one.
+///
+/// # Errors
+///
+/// The first thing that is wrong; [`Error::Missing`] when there is nothing to verify.
+pub fn verify(path: &Path, progress: &Progress<'_>) -> Result<Verified> {
+    if !path.is_dir() {
+        let shard = Shard::open(path)?;
+        shard.verify()?;
+        let info = shard.info();
+        return Ok(Verified { shards: 1, documents: info.documents, tokens: info.tokens, bytes: info.text_bytes, model: false });
+    }
+    let manifest = Manifest::load(path)?.ok_or_else(|| Error::Missing { path: path.join(MANIFEST_FILE) })?;
+    let tokenizer = load_tokenizer(&path.join(&manifest.tokenizer.file), None, &[])?;
+    if tokenizer.fingerprint() != manifest.tokenizer.fingerprint {
+        let expected = manifest.tokenizer.fingerprint.to_string();
+        return Err(Error::Fingerprint { path: path.join(&manifest.tokenizer.file), expected, got: tokenizer.fingerprint().to_string() });
+    }
+    let lengths = tokenizer.text_lengths();
+    progress.stage("verifying", manifest.shards.len() as u64, Unit::Files);
+    let results: Vec<Result<()>> = manifest.shards.par_iter().map(|entry| verify_shard(path, &manifest, entry, &lengths)).collect();
+    results.into_iter().collect::<Result<()>>()?;
+    progress.done(manifest.shards.len() as u64);
+    let model = path.join(MODEL_FOLDER);
+    if model.is_dir() {
+        let (_, config) = load_model(&model)?;
+        if config.tokenizer != manifest.tokenizer.fingerprint {
+            let expected = manifest.tokenizer.fingerprint.to_string();
+            return Err(Error::Fingerprint { path: model, expected, got: config.tokenizer.to_string() });
+        }
+    }
+    Ok(Verified {
+        shards: manifest.shards.len() as u64,
+        documents: manifest.documents.left,
+        tokens: manifest.tokens,
+        bytes: manifest.bytes.left,
+        model: model.is_dir(),
+    })
+}
+
+fn verify_shard(folder: &Path, manifest: &Manifest, entry: &ShardEntry, lengths: &[u32]) -> Result<()> {
+    let shard = Shard::open(&folder.join(&entry.name))?;
+    let fault = |fault| Error::Manifest { path: folder.join(MANIFEST_FILE), fault };
+    let got = format!("{:016x}", shard.checksum());
+    if got != entry.checksum {
+        return Err(fault(ManifestFault::File { name: entry.name.clone(), expected: entry.checksum.clone(), got }));
+    }
+    let info = shard.info();
+    if info.fingerprint != manifest.tokenizer.fingerprint {
+        let expected = manifest.tokenizer.fingerprint.to_string();
+        return Err(Error::Fingerprint { path: shard.path().to_owned(), expected, got: info.fingerprint.to_string() });
+    }
+    shard.verify()?;
+    let mut bytes = 0u64;
+    let mut ids = Vec::new();
+    let mut at = 0;
+    while at < info.tokens {
+        let end = (at + (1 << 16)).min(info.tokens);
+        ids.clear();
+        shard.read(at..end, &mut ids)?;
+        bytes += ids.iter().map(|&id| u64::from(lengths.get(id as usize).copied().unwrap_or(0))).sum::<u64>();
+        at = end;
+    }
+    let sums = [
+        ("documents of a shard", entry.documents, info.documents),
+        ("tokens of a shard", entry.tokens, info.tokens),
+        ("bytes of a shard", entry.bytes, info.text_bytes),
+        ("bytes of a shard's ids", entry.bytes, bytes),
+    ];
+    match sums.into_iter().find(|(_, stated, found)| stated != found) {
+        Some((what, stated, found)) => Err(fault(ManifestFault::Sum { what, stated, found })),
+        None => Ok(()),
+    }
+}
