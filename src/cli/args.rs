@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use ciyuan::pipeline::{BadRecords, ModelSettings, ValFraction, load_tokenizer};
 use ciyuan::encode::Tokenizer;
 use ciyuan::learn::VocabSize;
 use ciyuan::model::TrainConfig;
+use ciyuan::pipeline::{BadRecords, ModelSettings, ValFraction, load_tokenizer};
 use ciyuan::text::{Form, ReadOptions, Source, TxtDocuments, Utf8Policy};
 use ciyuan::vocab::SpecialTokens;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -34,7 +34,9 @@ pub(super) struct Common {
 }
 
 /// A parser for one of the library's settings that are words.
-pub(super) fn word<T: DeserializeOwned + Clone + Send + Sync + 'static>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T> {
+pub(super) fn word<T: DeserializeOwned + Clone + Send + Sync + 'static>(
+    words: &'static [&'static str],
+) -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(words).try_map(|word: String| serde_json::from_value::<T>(word.into()))
 }
 
@@ -51,7 +53,9 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         "mb" => 1_000_000,
         "gb" => 1_000_000_000,
         "tb" => 1_000_000_000_000,
-        other => return Err(format!("`{other}` is no unit of bytes; write KiB, MiB, GiB, KB, MB or GB")),
+        other => {
+            return Err(format!("`{other}` is no unit of bytes; write KiB, MiB, GiB, KB, MB or GB"));
+        }
     };
     let number: u64 = digits.trim().parse().map_err(|_| format!("`{digits}` is no whole number"))?;
     number.checked_mul(unit).ok_or_else(|| "more than 2^64 bytes".to_owned())
@@ -94,7 +98,12 @@ pub(super) struct ReadArgs {
 impl ReadArgs {
     pub(super) fn options(&self) -> ReadOptions {
         let Self { field, txt_documents, on_invalid_utf8, max_document, .. } = self;
-        ReadOptions { field: field.clone(), txt_documents: *txt_documents, on_invalid_utf8: *on_invalid_utf8, max_document: *max_document }
+        ReadOptions {
+            field: field.clone(),
+            txt_documents: *txt_documents,
+            on_invalid_utf8: *on_invalid_utf8,
+            max_document: *max_document,
+        }
     }
 
     pub(super) fn source(&self, inputs: &[PathBuf]) -> Outcome<Source> {
@@ -226,7 +235,14 @@ mod tests {
 
     #[test]
     fn sizes() {
-        assert_eq!([bytes("7"), bytes("64KiB"), bytes("2GB"), bytes("1 MiB")], [Ok(7), Ok(65_536), Ok(2_000_000_000), Ok(1 << 20)]);
-        assert!(["", "x", "1XB", "-1", "1.5MiB", "99999999999999999999", "99999999999TiB"].iter().all(|text| bytes(text).is_err()));
+        assert_eq!(
+            [bytes("7"), bytes("64KiB"), bytes("2GB"), bytes("1 MiB")],
+            [Ok(7), Ok(65_536), Ok(2_000_000_000), Ok(1 << 20)]
+        );
+        assert!(
+            ["", "x", "1XB", "-1", "1.5MiB", "99999999999999999999", "99999999999TiB"]
+                .iter()
+                .all(|text| bytes(text).is_err())
+        );
     }
 }

@@ -13,9 +13,14 @@ use super::failure::{Failure, Outcome};
 
 /// The arguments with those of the settings file put before them.
 pub(super) fn with_file(definition: &Command, arguments: Vec<OsString>) -> Outcome<Vec<OsString>> {
-    let Some(path) = config_path(&arguments) else { return Ok(arguments) };
-    let is_command = |argument: &OsString| argument.to_str().is_some_and(|name| definition.find_subcommand(name).is_some());
-    let Some(at) = arguments.iter().skip(1).position(is_command).map(|at| at + 1) else { return Ok(arguments) };
+    let Some(path) = config_path(&arguments) else {
+        return Ok(arguments);
+    };
+    let is_command =
+        |argument: &OsString| argument.to_str().is_some_and(|name| definition.find_subcommand(name).is_some());
+    let Some(at) = arguments.iter().skip(1).position(is_command).map(|at| at + 1) else {
+        return Ok(arguments);
+    };
     let command = arguments[at].to_str().and_then(|name| definition.find_subcommand(name)).unwrap_or(definition);
     let wrong = |why: String| Failure::Usage(format!("settings file `{}`: {why}", path.display()));
     let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
@@ -39,7 +44,9 @@ fn config_path(arguments: &[OsString]) -> Option<PathBuf> {
         match argument.to_str() {
             Some("--") => return None,
             Some("--config") => return rest.next().map(PathBuf::from),
-            Some(text) if text.starts_with("--config=") => return Some(PathBuf::from(&text["--config=".len()..])),
+            Some(text) if text.starts_with("--config=") => {
+                return Some(PathBuf::from(&text["--config=".len()..]));
+            }
             _ => {}
         }
     }
@@ -60,11 +67,17 @@ fn flag(key: &str, value: &toml::Value) -> Result<Option<OsString>, String> {
 
 /// Prints the settings of the command that was parsed, as a settings file.
 pub(super) fn print(definition: &Command, matches: &ArgMatches) -> Outcome {
-    let Some((name, matches)) = matches.subcommand() else { return Ok(()) };
+    let Some((name, matches)) = matches.subcommand() else {
+        return Ok(());
+    };
     let mut table = toml::Table::new();
     let command = definition.find_subcommand(name).unwrap_or(definition);
     for argument in command.get_arguments().chain(definition.get_arguments()) {
-        let Some(long) = argument.get_long().filter(|long| !matches!(*long, "config" | "print-config" | "help" | "version")) else { continue };
+        let Some(long) =
+            argument.get_long().filter(|long| !matches!(*long, "config" | "print-config" | "help" | "version"))
+        else {
+            continue;
+        };
         if let Some(value) = value_of(argument, matches) {
             table.insert(long.to_owned(), value);
         }
@@ -92,9 +105,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ciyuan.toml");
         std::fs::write(&path, file).unwrap();
-        let arguments = arguments.iter().map(|argument| argument.replace("FILE", path.to_str().unwrap()).into()).collect();
+        let arguments =
+            arguments.iter().map(|argument| argument.replace("FILE", path.to_str().unwrap()).into()).collect();
         match with_file(&super::super::Cli::command(), arguments) {
-            Ok(merged) => Ok(merged.into_iter().map(|argument| argument.into_string().unwrap().replace(path.to_str().unwrap(), "FILE")).collect()),
+            Ok(merged) => Ok(merged
+                .into_iter()
+                .map(|argument| argument.into_string().unwrap().replace(path.to_str().unwrap(), "FILE"))
+                .collect()),
             Err(Failure::Usage(text)) => Err(text),
             Err(_) => panic!("another failure"),
         }
@@ -102,13 +119,23 @@ mod tests {
 
     #[test]
     fn keys_come_before_flags() {
-        let merged = merge("vocab-size = 500\nquiet = true\nsteps = 7\n", &["ciyuan", "learn", "--config", "FILE", "x", "--vocab-size", "9"]);
-        assert_eq!(merged.unwrap(), ["ciyuan", "learn", "--quiet", "--vocab-size=500", "--config", "FILE", "x", "--vocab-size", "9"]);
+        let merged = merge(
+            "vocab-size = 500\nquiet = true\nsteps = 7\n",
+            &["ciyuan", "learn", "--config", "FILE", "x", "--vocab-size", "9"],
+        );
+        assert_eq!(
+            merged.unwrap(),
+            ["ciyuan", "learn", "--quiet", "--vocab-size=500", "--config", "FILE", "x", "--vocab-size", "9"]
+        );
     }
 
     #[test]
     fn what_is_refused() {
-        assert!(merge("vocabsize = 500\n", &["ciyuan", "learn", "--config=FILE"]).unwrap_err().contains("`vocabsize` is no setting"));
+        assert!(
+            merge("vocabsize = 500\n", &["ciyuan", "learn", "--config=FILE"])
+                .unwrap_err()
+                .contains("`vocabsize` is no setting")
+        );
         assert!(merge("han = [1]\n", &["ciyuan", "learn", "--config=FILE"]).unwrap_err().contains("must be a string"));
         assert!(merge("han = \n", &["ciyuan", "learn", "--config=FILE"]).is_err());
     }

@@ -87,14 +87,18 @@ impl Row {
 
     fn cells(&self) -> Vec<String> {
         let mut cells = vec![self.file.clone()];
-        cells.extend([self.documents, self.rejected, self.bytes, self.characters, self.tokens].map(|number| number.to_string()));
+        cells.extend(
+            [self.documents, self.rejected, self.bytes, self.characters, self.tokens].map(|number| number.to_string()),
+        );
         cells.push(format!("{:.2}", self.bytes_per_token));
         cells
     }
 }
 
 fn text(result: &Result) -> String {
-    let head = ["file", "documents", "rejected", "bytes", "characters", "tokens", "bytes/token"].map(str::to_owned).to_vec();
-    let rows: Vec<Vec<String>> = [head].into_iter().chain(result.files.iter().map(Row::cells)).chain([result.total.cells()]).collect();
+    let head =
+        ["file", "documents", "rejected", "bytes", "characters", "tokens", "bytes/token"].map(str::to_owned).to_vec();
+    let rows: Vec<Vec<String>> =
+        [head].into_iter().chain(result.files.iter().map(Row::cells)).chain([result.total.cells()]).collect();
     render(&rows)
 }

@@ -44,6 +44,8 @@ pub(super) fn run(args: &Args, _: &Context) -> Outcome {
 
 fn ids(text: &str) -> ciyuan::Result<Vec<u32>> {
     let offset = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
-    let id = |word: &str| word.parse().map_err(|_| Error::NotAnId { word: word.chars().take(40).collect(), offset: offset(word) });
+    let id = |word: &str| {
+        word.parse().map_err(|_| Error::NotAnId { word: word.chars().take(40).collect(), offset: offset(word) })
+    };
     text.split_ascii_whitespace().map(id).collect()
 }

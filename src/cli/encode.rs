@@ -54,8 +54,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let load = start.elapsed().as_secs_f64();
     let _lock = FolderLock::take(&args.output)?;
     let settings = args.shards.settings(args.rejects.on_bad_record);
-    let Manifest { documents, bytes, tokens, shards, .. } =
-        context.with_progress(|progress| encode(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress))?;
+    let Manifest { documents, bytes, tokens, shards, .. } = context.with_progress(|progress| {
+        encode(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress)
+    })?;
     let result = Result {
         documents,
         bytes,

@@ -36,7 +36,9 @@ impl Failure {
     /// Tells the failure on standard error, and gives the exit code.
     pub(super) fn report(self) -> ExitCode {
         let (text, code) = match self {
-            Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                return ExitCode::SUCCESS;
+            }
             Self::Clap(error) => {
                 // Help goes to standard output; if that is closed, nobody is there to be told.
                 let _ = error.print();
@@ -53,7 +55,11 @@ impl Failure {
 
 fn exit_code(error: &Error) -> u8 {
     match error {
-        Error::Setting { .. } | Error::UnknownPattern { .. } | Error::Pattern { .. } | Error::UnknownSpecial { .. } | Error::UnknownForm { .. } => 2,
+        Error::Setting { .. }
+        | Error::UnknownPattern { .. }
+        | Error::Pattern { .. }
+        | Error::UnknownSpecial { .. }
+        | Error::UnknownForm { .. } => 2,
         Error::Tokenizer(ciyuan::error::TokenizerFault::VocabTooSmall { .. }) => 2,
         Error::Record { .. }
         | Error::Tokenizer(_)

@@ -103,15 +103,29 @@ fn tokens(tokenizer: &Tokenizer, range: &str, context: &Context) -> Outcome {
     let (first, end) = range.split_once("..").ok_or_else(wrong)?;
     let (first, end): (u32, u32) = (first.parse().map_err(|_| wrong())?, end.parse().map_err(|_| wrong())?);
     let known = (first..end.min(tokenizer.spec().vocab_size())).filter_map(|id| Some((id, tokenizer.token_bytes(id)?)));
-    let rows: Vec<(u32, String)> = known.map(|(id, bytes)| (id, format!("\"{}\"", bytes.utf8_chunks().map(|chunk| {
-        let invalid: String = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();
-        chunk.valid().escape_debug().to_string() + &invalid
-    }).collect::<String>()))).collect();
+    let rows: Vec<(u32, String)> = known
+        .map(|(id, bytes)| {
+            (
+                id,
+                format!(
+                    "\"{}\"",
+                    bytes
+                        .utf8_chunks()
+                        .map(|chunk| {
+                            let invalid: String = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();
+                            chunk.valid().escape_debug().to_string() + &invalid
+                        })
+                        .collect::<String>()
+                ),
+            )
+        })
+        .collect();
     context.show(&rows, || rows.iter().map(|(id, text)| format!("{id}\t{text}\n")).collect())
 }
 
 fn folder(path: &Path, context: &Context) -> Outcome {
-    let manifest = Manifest::load(path)?.ok_or_else(|| ciyuan::Error::Missing { path: path.join(ciyuan::shard::MANIFEST_FILE) })?;
+    let manifest = Manifest::load(path)?
+        .ok_or_else(|| ciyuan::Error::Missing { path: path.join(ciyuan::shard::MANIFEST_FILE) })?;
     context.show(&manifest, || {
         let head = ["shard", "documents", "tokens", "bytes", "bytes/token", "file bytes"].map(str::to_owned).to_vec();
         let rows = manifest.shards.iter().map(|shard| {

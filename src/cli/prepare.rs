@@ -45,8 +45,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let report = context.with_progress(|progress| prepare(&source, &settings, &args.output, progress))?;
     context.show(&report, || {
         let total: f64 = report.seconds.values().sum();
-        let stages: Vec<String> = report.seconds.iter().map(|(stage, seconds)| format!("{stage} {seconds:.1}")).collect();
+        let stages: Vec<String> =
+            report.seconds.iter().map(|(stage, seconds)| format!("{stage} {seconds:.1}")).collect();
         let page = args.output.join(REPORT_PAGE);
-        format!("{}\nseconds     {total:.1} ({})\nreport      {}\n", to_text(&report), stages.join(", "), page.display())
+        format!(
+            "{}\nseconds     {total:.1} ({})\nreport      {}\n",
+            to_text(&report),
+            stages.join(", "),
+            page.display()
+        )
     })
 }

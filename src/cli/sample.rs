@@ -49,7 +49,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let prompt = tokenizer.encode(&args.prompt)?;
     let sequence: Vec<u32> = end.into_iter().chain(prompt).collect();
     if sequence.is_empty() {
-        return Err(Failure::Usage("this tokenizer has no end-of-text token to begin with; give a --prompt".to_owned()));
+        return Err(Failure::Usage(
+            "this tokenizer has no end-of-text token to begin with; give a --prompt".to_owned(),
+        ));
     }
     let mut sampler = Sampler::new(&gpt, SampleConfig { max_tokens, temperature, top_k, seed })?;
     let mut stream = Stream { held: Vec::new(), written: Ok(()) };

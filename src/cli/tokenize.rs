@@ -105,7 +105,8 @@ fn colour(out: &mut impl Write, tokenizer: &Tokenizer, ids: &[u32]) -> Outcome {
                 out.write_all(b"\n")?;
             }
             if !part.is_empty() {
-                let shown: String = part.chars().map(|c| if c.is_control() && c != '\t' { '\u{FFFD}' } else { c }).collect();
+                let shown: String =
+                    part.chars().map(|c| if c.is_control() && c != '\t' { '\u{FFFD}' } else { c }).collect();
                 write!(out, "\x1b[30;48;5;{colour}m{shown}\x1b[0m")?;
             }
         }

@@ -39,7 +39,11 @@ struct Result {
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     if args.output.join(MODEL_FOLDER).exists() {
-        return Err(Error::Output { path: args.output.clone(), why: "holds a model already; choose another folder, or remove it" }.into());
+        return Err(Error::Output {
+            path: args.output.clone(),
+            why: "holds a model already; choose another folder, or remove it",
+        }
+        .into());
     }
     let tokenizer = load_tokenizer(&args.folder, None, &[])?;
     let _lock = FolderLock::take(&args.output)?;
@@ -47,7 +51,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         let trained = train(&args.folder, &args.model.settings(), progress)?;
         if trained.tokenizer != tokenizer.fingerprint() {
             let path = args.folder.join(TOKENIZER_FILE);
-            return Err(Error::Fingerprint { path, expected: trained.tokenizer.to_string(), got: tokenizer.fingerprint().to_string() });
+            return Err(Error::Fingerprint {
+                path,
+                expected: trained.tokenizer.to_string(),
+                got: tokenizer.fingerprint().to_string(),
+            });
         }
         save_tokenizer(tokenizer.spec(), &args.output.join(TOKENIZER_FILE))?;
         save_model(&trained.gpt, trained.end_of_text, trained.tokenizer, &args.output.join(MODEL_FOLDER))?;

@@ -42,5 +42,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
 fn text(row: &Row) -> String {
     let Verified { shards, documents, tokens, bytes, model } = row.found;
     let model = if model { ", and the model" } else { "" };
-    format!("{}: whole; {shards} shards, {documents} documents, {tokens} tokens, {bytes} bytes of text{model}\n", row.path.display())
+    format!(
+        "{}: whole; {shards} shards, {documents} documents, {tokens} tokens, {bytes} bytes of text{model}\n",
+        row.path.display()
+    )
 }

@@ -45,11 +45,11 @@ impl<'t> Encoder<'t> {
 
     /// Appends the ids of one pre-token.
     fn piece(&mut self, piece: &[u8], ids: &mut Vec<TokenId>) {
-        if self.tokenizer.spec().whole_pieces() {
-            if let Some(id) = self.tokenizer.token_id(piece) {
-                ids.push(id);
-                return;
-            }
+        if self.tokenizer.spec().whole_pieces()
+            && let Some(id) = self.tokenizer.token_id(piece)
+        {
+            ids.push(id);
+            return;
         }
         let tokens = self.tokenizer.byte_tokens(piece);
         if piece.len() <= PLAIN_BYTES {
@@ -82,12 +82,15 @@ mod tests {
         let config = LearnConfig { vocab_size: VocabSize::Tokens(259 + merges), special, min_count: 1 };
         let learned = learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
         let regex = segmenter.pattern().regex().to_owned();
-        Tokenizer::new(TokenizerSpec::from_learned(regex, HanEdges::None, &learned.pairs, &config.special).unwrap()).unwrap()
+        Tokenizer::new(TokenizerSpec::from_learned(regex, HanEdges::None, &learned.pairs, &config.special).unwrap())
+            .unwrap()
     }
 
-    static SMALL: LazyLock<Tokenizer> = LazyLock::new(|| tokenizer("ciyuan", "词元是词，词元也是元。aaaaaaaa abababab the then there", 40));
+    static SMALL: LazyLock<Tokenizer> =
+        LazyLock::new(|| tokenizer("ciyuan", "词元是词，词元也是元。aaaaaaaa abababab the then there", 40));
     /// One span a text, so that all tokens meet.
-    static WHOLE: LazyLock<Tokenizer> = LazyLock::new(|| tokenizer(r"regex:(?s).+", "aaaabaaabbabaaaab 词元元词词元", 60));
+    static WHOLE: LazyLock<Tokenizer> =
+        LazyLock::new(|| tokenizer(r"regex:(?s).+", "aaaabaaabbabaaaab 词元元词词元", 60));
 
     #[test]
     fn special_tokens_are_text_unless_allowed() {

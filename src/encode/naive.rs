@@ -8,8 +8,13 @@ use crate::vocab::TokenId;
 /// Merges `tokens` until no pair merges: of all pairs that of the lowest rank, of equal ones the leftmost.
 pub(super) fn merge(pairs: &Pairs, tokens: &mut Vec<TokenId>) {
     loop {
-        let ranked = tokens.windows(2).enumerate().filter_map(|(at, pair)| pairs.get(pair[0], pair[1]).map(|(rank, result)| (rank, at, result)));
-        let Some((_, at, result)) = ranked.min() else { return };
+        let ranked = tokens
+            .windows(2)
+            .enumerate()
+            .filter_map(|(at, pair)| pairs.get(pair[0], pair[1]).map(|(rank, result)| (rank, at, result)));
+        let Some((_, at, result)) = ranked.min() else {
+            return;
+        };
         tokens[at] = result;
         tokens.remove(at + 1);
     }

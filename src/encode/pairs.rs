@@ -10,7 +10,8 @@ pub(super) struct Pairs(FxHashMap<(TokenId, TokenId), (u32, TokenId)>);
 
 impl Pairs {
     pub(super) fn new(merges: &Merges) -> Self {
-        let entry = |(rank, merge): (usize, &crate::vocab::Merge)| ((merge.left, merge.right), (rank as u32, merge.result));
+        let entry =
+            |(rank, merge): (usize, &crate::vocab::Merge)| ((merge.left, merge.right), (rank as u32, merge.result));
         Self(merges.as_slice().iter().enumerate().map(entry).collect())
     }
 

@@ -89,7 +89,9 @@ impl Tokenizer {
     /// How many bytes of text each id stands for, by id: 0 for special tokens and for ids without a token.
     #[must_use]
     pub fn text_lengths(&self) -> Vec<u32> {
-        (0..self.spec().vocab_size()).map(|id| self.spec().vocab().token(id).map_or(0, |bytes| bytes.len() as u32)).collect()
+        (0..self.spec().vocab_size())
+            .map(|id| self.spec().vocab().token(id).map_or(0, |bytes| bytes.len() as u32))
+            .collect()
     }
 
     pub(super) fn pairs(&self) -> &Pairs {
@@ -120,11 +122,22 @@ impl Tokenizer {
     pub fn encode_with(&self, text: &str, allowed: &[&str]) -> Result<Vec<TokenId>> {
         let special = self.spec().special();
         let known = || special.iter().map(|(_, name)| name).collect::<Vec<_>>().join(", ");
-        let allowed = allowed.iter().map(|&name| special.id(name).map(|id| (name, id)).ok_or_else(|| Error::UnknownSpecial { name: name.to_owned(), known: known() }));
+        let allowed = allowed.iter().map(|&name| {
+            special
+                .id(name)
+                .map(|id| (name, id))
+                .ok_or_else(|| Error::UnknownSpecial { name: name.to_owned(), known: known() })
+        });
         let allowed = allowed.collect::<Result<Vec<_>>>()?;
         // Names that contain each other: the longest counts, as in tiktoken and HF.
-        let finder = aho_corasick::AhoCorasick::builder().match_kind(aho_corasick::MatchKind::LeftmostLongest).build(allowed.iter().map(|(name, _)| name));
-        let finder = finder.map_err(|_| Error::Limit { what: "the number of special tokens", value: allowed.len() as u64, max: u64::from(u32::MAX) })?;
+        let finder = aho_corasick::AhoCorasick::builder()
+            .match_kind(aho_corasick::MatchKind::LeftmostLongest)
+            .build(allowed.iter().map(|(name, _)| name));
+        let finder = finder.map_err(|_| Error::Limit {
+            what: "the number of special tokens",
+            value: allowed.len() as u64,
+            max: u64::from(u32::MAX),
+        })?;
         let mut encoder = Encoder::new(self);
         let mut ids = Vec::new();
         let mut done = 0;

@@ -114,7 +114,9 @@ pub enum Error {
     },
 
     /// A backtracking pattern needed more steps than allowed.
-    #[error("pattern `{pattern}` exceeds {limit} backtracking steps at byte {offset} of the text; simplify the pattern, or split the text")]
+    #[error(
+        "pattern `{pattern}` exceeds {limit} backtracking steps at byte {offset} of the text; simplify the pattern, or split the text"
+    )]
     PatternLimit {
         /// The regular expression.
         pattern: String,
@@ -169,7 +171,9 @@ pub enum Error {
     Tokenizer(#[from] TokenizerFault),
 
     /// An id that the tokenizer does not have.
-    #[error("id {id} at position {position} is no token of this tokenizer (ids are below {vocab_size}); was it made by another tokenizer?")]
+    #[error(
+        "id {id} at position {position} is no token of this tokenizer (ids are below {vocab_size}); was it made by another tokenizer?"
+    )]
     UnknownToken {
         /// The id.
         id: u32,
@@ -256,7 +260,9 @@ pub enum Error {
     },
 
     /// What went in did not come out: a defect of this program, never of the input.
-    #[error("accounting of {what} does not hold: {entered} in, but {left} out + {rejected} rejected; please report this")]
+    #[error(
+        "accounting of {what} does not hold: {entered} in, but {left} out + {rejected} rejected; please report this"
+    )]
     Accounting {
         /// `documents` or `bytes`.
         what: &'static str,
@@ -269,7 +275,9 @@ pub enum Error {
     },
 
     /// Too few tokens to train or evaluate on.
-    #[error("the shards hold {tokens} tokens in their longest run, but one window needs {needed}; give more text or a smaller --context")]
+    #[error(
+        "the shards hold {tokens} tokens in their longest run, but one window needs {needed}; give more text or a smaller --context"
+    )]
     TooShort {
         /// Tokens of the longest shard.
         tokens: u64,

@@ -41,7 +41,11 @@ fn unigram_entropy(bytes: &[u8]) -> f64 {
     let mut counts = [0u64; 256];
     bytes.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
     let total = bytes.len() as f64;
-    counts.iter().filter(|&&count| count > 0).map(|&count| -(count as f64 / total) * (count as f64 / total).log2()).sum()
+    counts
+        .iter()
+        .filter(|&&count| count > 0)
+        .map(|&count| -(count as f64 / total) * (count as f64 / total).log2())
+        .sum()
 }
 
 #[cfg(test)]

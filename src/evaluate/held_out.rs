@@ -38,11 +38,20 @@ struct Sums {
 ///
 /// [`Error::Shard`] for damage, [`Error::Fingerprint`] for shards of another tokenizer, [`Error::Accounting`] when
 /// tokens and bytes disagree, [`Error::Interrupted`].
-pub fn evaluate(gpt: &Gpt, tokenizer: &Tokenizer, corpus: &Corpus, progress: &mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<HeldOut> {
+pub fn evaluate(
+    gpt: &Gpt,
+    tokenizer: &Tokenizer,
+    corpus: &Corpus,
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<HeldOut> {
     let info = corpus.info();
     if info.fingerprint != tokenizer.fingerprint() {
         let path = corpus.shards()[0].path().to_owned();
-        return Err(Error::Fingerprint { path, expected: tokenizer.fingerprint().to_string(), got: info.fingerprint.to_string() });
+        return Err(Error::Fingerprint {
+            path,
+            expected: tokenizer.fingerprint().to_string(),
+            got: info.fingerprint.to_string(),
+        });
     }
     let mut by_language: [Sums; 3] = Default::default();
     let mut text_bytes = 0;
@@ -58,7 +67,12 @@ pub fn evaluate(gpt: &Gpt, tokenizer: &Tokenizer, corpus: &Corpus, progress: &mu
     }
     // The shards say how many bytes of text went into them: all of them must have been scored.
     if text_bytes != info.text_bytes {
-        return Err(Error::Accounting { what: "held-out bytes", entered: info.text_bytes, left: text_bytes, rejected: 0 });
+        return Err(Error::Accounting {
+            what: "held-out bytes",
+            entered: info.text_bytes,
+            left: text_bytes,
+            rejected: 0,
+        });
     }
     let mut all = Sums::default();
     let mut languages = Vec::new();

@@ -36,7 +36,11 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "<h2>Corpus</h2>")?;
     facts(out, &corpus_facts(report))?;
     settings(report, out)?;
-    writeln!(out, "<footer>Made by ciyuan {}; the same figures stand in report.json.</footer>\n</main>\n</body>\n</html>", escape(&report.ciyuan))
+    writeln!(
+        out,
+        "<footer>Made by ciyuan {}; the same figures stand in report.json.</footer>\n</main>\n</body>\n</html>",
+        escape(&report.ciyuan)
+    )
 }
 
 fn headline(report: &Report, out: &mut String) -> std::fmt::Result {
@@ -44,7 +48,11 @@ fn headline(report: &Report, out: &mut String) -> std::fmt::Result {
     let bytes = grouped(report.input.bytes.left);
     write!(out, "<p class=\"lead\">A tokenizer of {tokens} tokens, learned from {bytes} bytes of text")?;
     match &report.all {
-        Some(all) => writeln!(out, "; with it a small GPT codes held-out text at <b>{:.3} bits per byte</b>.</p>", all.bits_per_byte),
+        Some(all) => writeln!(
+            out,
+            "; with it a small GPT codes held-out text at <b>{:.3} bits per byte</b>.</p>",
+            all.bits_per_byte
+        ),
         None => writeln!(out, ".</p>"),
     }
 }
@@ -90,7 +98,10 @@ fn training_facts(report: &Report) -> Vec<Fact> {
     let model = &report.model;
     let gpt = &model.gpt;
     vec![
-        ("model", format!("GPT, {} layers, {} heads, width {}, context {}", gpt.layers, gpt.heads, gpt.width, gpt.context)),
+        (
+            "model",
+            format!("GPT, {} layers, {} heads, width {}, context {}", gpt.layers, gpt.heads, gpt.width, gpt.context),
+        ),
         ("parameters", grouped(model.parameters)),
         ("steps", format!("{} of {} windows", grouped(model.steps.len() as u64), model.training.batch)),
         ("tokens seen", grouped(model.tokens)),
@@ -111,9 +122,17 @@ fn tokenizer_facts(report: &Report) -> Vec<Fact> {
 
 fn corpus_facts(report: &Report) -> Vec<Fact> {
     let input = &report.input;
-    let tally = |tally: &crate::shard::Tally| format!("{} in = {} out + {} rejected", grouped(tally.entered), grouped(tally.left), grouped(tally.rejected));
+    let tally = |tally: &crate::shard::Tally| {
+        format!("{} in = {} out + {} rejected", grouped(tally.entered), grouped(tally.left), grouped(tally.rejected))
+    };
     let shards = |corpus: &super::CorpusReport| {
-        format!("{} shards, {} documents, {} bytes, {} tokens", grouped(corpus.shards), grouped(corpus.documents), grouped(corpus.bytes), grouped(corpus.tokens))
+        format!(
+            "{} shards, {} documents, {} bytes, {} tokens",
+            grouped(corpus.shards),
+            grouped(corpus.documents),
+            grouped(corpus.bytes),
+            grouped(corpus.tokens)
+        )
     };
     vec![
         ("files", format!("{} read, {} skipped", grouped(input.files), grouped(input.skipped.len() as u64))),
@@ -130,15 +149,20 @@ fn samples(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     writeln!(out, "<h2>What it writes</h2>")?;
     for sample in &report.samples {
-        let [language, prompt, continuation] = [&sample.language, &sample.prompt, &sample.continuation].map(|text| escape(text));
-        writeln!(out, "<p class=\"sample\" lang=\"{language}\"><span class=\"prompt\">{prompt}</span>{continuation}</p>")?;
+        let [language, prompt, continuation] =
+            [&sample.language, &sample.prompt, &sample.continuation].map(|text| escape(text));
+        writeln!(
+            out,
+            "<p class=\"sample\" lang=\"{language}\"><span class=\"prompt\">{prompt}</span>{continuation}</p>"
+        )?;
     }
     Ok(())
 }
 
 fn longest(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "<p>Longest tokens:")?;
-    report.tokenizer.longest.iter().try_for_each(|token| writeln!(out, " <code>{}</code>", escape(token)))?;
+    let visible = |token: &String| escape(&token.replace(' ', "␣").replace('\n', "⏎"));
+    report.tokenizer.longest.iter().try_for_each(|token| writeln!(out, " <code>{}</code>", visible(token)))?;
     writeln!(out, "</p>")
 }
 

@@ -21,6 +21,7 @@ pub use held_out::{HeldOut, evaluate};
 pub use html::to_html;
 pub use language::Language;
 pub use report::{
-    ColouredPage, ColouredPiece, CorpusReport, InputReport, LanguageReport, ModelReport, Report, SampleReport, TokenizerReport,
+    ColouredPage, ColouredPiece, CorpusReport, InputReport, LanguageReport, ModelReport, Report, SampleReport,
+    TokenizerReport,
 };
 pub use summary::to_text;

@@ -26,11 +26,19 @@ pub(super) fn loss_curve(model: &ModelReport) -> String {
     let last = losses.last().map_or(1.0, |(step, _)| *step).max(2.0);
     let top = losses.iter().map(|(_, loss)| *loss).fold(0.1, f64::max) * 1.05;
     svg(|area| {
-        let mut chart = ChartBuilder::on(area).margin(8).x_label_area_size(36).y_label_area_size(44).build_cartesian_2d(1.0..last, 0.0..top)?;
+        let mut chart = ChartBuilder::on(area)
+            .margin(8)
+            .x_label_area_size(36)
+            .y_label_area_size(44)
+            .build_cartesian_2d(1.0..last, 0.0..top)?;
         let whole = |step: &f64| format!("{step:.0}");
         let mut mesh = chart.configure_mesh();
         mesh.disable_x_mesh().x_desc("step").y_desc("loss, nats a token").x_label_formatter(&whole);
-        mesh.label_style(FONT.into_font().color(&INK)).axis_style(INK).light_line_style(INK.mix(0.08)).bold_line_style(INK.mix(0.2)).draw()?;
+        mesh.label_style(FONT.into_font().color(&INK))
+            .axis_style(INK)
+            .light_line_style(INK.mix(0.08))
+            .bold_line_style(INK.mix(0.2))
+            .draw()?;
         chart.draw_series(LineSeries::new(losses.iter().copied(), BAND))?;
         chart.draw_series(LineSeries::new(smooth.iter().copied(), LINE.stroke_width(2)))?;
         Ok(())
@@ -46,12 +54,26 @@ pub(super) fn token_lengths(tokenizer: &TokenizerReport) -> String {
     }
     let top = bars.iter().copied().max().unwrap_or(1) as f64 * 1.05;
     svg(|area| {
-        let mut chart = ChartBuilder::on(area).margin(8).x_label_area_size(36).y_label_area_size(56).build_cartesian_2d(0.5..f64::from(longest) + 0.5, 0.0..top)?;
+        let mut chart = ChartBuilder::on(area)
+            .margin(8)
+            .x_label_area_size(36)
+            .y_label_area_size(56)
+            .build_cartesian_2d(0.5..f64::from(longest) + 0.5, 0.0..top)?;
         let whole = |value: &f64| format!("{value:.0}");
         let mut mesh = chart.configure_mesh();
-        mesh.disable_x_mesh().x_desc("length of the token in bytes").y_desc("tokens").x_label_formatter(&whole).y_label_formatter(&whole);
-        mesh.label_style(FONT.into_font().color(&INK)).axis_style(INK).light_line_style(INK.mix(0.08)).bold_line_style(INK.mix(0.2)).draw()?;
-        let bar = |(length, &count): (usize, &u64)| Rectangle::new([(length as f64 - 0.4, 0.0), (length as f64 + 0.4, count as f64)], LINE.filled());
+        mesh.disable_x_mesh()
+            .x_desc("length of the token in bytes")
+            .y_desc("tokens")
+            .x_label_formatter(&whole)
+            .y_label_formatter(&whole);
+        mesh.label_style(FONT.into_font().color(&INK))
+            .axis_style(INK)
+            .light_line_style(INK.mix(0.08))
+            .bold_line_style(INK.mix(0.2))
+            .draw()?;
+        let bar = |(length, &count): (usize, &u64)| {
+            Rectangle::new([(length as f64 - 0.4, 0.0), (length as f64 + 0.4, count as f64)], LINE.filled())
+        };
         chart.draw_series(bars.iter().enumerate().skip(1).map(bar))?;
         Ok(())
     })

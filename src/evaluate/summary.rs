@@ -24,9 +24,16 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         writeln!(out, "            {} invalid bytes repaired", grouped(input.repaired_bytes))?;
     }
     let tokenizer = &report.tokenizer;
-    writeln!(out, "tokenizer   {} tokens, pattern {}, Chinese: {}", grouped(u64::from(tokenizer.vocab_size)), tokenizer.pattern, tokenizer.han)?;
+    writeln!(
+        out,
+        "tokenizer   {} tokens, pattern {}, Chinese: {}",
+        grouped(u64::from(tokenizer.vocab_size)),
+        tokenizer.pattern,
+        tokenizer.han
+    )?;
     for (what, corpus) in [("train", &report.train), ("held out", &report.val)] {
-        let [shards, documents, tokens, bytes] = [corpus.shards, corpus.documents, corpus.tokens, corpus.bytes].map(grouped);
+        let [shards, documents, tokens, bytes] =
+            [corpus.shards, corpus.documents, corpus.tokens, corpus.bytes].map(grouped);
         writeln!(out, "{what:<12}{shards} shards, {documents} documents, {bytes} bytes, {tokens} tokens")?;
     }
     let model = &report.model;
@@ -41,7 +48,13 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         gpt.context
     )?;
     let first = model.steps.first().map_or(0.0, |step| step.loss);
-    writeln!(out, "training    {} steps, {} tokens, loss {first:.3} -> {:.3} nats a token", grouped(model.steps.len() as u64), grouped(model.tokens), model.final_loss())?;
+    writeln!(
+        out,
+        "training    {} steps, {} tokens, loss {first:.3} -> {:.3} nats a token",
+        grouped(model.steps.len() as u64),
+        grouped(model.tokens),
+        model.final_loss()
+    )?;
     out.push('\n');
     languages(report, out)?;
     for sample in &report.samples {
@@ -52,9 +65,16 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
 
 fn languages(report: &Report, out: &mut String) -> std::fmt::Result {
     if report.languages.is_empty() {
-        return writeln!(out, "No document was held out, so there are no bits per byte; give more documents or a larger --val.");
+        return writeln!(
+            out,
+            "No document was held out, so there are no bits per byte; give more documents or a larger --val."
+        );
     }
-    writeln!(out, "{:<10}{:>10}{:>12}{:>12} | {:>12}{:>10}{:>10}{:>10}", "held out", "documents", "bytes", "bytes/token", "bits/byte", "zstd -19", "xz -9", "unigram")?;
+    writeln!(
+        out,
+        "{:<10}{:>10}{:>12}{:>12} | {:>12}{:>10}{:>10}{:>10}",
+        "held out", "documents", "bytes", "bytes/token", "bits/byte", "zstd -19", "xz -9", "unigram"
+    )?;
     let mut row = |row: &LanguageReport| {
         let anchors = &row.anchors;
         writeln!(
@@ -96,6 +116,9 @@ mod tests {
 
     #[test]
     fn digits_in_threes() {
-        assert_eq!([0, 7, 999, 1000, 123_456, 1_234_567].map(grouped), ["0", "7", "999", "1,000", "123,456", "1,234,567"]);
+        assert_eq!(
+            [0, 7, 999, 1000, 123_456, 1_234_567].map(grouped),
+            ["0", "7", "999", "1,000", "123,456", "1,234,567"]
+        );
     }
 }

@@ -76,7 +76,9 @@ impl Counts {
         }
         for (span, count) in other.spans {
             match self.spans.entry(span) {
-                std::collections::hash_map::Entry::Occupied(mut known) => *known.get_mut() = checked(*known.get(), count)?,
+                std::collections::hash_map::Entry::Occupied(mut known) => {
+                    *known.get_mut() = checked(*known.get(), count)?
+                }
                 std::collections::hash_map::Entry::Vacant(free) => {
                     free.insert(count);
                 }
@@ -113,7 +115,11 @@ impl Counts {
 }
 
 fn checked(left: u64, right: u64) -> Result<u64> {
-    left.checked_add(right).ok_or(Error::Limit { what: "the count of one pre-token", value: u64::MAX, max: u64::MAX - 1 })
+    left.checked_add(right).ok_or(Error::Limit {
+        what: "the count of one pre-token",
+        value: u64::MAX,
+        max: u64::MAX - 1,
+    })
 }
 
 #[cfg(test)]

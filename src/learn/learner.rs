@@ -51,13 +51,19 @@ struct Word {
 ///
 /// [`Error::Tokenizer`] when the vocabulary asked for is too small, [`Error::CountOverflow`], and
 /// [`Error::Interrupted`] when `progress` says so.
-pub fn learn(counts: &Counts, config: &LearnConfig, progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>) -> Result<Learned> {
+pub fn learn(
+    counts: &Counts,
+    config: &LearnConfig,
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<Learned> {
     let max_merges = config.max_merges()?;
     let mut state = State::new(counts)?;
     let mut learned = Learned { pairs: Vec::new(), counts: Vec::new(), exhausted: false };
     let mut support = Support::new(config);
     while learned.pairs.len() < max_merges {
-        let Some((pair, count)) = state.best() else { break };
+        let Some((pair, count)) = state.best() else {
+            break;
+        };
         if count < config.min_count.max(1) || support.is_settled(count) {
             break;
         }
@@ -65,7 +71,8 @@ pub fn learn(counts: &Counts, config: &LearnConfig, progress: &mut dyn FnMut(u64
         learned.pairs.push(pair);
         learned.counts.push(count);
         support.merged(pair, made);
-        if learned.pairs.len() % 64 == 0 && progress(learned.pairs.len() as u64, max_merges as u64).is_break() {
+        if learned.pairs.len().is_multiple_of(64) && progress(learned.pairs.len() as u64, max_merges as u64).is_break()
+        {
             return Err(Error::Interrupted { stage: "learning merges" });
         }
     }
@@ -92,9 +99,13 @@ impl State {
     fn new(counts: &Counts) -> Result<Self> {
         let mut ids = [0; 256];
         gpt2_byte_order().iter().enumerate().for_each(|(id, &byte)| ids[usize::from(byte)] = id as TokenId);
-        let word = |(span, count): (&[u8], u64)| Word { tokens: span.iter().map(|&byte| ids[usize::from(byte)]).collect(), count };
+        let word = |(span, count): (&[u8], u64)| Word {
+            tokens: span.iter().map(|&byte| ids[usize::from(byte)]).collect(),
+            count,
+        };
         let words: Vec<Word> = counts.sorted().into_iter().filter(|(span, _)| span.len() > 1).map(word).collect();
-        let mut state = Self { words, pairs: FxHashMap::default(), places: FxHashMap::default(), queue: BinaryHeap::new() };
+        let mut state =
+            Self { words, pairs: FxHashMap::default(), places: FxHashMap::default(), queue: BinaryHeap::new() };
         for (at, word) in state.words.iter().enumerate() {
             for pair in word.tokens.windows(2).map(|pair| (pair[0], pair[1])) {
                 add(&mut state.pairs, pair, word.count)?;
@@ -212,7 +223,9 @@ impl Support {
             return;
         }
         for part in [pair.0, pair.1] {
-            let Some(token) = (part as usize).checked_sub(256) else { continue };
+            let Some(token) = (part as usize).checked_sub(256) else {
+                continue;
+            };
             let before = self.occurrences[token];
             let after = before.saturating_sub(made);
             self.occurrences[token] = after;
@@ -303,11 +316,14 @@ mod tests {
         assert_eq!((256 + learned.pairs.len()) % 64, 0);
         assert!(!learned.exhausted && learned.pairs.len() >= 64, "{}", learned.pairs.len());
         // The rule, recounted: learn the same merges, and look how often each token is left.
-        let mut tokens: Vec<(Vec<TokenId>, u64)> = State::new(&all).unwrap().words.into_iter().map(|word| (word.tokens, word.count)).collect();
+        let mut tokens: Vec<(Vec<TokenId>, u64)> =
+            State::new(&all).unwrap().words.into_iter().map(|word| (word.tokens, word.count)).collect();
         for (rank, &pair) in learned.pairs.iter().enumerate() {
             tokens.iter_mut().for_each(|(word, _)| *word = merged(word, pair, 256 + rank as TokenId));
         }
-        let left = |id: TokenId| -> u64 { tokens.iter().map(|(word, count)| word.iter().filter(|&&token| token == id).count() as u64 * count).sum() };
+        let left = |id: TokenId| -> u64 {
+            tokens.iter().map(|(word, count)| word.iter().filter(|&&token| token == id).count() as u64 * count).sum()
+        };
         let rare = (0..learned.pairs.len()).filter(|&rank| left(256 + rank as TokenId) < VocabSize::EXAMPLES).count();
         // Rounding down may have taken a supported token away, so allow what 64 tokens can hide.
         assert!(20 * rare <= learned.pairs.len() + 64, "{rare} of {}", learned.pairs.len());

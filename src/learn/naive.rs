@@ -17,7 +17,8 @@ use crate::vocab::{TokenId, gpt2_byte_order};
 pub fn naive_learn(counts: &Counts, config: &LearnConfig) -> Result<Learned> {
     let order = gpt2_byte_order();
     let id = |byte: &u8| order.iter().position(|other| other == byte).map_or(0, |id| id as TokenId);
-    let mut words: Vec<(Vec<TokenId>, u64)> = counts.sorted().into_iter().map(|(span, count)| (span.iter().map(id).collect(), count)).collect();
+    let mut words: Vec<(Vec<TokenId>, u64)> =
+        counts.sorted().into_iter().map(|(span, count)| (span.iter().map(id).collect(), count)).collect();
     let mut learned = Learned { pairs: Vec::new(), counts: Vec::new(), exhausted: false };
     let max_merges = config.max_merges()?;
     while learned.pairs.len() < max_merges {
@@ -29,7 +30,9 @@ pub fn naive_learn(counts: &Counts, config: &LearnConfig) -> Result<Learned> {
             }
         }
         let best = pairs.into_iter().max_by_key(|&(pair, count)| (count, Reverse(pair)));
-        let Some((pair, count)) = best.filter(|&(_, count)| count >= config.min_count) else { break };
+        let Some((pair, count)) = best.filter(|&(_, count)| count >= config.min_count) else {
+            break;
+        };
         let result = 256 + learned.pairs.len() as TokenId;
         words.iter_mut().for_each(|(word, _)| *word = merged(word, pair, result));
         learned.pairs.push(pair);

@@ -31,7 +31,14 @@ impl AdamW {
     }
 
     /// One update. Gradients are scaled by `scale` first.
-    pub(super) fn update(&mut self, layout: &Layout, parameters: &mut [f32], gradients: &[f32], scale: f32, learning_rate: f64) {
+    pub(super) fn update(
+        &mut self,
+        layout: &Layout,
+        parameters: &mut [f32],
+        gradients: &[f32],
+        scale: f32,
+        learning_rate: f64,
+    ) {
         self.step += 1;
         let Settings { beta1, beta2, epsilon, weight_decay } = self.settings;
         let correction1 = 1.0 - beta1.powi(self.step);
@@ -62,7 +69,8 @@ impl AdamW {
 
 /// The Euclidean norm of the gradients, summed in f64 in a fixed order.
 pub(super) fn norm(gradients: &[f32]) -> f64 {
-    let squares: Vec<f64> = gradients.par_chunks(CHUNK).map(|chunk| chunk.iter().map(|&value| f64::from(value).powi(2)).sum()).collect();
+    let squares: Vec<f64> =
+        gradients.par_chunks(CHUNK).map(|chunk| chunk.iter().map(|&value| f64::from(value).powi(2)).sum()).collect();
     squares.iter().sum::<f64>().sqrt()
 }
 
@@ -85,7 +93,8 @@ mod tests {
             mean = 0.9 * mean + 0.1 * gradient;
             square = 0.99 * square + 0.01 * gradient * gradient;
             let power = step as i32 + 1;
-            let update = 0.01 * (mean / (1.0 - 0.9f64.powi(power))) / ((square / (1.0 - 0.99f64.powi(power))).sqrt() + 1e-8);
+            let update =
+                0.01 * (mean / (1.0 - 0.9f64.powi(power))) / ((square / (1.0 - 0.99f64.powi(power))).sqrt() + 1e-8);
             decaying = decaying * (1.0 - 0.01 * 0.1) - update;
             constant -= update;
         }

@@ -46,12 +46,26 @@ pub(super) fn attention<R: Real>(shape: Shape, qkv: &[R], weights: &mut [R], mix
             softmax(past);
             future.fill(R::default());
         }
-        matmul(R::of(1.0), Matrix::dense(weights, t, t), shape.part(qkv, head, 2), R::of(0.0), &mut mix[head * d..], shape.width);
+        matmul(
+            R::of(1.0),
+            Matrix::dense(weights, t, t),
+            shape.part(qkv, head, 2),
+            R::of(0.0),
+            &mut mix[head * d..],
+            shape.width,
+        );
     }
 }
 
 /// `dqkv` (T, 3 C): the gradient by queries, keys and values, from `dmix` (T, C). `scratch` (T, T) is overwritten.
-pub(super) fn attention_backward<R: Real>(shape: Shape, qkv: &[R], weights: &[R], dmix: &[R], dqkv: &mut [R], scratch: &mut [R]) {
+pub(super) fn attention_backward<R: Real>(
+    shape: Shape,
+    qkv: &[R],
+    weights: &[R],
+    dmix: &[R],
+    dqkv: &mut [R],
+    scratch: &mut [R],
+) {
     let (t, d) = (shape.tokens, shape.head_width());
     let stride = 3 * shape.width;
     for (head, weights) in weights.chunks_exact(t * t).take(shape.heads).enumerate() {
@@ -65,7 +79,21 @@ pub(super) fn attention_backward<R: Real>(shape: Shape, qkv: &[R], weights: &[R]
             row.iter_mut().zip(weights).for_each(|(dw, &w)| *dw = w * (*dw - sum));
         }
         let dscores = Matrix::dense(&*scratch, t, t);
-        matmul(shape.scale(), dscores, shape.part(qkv, head, 1), R::of(0.0), &mut dqkv[shape.offset(head, 0)..], stride);
-        matmul(shape.scale(), dscores.transposed(), shape.part(qkv, head, 0), R::of(0.0), &mut dqkv[shape.offset(head, 1)..], stride);
+        matmul(
+            shape.scale(),
+            dscores,
+            shape.part(qkv, head, 1),
+            R::of(0.0),
+            &mut dqkv[shape.offset(head, 0)..],
+            stride,
+        );
+        matmul(
+            shape.scale(),
+            dscores.transposed(),
+            shape.part(qkv, head, 0),
+            R::of(0.0),
+            &mut dqkv[shape.offset(head, 1)..],
+            stride,
+        );
     }
 }

@@ -82,7 +82,13 @@ impl ModelConfig {
         if self.bos_token_id.max(self.eos_token_id).is_some_and(|id| id as usize >= self.vocab_size) {
             return Err(fault("a special token is outside the vocabulary"));
         }
-        let config = GptConfig { vocab_size: self.vocab_size, context: self.n_positions, layers: self.n_layer, heads: self.n_head, width: self.n_embd };
+        let config = GptConfig {
+            vocab_size: self.vocab_size,
+            context: self.n_positions,
+            layers: self.n_layer,
+            heads: self.n_head,
+            width: self.n_embd,
+        };
         config.check().map_err(|error| fault(&error.to_string()))?;
         Ok(config)
     }
@@ -133,7 +139,8 @@ impl Gpt {
     ///
     /// [`CheckpointFault`] for a damaged file, and for a tensor that is missing or of another shape, type or value.
     pub fn from_safetensors(config: GptConfig, file: &[u8]) -> Result<Self, CheckpointFault> {
-        let tensors = SafeTensors::deserialize(file).map_err(|error| CheckpointFault::Safetensors { reason: error.to_string() })?;
+        let tensors = SafeTensors::deserialize(file)
+            .map_err(|error| CheckpointFault::Safetensors { reason: error.to_string() })?;
         let layout = Layout::new(&config);
         if tensors.len() != layout.tensors.len() {
             let reason = format!("{} tensors, where this size has {}", tensors.len(), layout.tensors.len());
@@ -181,7 +188,9 @@ mod tests {
     #[test]
     fn what_does_not_fit() {
         let file = Gpt::new(SMALL, 9).unwrap().to_safetensors();
-        for other in [GptConfig { width: 16, ..SMALL }, GptConfig { layers: 2, ..SMALL }, GptConfig { vocab_size: 13, ..SMALL }] {
+        for other in
+            [GptConfig { width: 16, ..SMALL }, GptConfig { layers: 2, ..SMALL }, GptConfig { vocab_size: 13, ..SMALL }]
+        {
             assert!(Gpt::from_safetensors(other, &file).is_err(), "{other:?}");
         }
         for end in [0, 7, 100, file.len() - 1] {

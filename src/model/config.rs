@@ -43,7 +43,9 @@ impl GptConfig {
             return Err(Error::Setting { name: "width", value: self.width.to_string(), expected });
         }
         match self.parameters() {
-            count if count >= 1 << 31 => Err(Error::Limit { what: "the number of parameters", value: count, max: (1 << 31) - 1 }),
+            count if count >= 1 << 31 => {
+                Err(Error::Limit { what: "the number of parameters", value: count, max: (1 << 31) - 1 })
+            }
             _ => Ok(()),
         }
     }

@@ -2,7 +2,9 @@
 
 use super::attention::{Shape, attention, attention_backward};
 use super::config::GptConfig;
-use super::layers::{Stats, cross_entropy, gelu, gelu_backward, layer_norm, layer_norm_backward, linear, linear_backward};
+use super::layers::{
+    Stats, cross_entropy, gelu, gelu_backward, layer_norm, layer_norm_backward, linear, linear_backward,
+};
 use super::layout::{Kind, Layout};
 use super::matmul::{Matrix, matmul};
 use super::random::Random;
@@ -148,12 +150,24 @@ impl<R: Real> Gpt<R> {
         }
         for (block, p) in self.layout.blocks.iter().zip(&mut pass.blocks) {
             p.input[..t * c].copy_from_slice(&stream[..t * c]);
-            layer_norm(&p.input[..t * c], self.get(&block.norm1.scale), self.get(&block.norm1.bias), &mut p.norm1, &mut p.stats1);
+            layer_norm(
+                &p.input[..t * c],
+                self.get(&block.norm1.scale),
+                self.get(&block.norm1.bias),
+                &mut p.norm1,
+                &mut p.stats1,
+            );
             linear(&p.norm1, self.get(&block.qkv.weight), self.get(&block.qkv.bias), &mut p.qkv[..t * 3 * c]);
             attention(self.shape(t), &p.qkv, &mut p.weights, &mut p.mix);
             linear(&p.mix, self.get(&block.proj.weight), self.get(&block.proj.bias), &mut p.middle[..t * c]);
             p.middle.iter_mut().zip(&p.input).take(t * c).for_each(|(y, &x)| *y += x);
-            layer_norm(&p.middle[..t * c], self.get(&block.norm2.scale), self.get(&block.norm2.bias), &mut p.norm2, &mut p.stats2);
+            layer_norm(
+                &p.middle[..t * c],
+                self.get(&block.norm2.scale),
+                self.get(&block.norm2.bias),
+                &mut p.norm2,
+                &mut p.stats2,
+            );
             linear(&p.norm2, self.get(&block.fc.weight), self.get(&block.fc.bias), &mut p.fc[..t * 4 * c]);
             gelu(&p.fc[..t * 4 * c], &mut p.act);
             linear(&p.act, self.get(&block.out.weight), self.get(&block.out.bias), &mut stream[..t * c]);
@@ -176,7 +190,14 @@ impl<R: Real> Gpt<R> {
 
     /// The summed loss in nats of predicting `targets` after `ids` (at most T of each). Adds to `gradients` the
     /// gradient of the loss times `weight`.
-    pub(super) fn backward(&self, ids: &[TokenId], targets: &[TokenId], weight: R, pass: &mut Pass<R>, gradients: &mut [R]) -> f64 {
+    pub(super) fn backward(
+        &self,
+        ids: &[TokenId],
+        targets: &[TokenId],
+        weight: R,
+        pass: &mut Pass<R>,
+        gradients: &mut [R],
+    ) -> f64 {
         self.forward(ids, pass);
         let loss = cross_entropy(self.logits(0..ids.len(), pass), targets, weight);
         self.head_backward(ids.len(), pass, gradients);
@@ -203,7 +224,15 @@ impl<R: Real> Gpt<R> {
         pass.stream.fill(R::default());
         let norm = &self.layout.final_norm;
         let [dscale, dbias] = both(gradients, [&norm.scale, &norm.bias]);
-        layer_norm_backward(&pass.last[..t * c], self.get(&norm.scale), &pass.stats, &pass.narrow, &mut pass.stream, dscale, dbias);
+        layer_norm_backward(
+            &pass.last[..t * c],
+            self.get(&norm.scale),
+            &pass.stats,
+            &pass.narrow,
+            &mut pass.stream,
+            dscale,
+            dbias,
+        );
     }
 
     /// Takes the gradient by the residual stream, `pass.stream`, from behind a layer to before it.
@@ -262,7 +291,8 @@ mod tests {
         let mut gpt = shaken();
         let mut pass = Pass::new(&SMALL);
         // A full window and a short one; ids that repeat, and one that is its own target.
-        for (ids, targets) in [([3, 1, 4, 1, 5, 9].as_slice(), [1, 4, 1, 5, 9, 9].as_slice()), (&[2, 7, 1], &[7, 1, 8])] {
+        for (ids, targets) in [([3, 1, 4, 1, 5, 9].as_slice(), [1, 4, 1, 5, 9, 9].as_slice()), (&[2, 7, 1], &[7, 1, 8])]
+        {
             let mut gradients = vec![0.0; gpt.layout.len];
             let weight = 0.5;
             gpt.backward(ids, targets, weight, &mut pass, &mut gradients);
@@ -320,7 +350,11 @@ mod tests {
         for tensor in &double.layout.tensors {
             let range = tensor.range.clone();
             let scale = expected[range.clone()].iter().fold(0.0f64, |a, b| a.max(b.abs()));
-            let error = expected[range.clone()].iter().zip(&got[range]).map(|(a, b)| (a - f64::from(*b)).abs()).fold(0.0, f64::max);
+            let error = expected[range.clone()]
+                .iter()
+                .zip(&got[range])
+                .map(|(a, b)| (a - f64::from(*b)).abs())
+                .fold(0.0, f64::max);
             assert!(error <= 2e-4 * scale, "{}: {error} of {scale}", tensor.name);
         }
     }

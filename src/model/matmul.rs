@@ -57,7 +57,17 @@ pub(super) fn matmul<R: Real>(alpha: R, a: Matrix<'_, R>, b: Matrix<'_, R>, beta
     // overlaps neither, and its rows do not overlap each other because their stride is at least their length.
     #[allow(unsafe_code)]
     unsafe {
-        R::gemm([m, k, n], alpha, a.data.as_ptr(), strides(&a), b.data.as_ptr(), strides(&b), beta, c.as_mut_ptr(), [c_stride as isize, 1]);
+        R::gemm(
+            [m, k, n],
+            alpha,
+            a.data.as_ptr(),
+            strides(&a),
+            b.data.as_ptr(),
+            strides(&b),
+            beta,
+            c.as_mut_ptr(),
+            [c_stride as isize, 1],
+        );
     }
 }
 

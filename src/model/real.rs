@@ -104,7 +104,25 @@ impl Real for f32 {
         // being the other way round, and reads `c` only when told so.
         unsafe {
             gemm(
-                m, n, k, c, c_columns, c_rows, beta != 0.0, a, a_columns, a_rows, b, b_columns, b_rows, beta, alpha, false, false, false, alone,
+                m,
+                n,
+                k,
+                c,
+                c_columns,
+                c_rows,
+                beta != 0.0,
+                a,
+                a_columns,
+                a_rows,
+                b,
+                b_columns,
+                b_rows,
+                beta,
+                alpha,
+                false,
+                false,
+                false,
+                alone,
             );
         }
     }
@@ -140,12 +158,14 @@ impl Real for f64 {
         c: *mut Self,
         c_strides: [isize; 2],
     ) {
-        let at = |row: usize, column: usize, strides: [isize; 2]| row as isize * strides[0] + column as isize * strides[1];
+        let at =
+            |row: usize, column: usize, strides: [isize; 2]| row as isize * strides[0] + column as isize * strides[1];
         for i in 0..m {
             for j in 0..n {
                 // SAFETY: the caller has checked that all these elements lie inside their allocations.
                 unsafe {
-                    let sum: f64 = (0..k).map(|l| *a.offset(at(i, l, a_strides)) * *b.offset(at(l, j, b_strides))).sum();
+                    let sum: f64 =
+                        (0..k).map(|l| *a.offset(at(i, l, a_strides)) * *b.offset(at(l, j, b_strides))).sum();
                     let c = c.offset(at(i, j, c_strides));
                     *c = alpha * sum + if beta == 0.0 { 0.0 } else { beta * *c };
                 }

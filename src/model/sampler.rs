@@ -45,14 +45,23 @@ impl<'g> Sampler<'g> {
     /// [`Error::Setting`] for a temperature that is negative or no number.
     pub fn new(gpt: &'g Gpt, config: SampleConfig) -> Result<Self> {
         if !(config.temperature >= 0.0 && config.temperature.is_finite()) {
-            return Err(Error::Setting { name: "temperature", value: config.temperature.to_string(), expected: "0 or more".to_owned() });
+            return Err(Error::Setting {
+                name: "temperature",
+                value: config.temperature.to_string(),
+                expected: "0 or more".to_owned(),
+            });
         }
         Ok(Self { gpt, config, pass: Pass::new(gpt.config()), random: Random::new(config.seed) })
     }
 
     /// Continues `prompt` (at least one id) until `end` is drawn or the length is reached; `end` is not among the ids
     /// given. `drawn` is told each id, and may stop.
-    pub fn sample(&mut self, prompt: &[TokenId], end: Option<TokenId>, drawn: &mut dyn FnMut(TokenId) -> ControlFlow<()>) -> Vec<TokenId> {
+    pub fn sample(
+        &mut self,
+        prompt: &[TokenId],
+        end: Option<TokenId>,
+        drawn: &mut dyn FnMut(TokenId) -> ControlFlow<()>,
+    ) -> Vec<TokenId> {
         let context = self.gpt.config().context;
         let mut ids = prompt.to_vec();
         for _ in 0..self.config.max_tokens {

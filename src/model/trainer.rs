@@ -35,7 +35,34 @@ pub struct TrainConfig {
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        Self { steps: 600, batch: 8, learning_rate: 3e-3, warmup: 0.05, weight_decay: 0.1, beta1: 0.9, beta2: 0.99, clip: 1.0 }
+        Self {
+            steps: 600,
+            batch: 8,
+            learning_rate: 3e-3,
+            warmup: 0.05,
+            weight_decay: 0.1,
+            beta1: 0.9,
+            beta2: 0.99,
+            clip: 1.0,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for one outside its range.
+    pub fn check(&self) -> Result<()> {
+        if self.batch == 0 {
+            return Err(Error::Setting { name: "batch", value: "0".to_owned(), expected: "at least 1".to_owned() });
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate < 1.0) {
+            let expected = "above 0 and below 1".to_owned();
+            return Err(Error::Setting { name: "learning-rate", value: self.learning_rate.to_string(), expected });
+        }
+        Ok(())
     }
 }
 
@@ -73,13 +100,7 @@ impl Trainer {
     ///
     /// [`Error::Setting`] for settings outside their range.
     pub fn new(gpt: Gpt, config: TrainConfig) -> Result<Self> {
-        if config.batch == 0 {
-            return Err(Error::Setting { name: "batch", value: "0".to_owned(), expected: "at least 1".to_owned() });
-        }
-        if !(config.learning_rate > 0.0 && config.learning_rate < 1.0) {
-            let expected = "above 0 and below 1".to_owned();
-            return Err(Error::Setting { name: "learning-rate", value: config.learning_rate.to_string(), expected });
-        }
+        config.check()?;
         let parameters = gpt.parameters.len();
         let TrainConfig { beta1, beta2, weight_decay, .. } = config;
         let adam = AdamW::new(parameters, Settings { beta1, beta2, epsilon: 1e-8, weight_decay });
@@ -117,7 +138,16 @@ impl Trainer {
             .map(|(at, lane)| {
                 lane.gradients.fill(0.0);
                 let own = rows.iter().skip(at).step_by(lanes);
-                own.map(|row| gpt.backward(&row[..row.len() - 1], &row[1..], (1.0 / tokens) as f32, &mut lane.pass, &mut lane.gradients)).sum()
+                own.map(|row| {
+                    gpt.backward(
+                        &row[..row.len() - 1],
+                        &row[1..],
+                        (1.0 / tokens) as f32,
+                        &mut lane.pass,
+                        &mut lane.gradients,
+                    )
+                })
+                .sum()
             })
             .collect();
         let loss = losses.iter().sum::<f64>() / tokens;
@@ -197,7 +227,10 @@ mod tests {
     fn learning_rate_rises_and_falls() {
         let (reports, _) = train(100, 2);
         let rates: Vec<f64> = reports.iter().map(|report| report.learning_rate).collect();
-        assert!((rates[0] - 6e-4).abs() < 1e-12 && (rates[4] - 3e-3).abs() < 1e-12 && (rates[99] - 3e-4).abs() < 1e-12, "{rates:?}");
+        assert!(
+            (rates[0] - 6e-4).abs() < 1e-12 && (rates[4] - 3e-3).abs() < 1e-12 && (rates[99] - 3e-4).abs() < 1e-12,
+            "{rates:?}"
+        );
         assert!(rates[4..].windows(2).all(|pair| pair[0] > pair[1]));
     }
 
@@ -211,7 +244,10 @@ mod tests {
 
     #[test]
     fn settings_outside_their_range() {
-        for config in [TrainConfig { batch: 0, ..TrainConfig::default() }, TrainConfig { learning_rate: f64::NAN, ..TrainConfig::default() }] {
+        for config in [
+            TrainConfig { batch: 0, ..TrainConfig::default() },
+            TrainConfig { learning_rate: f64::NAN, ..TrainConfig::default() },
+        ] {
             assert!(matches!(Trainer::new(Gpt::new(SMALL, 5).unwrap(), config), Err(Error::Setting { .. })));
         }
     }

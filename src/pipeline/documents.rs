@@ -104,7 +104,11 @@ pub(super) fn for_each_batch(
     Ok(tally)
 }
 
-fn hand_on(batch: &mut Vec<Document>, tally: &mut ReadTally, work: &mut dyn FnMut(Vec<Document>) -> Result<()>) -> Result<()> {
+fn hand_on(
+    batch: &mut Vec<Document>,
+    tally: &mut ReadTally,
+    work: &mut dyn FnMut(Vec<Document>) -> Result<()>,
+) -> Result<()> {
     tally.documents.left += batch.len() as u64;
     tally.bytes.left += batch.iter().map(|document| document.text.len() as u64).sum::<u64>();
     if batch.is_empty() { Ok(()) } else { work(std::mem::take(batch)) }

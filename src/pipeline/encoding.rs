@@ -15,7 +15,10 @@ use super::split::{ValFraction, split_of};
 use super::units::{Plan, UnitRecord, Units};
 use crate::encode::{Encoder, Tokenizer};
 use crate::error::{Error, Result};
-use crate::shard::{InputEntry, MANIFEST_VERSION, Manifest, ShardEntry, ShardWriter, Split, TokenizerEntry, write_atomic};
+use crate::shard::{
+    InputEntry, MANIFEST_VERSION, Manifest, ShardEntry, ShardWriter, Split, TokenizerEntry, sweep_temporary,
+    write_atomic,
+};
 use crate::text::{Document, InputFile, ReadOptions, RejectLog, Source, Unit, plan_units};
 
 /// Settings of encoding files.
@@ -51,15 +54,24 @@ pub fn encode(
     progress: &Progress<'_>,
 ) -> Result<Manifest> {
     settings.val.check()?;
-    let plan = Plan { settings: all_settings(options, settings), inputs: inputs(source, progress)?, tokenizer: Some(tokenizer.fingerprint()) };
+    let plan = Plan {
+        settings: all_settings(options, settings),
+        inputs: inputs(source, progress)?,
+        tokenizer: Some(tokenizer.fingerprint()),
+    };
     if let Some(manifest) = Manifest::load(output)? {
-        let there = Plan { settings: manifest.settings.clone(), inputs: manifest.inputs.clone(), tokenizer: Some(manifest.tokenizer.fingerprint) };
+        let there = Plan {
+            settings: manifest.settings.clone(),
+            inputs: manifest.inputs.clone(),
+            tokenizer: Some(manifest.tokenizer.fingerprint),
+        };
         plan.require_same(output, &there)?;
         progress.note(format!("`{}` is complete already", output.display()));
         return Ok(manifest);
     }
     for folder in Split::ALL.map(|split| output.join(split.folder())) {
         fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
+        sweep_temporary(&folder)?;
     }
     let units = Units::open(output, &plan)?;
     save_tokenizer(tokenizer.spec(), &output.join(TOKENIZER_FILE))?;
@@ -190,7 +202,8 @@ impl Run<'_> {
             let text_bytes = ids.iter().map(|&id| u64::from(lengths[id as usize])).sum();
             Ok(Encoded { split: split_of(&document.text, self.share), ids, text_bytes })
         };
-        let encoded: Vec<Result<Encoded>> = batch.par_iter().map_init(|| Encoder::new(self.tokenizer), encode).collect();
+        let encoded: Vec<Result<Encoded>> =
+            batch.par_iter().map_init(|| Encoder::new(self.tokenizer), encode).collect();
         encoded.into_iter().collect()
     }
 }
@@ -215,13 +228,21 @@ fn fold(tokenizer: &Tokenizer, plan: Plan, records: &[UnitRecord]) -> Result<Man
     }
     let shards: Vec<ShardEntry> = Split::ALL
         .into_iter()
-        .flat_map(|split| records.iter().flat_map(move |record| record.shards.iter().filter(move |shard| shard.split == split).cloned()))
+        .flat_map(|split| {
+            records
+                .iter()
+                .flat_map(move |record| record.shards.iter().filter(move |shard| shard.split == split).cloned())
+        })
         .collect();
     Ok(Manifest {
         version: MANIFEST_VERSION,
         ciyuan: env!("CARGO_PKG_VERSION").to_owned(),
         settings: plan.settings,
-        tokenizer: TokenizerEntry { file: TOKENIZER_FILE.to_owned(), fingerprint: tokenizer.fingerprint(), vocab_size: tokenizer.spec().vocab_size() },
+        tokenizer: TokenizerEntry {
+            file: TOKENIZER_FILE.to_owned(),
+            fingerprint: tokenizer.fingerprint(),
+            vocab_size: tokenizer.spec().vocab_size(),
+        },
         inputs: plan.inputs,
         documents: read.documents,
         bytes: read.bytes,

@@ -15,8 +15,15 @@ use crate::shard::{Corpus, Split};
 /// # Errors
 ///
 /// Those of damaged shards and of [`evaluate`].
-pub fn evaluate_folder(folder: &Path, tokenizer: &Tokenizer, gpt: &Gpt, progress: &Progress<'_>) -> Result<Option<HeldOut>> {
-    let Some(corpus) = open_if_there(folder, Split::Val)? else { return Ok(None) };
+pub fn evaluate_folder(
+    folder: &Path,
+    tokenizer: &Tokenizer,
+    gpt: &Gpt,
+    progress: &Progress<'_>,
+) -> Result<Option<HeldOut>> {
+    let Some(corpus) = open_if_there(folder, Split::Val)? else {
+        return Ok(None);
+    };
     corpus.verify()?;
     progress.stage("evaluating", corpus.info().documents, Unit::Documents);
     let tell = &mut |done| {
@@ -40,10 +47,17 @@ const PAGE_TOKENS: usize = 220;
 
 /// For Chinese and English the first held-out document (or else the first for training): its page by token, and a
 /// continuation of its beginning.
-pub(super) fn show(folder: &Path, tokenizer: &Tokenizer, gpt: &Gpt, seed: u64) -> Result<(Vec<SampleReport>, Vec<ColouredPage>)> {
+pub(super) fn show(
+    folder: &Path,
+    tokenizer: &Tokenizer,
+    gpt: &Gpt,
+    seed: u64,
+) -> Result<(Vec<SampleReport>, Vec<ColouredPage>)> {
     let (mut samples, mut pages) = (Vec::new(), Vec::new());
     for language in [Language::Zh, Language::En] {
-        let Some(ids) = first_document(folder, tokenizer, language)? else { continue };
+        let Some(ids) = first_document(folder, tokenizer, language)? else {
+            continue;
+        };
         let bytes_of = |id| tokenizer.token_bytes(id).unwrap_or_default();
         pages.push(ColouredPage::new(language.code(), &ids[..ids.len().min(PAGE_TOKENS)], bytes_of));
         let prompt = whole_characters(tokenizer, &ids[..ids.len().min(PROMPT_TOKENS)])?;
@@ -53,7 +67,7 @@ pub(super) fn show(folder: &Path, tokenizer: &Tokenizer, gpt: &Gpt, seed: u64) -
         let drawn = sampler.sample(&sequence, end, &mut |_| ControlFlow::Continue(()));
         samples.push(SampleReport {
             language: language.code().to_owned(),
-            prompt: String::from_utf8_lossy(&tokenizer.decode(&prompt)?).into_owned(),
+            prompt: String::from_utf8_lossy(&tokenizer.decode(prompt)?).into_owned(),
             continuation: String::from_utf8_lossy(&tokenizer.decode(&drawn)?).into_owned(),
         });
     }
@@ -62,7 +76,9 @@ pub(super) fn show(folder: &Path, tokenizer: &Tokenizer, gpt: &Gpt, seed: u64) -
 
 fn first_document(folder: &Path, tokenizer: &Tokenizer, language: Language) -> Result<Option<Vec<u32>>> {
     for split in [Split::Val, Split::Train] {
-        let Some(corpus) = open_if_there(folder, split)? else { continue };
+        let Some(corpus) = open_if_there(folder, split)? else {
+            continue;
+        };
         for ids in corpus.documents() {
             let ids = ids?;
             if Language::of(&String::from_utf8_lossy(&tokenizer.decode(&ids)?)) == language {

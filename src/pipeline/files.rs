@@ -107,7 +107,10 @@ pub fn load_model(folder: &Path) -> Result<(Gpt, ModelConfig)> {
 pub fn check_output(output: &Path, source: &Source) -> Result<()> {
     let folder = absolute(output);
     if source.folders.iter().any(|input| folder.starts_with(absolute(input))) {
-        return Err(Error::Output { path: output.to_owned(), why: "lies inside an input folder; choose a folder outside of it" });
+        return Err(Error::Output {
+            path: output.to_owned(),
+            why: "lies inside an input folder; choose a folder outside of it",
+        });
     }
     if source.files.iter().any(|file| absolute(&file.path).starts_with(&folder)) {
         return Err(Error::Output { path: output.to_owned(), why: "holds an input file; choose another folder" });
@@ -120,7 +123,9 @@ fn absolute(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let there = path.ancestors().find_map(|ancestor| Some((ancestor, ancestor.canonicalize().ok()?)));
     match there {
-        Some((ancestor, canonical)) => path.strip_prefix(ancestor).map_or(path.clone(), |rest| if rest.as_os_str().is_empty() { canonical.clone() } else { canonical.join(rest) }),
+        Some((ancestor, canonical)) => path.strip_prefix(ancestor).map_or(path.clone(), |rest| {
+            if rest.as_os_str().is_empty() { canonical.clone() } else { canonical.join(rest) }
+        }),
         None => path,
     }
 }

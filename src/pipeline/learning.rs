@@ -1,5 +1,6 @@
 //! The stage that learns a tokenizer.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -43,6 +44,21 @@ impl Default for LearnSettings {
     }
 }
 
+impl LearnSettings {
+    /// Checks the settings, so that what cannot be is an error before hours of reading.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`], [`Error::UnknownPattern`], [`Error::Pattern`], [`Error::Tokenizer`] for a vocabulary that is
+    /// too small or special tokens that are not distinct.
+    pub fn check(&self) -> Result<()> {
+        self.val.check()?;
+        let regex = Pattern::parse(&self.pattern)?.regex().to_owned();
+        TokenizerSpec::from_learned(regex, self.han.encoding(), &[], &self.config.special)?;
+        learn(&Counts::default(), &self.config, &mut |_, _| ControlFlow::Continue(())).map(|_| ())
+    }
+}
+
 /// A tokenizer, and what it was learned from.
 #[derive(Debug, Clone)]
 pub struct LearnedTokenizer {
@@ -65,15 +81,16 @@ pub struct LearnedTokenizer {
 /// # Errors
 ///
 /// [`Error::NoDocuments`], those of reading, segmenting and learning, and [`Error::Interrupted`].
-pub fn learn_tokenizer(source: &Source, options: &ReadOptions, settings: &LearnSettings, progress: &Progress<'_>) -> Result<LearnedTokenizer> {
-    settings.val.check()?;
+pub fn learn_tokenizer(
+    source: &Source,
+    options: &ReadOptions,
+    settings: &LearnSettings,
+    progress: &Progress<'_>,
+) -> Result<LearnedTokenizer> {
+    settings.check()?;
     let pattern = Pattern::parse(&settings.pattern)?;
     let regex = pattern.regex().to_owned();
     let segmenter = Segmenter::new(pattern, settings.han.learning())?;
-    // A size that cannot be is an error before hours of reading.
-    TokenizerSpec::from_learned(regex.clone(), settings.han.encoding(), &[], &settings.config.special)?;
-    learn(&Counts::default(), &settings.config, &mut |_, _| progress.flow())?;
-
     let start = Instant::now();
     let (counts, tally) = count(source, options, settings, &segmenter, progress)?;
     if tally.documents.left == 0 {
@@ -93,7 +110,14 @@ pub fn learn_tokenizer(source: &Source, options: &ReadOptions, settings: &LearnS
     let spec = TokenizerSpec::from_learned(regex, settings.han.encoding(), &learned.pairs, &settings.config.special)?;
     let seconds = [counted, start.elapsed().as_secs_f64() - counted];
     let exhausted = learned.exhausted.then_some(learned.pairs.len() as u64);
-    Ok(LearnedTokenizer { spec, documents: tally.documents, bytes: tally.bytes, distinct: counts.len() as u64, exhausted, seconds })
+    Ok(LearnedTokenizer {
+        spec,
+        documents: tally.documents,
+        bytes: tally.bytes,
+        distinct: counts.len() as u64,
+        exhausted,
+        seconds,
+    })
 }
 
 fn count(

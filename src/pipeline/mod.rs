@@ -18,8 +18,8 @@ mod documents;
 mod encoding;
 mod evaluating;
 mod files;
-mod lock;
 mod learning;
+mod lock;
 mod prepare;
 mod progress;
 mod settings;
@@ -32,7 +32,8 @@ pub use documents::BadRecords;
 pub use encoding::{EncodeSettings, encode};
 pub use evaluating::evaluate_folder;
 pub use files::{
-    MODEL_FOLDER, REJECTS_FILE, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_model, load_tokenizer, save_model, save_tokenizer,
+    MODEL_FOLDER, REJECTS_FILE, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_model,
+    load_tokenizer, save_model, save_tokenizer,
 };
 pub use learning::{LearnSettings, LearnedTokenizer, learn_tokenizer};
 pub use lock::FolderLock;

@@ -10,7 +10,8 @@ use super::documents::ReadTally;
 use super::encoding::{EncodeSettings, all_settings, encode, inputs};
 use super::evaluating::{evaluate_folder, show};
 use super::files::{
-    MODEL_FOLDER, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_tokenizer, save_model, save_tokenizer,
+    MODEL_FOLDER, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_tokenizer, save_model,
+    save_tokenizer,
 };
 use super::learning::{LearnSettings, learn_tokenizer};
 use super::progress::Progress;
@@ -49,10 +50,15 @@ pub fn prepare(source: &Source, settings: &PrepareSettings, output: &Path, progr
         return Err(Error::Setting { name: "INPUT", value: "-".to_owned(), expected });
     }
     check_output(output, source)?;
+    // Before anything is written: settings that cannot be would be kept as those of the folder.
+    settings.learn.check()?;
     settings.encode.val.check()?;
     settings.model.gpt(1 << 16).check()?;
+    settings.model.training.check()?;
     let mut all = all_settings(&settings.read, &settings.encode);
-    all.extend(settings_of(&settings.learn).into_iter().filter(|(key, _)| !matches!(key.as_str(), "val" | "on-bad-record")));
+    all.extend(
+        settings_of(&settings.learn).into_iter().filter(|(key, _)| !matches!(key.as_str(), "val" | "on-bad-record")),
+    );
     all.extend(settings_of(&settings.model));
     let plan = Plan { settings: all, inputs: inputs(source, progress)?, tokenizer: None };
     plan.keep(output, &output.join(".prepare.json"))?;
@@ -62,12 +68,15 @@ pub fn prepare(source: &Source, settings: &PrepareSettings, output: &Path, progr
     }
     let mut seconds = BTreeMap::new();
     let tokenizer = tokenizer(source, settings, output, progress, &mut seconds)?;
-    let manifest = timed("encode", &mut seconds, || encode(&tokenizer, source, &settings.read, &settings.encode, output, progress))?;
+    let manifest = timed("encode", &mut seconds, || {
+        encode(&tokenizer, source, &settings.read, &settings.encode, output, progress)
+    })?;
     let trained = train(output, &settings.model, progress)?;
     seconds.insert("train".to_owned(), trained.seconds);
     save_model(&trained.gpt, trained.end_of_text, trained.tokenizer, &output.join(MODEL_FOLDER))?;
     let held_out = timed("evaluate", &mut seconds, || evaluate_folder(output, &tokenizer, &trained.gpt, progress))?;
-    let (samples, pages) = timed("sample", &mut seconds, || show(output, &tokenizer, &trained.gpt, settings.model.seed))?;
+    let (samples, pages) =
+        timed("sample", &mut seconds, || show(output, &tokenizer, &trained.gpt, settings.model.seed))?;
     let (languages, all) = held_out.map_or((Vec::new(), None), |held_out| (held_out.languages, Some(held_out.all)));
     let report = Report {
         ciyuan: env!("CARGO_PKG_VERSION").to_owned(),
@@ -84,7 +93,8 @@ pub fn prepare(source: &Source, settings: &PrepareSettings, output: &Path, progr
         seconds,
     };
     write_atomic(&output.join(REPORT_PAGE), to_html(&report).as_bytes())?;
-    let mut json = serde_json::to_string_pretty(&report).expect("strings, numbers and maps with string keys always serialize");
+    let mut json =
+        serde_json::to_string_pretty(&report).expect("strings, numbers and maps with string keys always serialize");
     json.push('\n');
     write_atomic(&output.join(REPORT_FILE), json.as_bytes())?;
     Ok(report)
@@ -123,12 +133,19 @@ fn tokenizer(
         progress.note(format!("taking the tokenizer over from `{}`", path.display()));
         return load_tokenizer(&path, None, &[]);
     }
-    let learn = LearnSettings { val: settings.encode.val, on_bad_record: settings.encode.on_bad_record, ..settings.learn.clone() };
+    let learn = LearnSettings {
+        val: settings.encode.val,
+        on_bad_record: settings.encode.on_bad_record,
+        ..settings.learn.clone()
+    };
     let learned = learn_tokenizer(source, &settings.read, &learn, progress)?;
     seconds.insert("count".to_owned(), learned.seconds[0]);
     seconds.insert("merge".to_owned(), learned.seconds[1]);
     if let Some(merges) = learned.exhausted {
-        progress.note(format!("the text held {merges} merges, fewer than asked for: the vocabulary is {}", learned.spec.vocab_size()));
+        progress.note(format!(
+            "the text held {merges} merges, fewer than asked for: the vocabulary is {}",
+            learned.spec.vocab_size()
+        ));
     }
     match learned.spec.to_tiktoken() {
         Ok(file) => write_atomic(&output.join(TIKTOKEN_FILE), file.as_bytes())?,
@@ -171,7 +188,10 @@ fn tokenizer_report(tokenizer: &Tokenizer, han: Han) -> TokenizerReport {
     TokenizerReport {
         fingerprint: tokenizer.fingerprint(),
         pattern: pattern.map_or_else(|| spec.pattern().to_owned(), str::to_owned),
-        han: super::settings::settings_of(&BTreeMap::from([("han", han)]))["han"].as_str().unwrap_or_default().to_owned(),
+        han: super::settings::settings_of(&BTreeMap::from([("han", han)]))["han"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
         vocab_size: spec.vocab_size(),
         merges: spec.merges().len() as u64,
         lengths,

@@ -16,7 +16,12 @@ pub(super) fn require_same(folder: &Path, there: &Settings, here: &Settings) -> 
         let (old, new) = (there.get(key), here.get(key));
         if old != new {
             let text = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
-            return Err(Error::OtherSettings { path: folder.to_owned(), key: key.clone(), there: text(old), here: text(new) });
+            return Err(Error::OtherSettings {
+                path: folder.to_owned(),
+                key: key.clone(),
+                there: text(old),
+                here: text(new),
+            });
         }
     }
     Ok(())

@@ -27,9 +27,11 @@ impl ValFraction {
     /// [`Error::Setting`] when it is not from 0 to below 1.
     pub fn check(self) -> Result<()> {
         match self {
-            Self::Of(share) if !(0.0..1.0).contains(&share) => {
-                Err(Error::Setting { name: "val", value: share.to_string(), expected: "`auto`, or from 0 to below 1".to_owned() })
-            }
+            Self::Of(share) if !(0.0..1.0).contains(&share) => Err(Error::Setting {
+                name: "val",
+                value: share.to_string(),
+                expected: "`auto`, or from 0 to below 1".to_owned(),
+            }),
             _ => Ok(()),
         }
     }

@@ -78,7 +78,8 @@ pub fn train(folder: &Path, settings: &ModelSettings, progress: &Progress<'_>) -
     let mut steps = Vec::new();
     for step in 0..settings.training.steps {
         let report = trainer.step(&batches.batch(step)?)?;
-        let rate = (step + 1) as f64 * (settings.training.batch * settings.context) as f64 / start.elapsed().as_secs_f64();
+        let rate =
+            (step + 1) as f64 * (settings.training.batch * settings.context) as f64 / start.elapsed().as_secs_f64();
         progress.figure(format!("loss {:.3}, {rate:.0} tokens/s", report.loss));
         progress.done(step + 1);
         progress.check("training")?;

@@ -26,9 +26,16 @@ impl Plan {
     /// Fails with what differs between the plan of `folder` and this one.
     pub(super) fn require_same(&self, folder: &Path, there: &Self) -> Result<()> {
         require_same(folder, &there.settings, &self.settings)?;
-        let other = |key: &str, there: String, here: String| Error::OtherSettings { path: folder.to_owned(), key: key.to_owned(), there, here };
+        let other = |key: &str, there: String, here: String| Error::OtherSettings {
+            path: folder.to_owned(),
+            key: key.to_owned(),
+            there,
+            here,
+        };
         if there.tokenizer != self.tokenizer {
-            let text = |fingerprint: Option<Fingerprint>| fingerprint.map_or_else(|| "none".to_owned(), |fingerprint| fingerprint.to_string());
+            let text = |fingerprint: Option<Fingerprint>| {
+                fingerprint.map_or_else(|| "none".to_owned(), |fingerprint| fingerprint.to_string())
+            };
             return Err(other("tokenizer", text(there.tokenizer), text(self.tokenizer)));
         }
         if there.inputs.len() != self.inputs.len() {
@@ -36,7 +43,8 @@ impl Plan {
         }
         match there.inputs.iter().zip(&self.inputs).find(|(there, here)| there != here) {
             Some((there, here)) => {
-                let text = |entry: &InputEntry| format!("{} ({} bytes, checksum {})", entry.path, entry.bytes, entry.checksum);
+                let text =
+                    |entry: &InputEntry| format!("{} ({} bytes, checksum {})", entry.path, entry.bytes, entry.checksum);
                 Err(other("input file", text(there), text(here)))
             }
             None => Ok(()),
@@ -108,7 +116,8 @@ impl Units {
         };
         let record: UnitRecord = parse(&path, &text)?;
         let whole = |entry: &ShardEntry| {
-            Shard::open(&self.output.join(&entry.name)).is_ok_and(|shard| format!("{:016x}", shard.checksum()) == entry.checksum && shard.verify().is_ok())
+            Shard::open(&self.output.join(&entry.name))
+                .is_ok_and(|shard| format!("{:016x}", shard.checksum()) == entry.checksum && shard.verify().is_ok())
         };
         Ok(Some(record).filter(|record| record.shards.iter().all(whole)))
     }

@@ -36,17 +36,28 @@ pub fn verify(path: &Path, progress: &Progress<'_>) -> Result<Verified> {
         let shard = Shard::open(path)?;
         shard.verify()?;
         let info = shard.info();
-        return Ok(Verified { shards: 1, documents: info.documents, tokens: info.tokens, bytes: info.text_bytes, model: false });
+        return Ok(Verified {
+            shards: 1,
+            documents: info.documents,
+            tokens: info.tokens,
+            bytes: info.text_bytes,
+            model: false,
+        });
     }
     let manifest = Manifest::load(path)?.ok_or_else(|| Error::Missing { path: path.join(MANIFEST_FILE) })?;
     let tokenizer = load_tokenizer(&path.join(&manifest.tokenizer.file), None, &[])?;
     if tokenizer.fingerprint() != manifest.tokenizer.fingerprint {
         let expected = manifest.tokenizer.fingerprint.to_string();
-        return Err(Error::Fingerprint { path: path.join(&manifest.tokenizer.file), expected, got: tokenizer.fingerprint().to_string() });
+        return Err(Error::Fingerprint {
+            path: path.join(&manifest.tokenizer.file),
+            expected,
+            got: tokenizer.fingerprint().to_string(),
+        });
     }
     let lengths = tokenizer.text_lengths();
     progress.stage("verifying", manifest.shards.len() as u64, Unit::Files);
-    let results: Vec<Result<()>> = manifest.shards.par_iter().map(|entry| verify_shard(path, &manifest, entry, &lengths)).collect();
+    let results: Vec<Result<()>> =
+        manifest.shards.par_iter().map(|entry| verify_shard(path, &manifest, entry, &lengths)).collect();
     results.into_iter().collect::<Result<()>>()?;
     progress.done(manifest.shards.len() as u64);
     let model = path.join(MODEL_FOLDER);

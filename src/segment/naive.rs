@@ -16,7 +16,8 @@ impl NaivePattern {
     ///
     /// [`Error::Pattern`] when the expression does not compile.
     pub fn new(regex: &str) -> Result<Self> {
-        let failure = |error: fancy_regex::Error| Error::Pattern { pattern: regex.to_owned(), reason: error.to_string() };
+        let failure =
+            |error: fancy_regex::Error| Error::Pattern { pattern: regex.to_owned(), reason: error.to_string() };
         Ok(Self { regex: fancy_regex::Regex::new(regex).map_err(failure)? })
     }
 
@@ -29,7 +30,8 @@ impl NaivePattern {
         let mut ends = Vec::new();
         let mut done = 0;
         for found in self.regex.find_iter(text) {
-            let limit = |_| Error::PatternLimit { pattern: self.regex.as_str().to_owned(), offset: done, limit: 1_000_000 };
+            let limit =
+                |_| Error::PatternLimit { pattern: self.regex.as_str().to_owned(), offset: done, limit: 1_000_000 };
             let found = found.map_err(limit)?;
             if found.start() == found.end() {
                 continue;

@@ -73,7 +73,10 @@ pub struct Pattern {
 #[derive(Debug, Clone)]
 enum Engine {
     /// Linear time. With `gives_back`, pattern 1 is the `\s+` of the ending.
-    Linear { regex: Box<meta::Regex>, gives_back: bool },
+    Linear {
+        regex: Box<meta::Regex>,
+        gives_back: bool,
+    },
     Backtracking(Box<fancy_regex::Regex>),
 }
 
@@ -155,7 +158,9 @@ impl Pattern {
         let mut done = 0;
         let mut at = 0;
         while at <= text.len() {
-            let Some((start, end)) = self.find(text, at)? else { break };
+            let Some((start, end)) = self.find(text, at)? else {
+                break;
+            };
             if start == end {
                 // An empty match: look on behind the next character.
                 at = end + text[end..].chars().next().map_or(1, char::len_utf8);
@@ -177,7 +182,9 @@ impl Pattern {
     fn find(&self, text: &str, at: usize) -> Result<Option<(usize, usize)>> {
         match &self.engine {
             Engine::Linear { regex, gives_back } => {
-                let Some(found) = regex.find(Input::new(text).range(at..)) else { return Ok(None) };
+                let Some(found) = regex.find(Input::new(text).range(at..)) else {
+                    return Ok(None);
+                };
                 let mut end = found.end();
                 if *gives_back && found.pattern().as_usize() == 1 && end < text.len() {
                     let last = text[..end].chars().next_back().map_or(0, char::len_utf8);
@@ -198,10 +205,13 @@ impl Pattern {
 /// The engine for a pattern that `regex` can express, but for a white-space ending.
 fn linear(regex: &str) -> Option<Engine> {
     let config = meta::Config::new().nfa_size_limit(Some(10 << 20)).hybrid_cache_capacity(DFA_CACHE_BYTES);
-    let build = |patterns: &[&str]| meta::Builder::new().configure(config.clone()).build_many(patterns).ok().map(Box::new);
+    let build =
+        |patterns: &[&str]| meta::Builder::new().configure(config.clone()).build_many(patterns).ok().map(Box::new);
     for ending in WHITE_SPACE_ENDINGS {
         // A head that parses by itself is balanced, so the ending stands at the top of the alternation.
-        let Some(traits) = regex.strip_suffix(ending).and_then(Traits::of) else { continue };
+        let Some(traits) = regex.strip_suffix(ending).and_then(Traits::of) else {
+            continue;
+        };
         if !traits.open_flags && !traits.possessive {
             let head = regex.strip_suffix(ending)?;
             return Some(Engine::Linear { regex: build(&[head, r"\s+"])?, gives_back: true });
@@ -277,7 +287,10 @@ mod tests {
     #[test]
     fn default_pattern_isolates_han() {
         let pattern = Pattern::default();
-        assert_eq!(pieces(&pattern, "你好，世界！It's 2026年。"), ["你好", "，", "世界", "！It's", " ", "202", "6", "年", "。"]);
+        assert_eq!(
+            pieces(&pattern, "你好，世界！It's 2026年。"),
+            ["你好", "，", "世界", "！It's", " ", "202", "6", "年", "。"]
+        );
         assert_eq!(pieces(&pattern, "the   end\n\n  x"), ["the", "  ", " end", "\n\n", " ", " x"]);
     }
 
@@ -348,15 +361,57 @@ mod tests {
     /// Text from the classes that patterns tell apart.
     fn hostile() -> impl Strategy<Value = String> {
         let pieces = prop::sample::select(vec![
-            " ", "  ", "\n", "\r\n", "\t", "\u{A0}", "\u{3000}", "\u{2028}", "'s", "'S", "'\u{17F}", "'ll", "'", "a", "B", "ǅ", "ß", "é", "e\u{301}",
-            "中", "词元", "〇", "々", "，", "。", "“", "1", "22", "３", "½", "!", "/", "…", "カ", "한", "ไ", "👩\u{200D}👧", "\u{FEFF}", "\0", "𠮷", "𝒳",
+            " ",
+            "  ",
+            "\n",
+            "\r\n",
+            "\t",
+            "\u{A0}",
+            "\u{3000}",
+            "\u{2028}",
+            "'s",
+            "'S",
+            "'\u{17F}",
+            "'ll",
+            "'",
+            "a",
+            "B",
+            "ǅ",
+            "ß",
+            "é",
+            "e\u{301}",
+            "中",
+            "词元",
+            "〇",
+            "々",
+            "，",
+            "。",
+            "“",
+            "1",
+            "22",
+            "３",
+            "½",
+            "!",
+            "/",
+            "…",
+            "カ",
+            "한",
+            "ไ",
+            "👩\u{200D}👧",
+            "\u{FEFF}",
+            "\0",
+            "𠮷",
+            "𝒳",
         ]);
         let any = prop_oneof![6 => pieces.prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)];
         prop::collection::vec(any, 0..40).prop_map(|pieces| pieces.concat())
     }
 
     static BOTH: LazyLock<Vec<(Pattern, NaivePattern)>> = LazyLock::new(|| {
-        NAMED_PATTERNS.iter().map(|(_, regex)| (Pattern::from_regex(regex).unwrap(), NaivePattern::new(regex).unwrap())).collect()
+        NAMED_PATTERNS
+            .iter()
+            .map(|(_, regex)| (Pattern::from_regex(regex).unwrap(), NaivePattern::new(regex).unwrap()))
+            .collect()
     });
 
     proptest! {

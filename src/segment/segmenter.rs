@@ -114,7 +114,11 @@ impl Segmenter {
     /// [`Error::Limit`] for a text of 4 GiB or more, [`Error::PatternLimit`] when a backtracking pattern gives up.
     pub fn spans(&self, text: &str, ends: &mut Vec<u32>) -> Result<()> {
         if u32::try_from(text.len()).is_err() {
-            return Err(Error::Limit { what: "the text of one document, in bytes,", value: text.len() as u64, max: u64::from(u32::MAX) });
+            return Err(Error::Limit {
+                what: "the text of one document, in bytes,",
+                value: text.len() as u64,
+                max: u64::from(u32::MAX),
+            });
         }
         ends.clear();
         if self.edges == HanEdges::None {
@@ -146,7 +150,8 @@ impl Segmenter {
         match self.edges {
             HanEdges::None => ends.push((base + run.len()) as u32),
             HanEdges::Chars => ends.extend(run.char_indices().map(|(at, c)| (base + at + c.len_utf8()) as u32)),
-            HanEdges::Words => {
+            HanEdges::Words =>
+            {
                 #[cfg(feature = "chinese")]
                 if let Some(dictionary) = &self.dictionary {
                     dictionary.word_ends(run, |end| ends.push((base + end) as u32));

@@ -36,6 +36,23 @@ pub fn sync_folder(folder: &Path) -> Result<()> {
     flush().map_err(|source| Error::Io { op: "flush", path: folder.to_owned(), source })
 }
 
+/// Removes the temporary files that killed runs have left in a folder. The caller holds the folder's lock, so that no
+/// other run is writing them.
+///
+/// # Errors
+///
+/// [`Error::Io`] when the system refuses.
+pub fn sweep_temporary(folder: &Path) -> Result<()> {
+    let error = |source| Error::Io { op: "sweep", path: folder.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(error)? {
+        let path = entry.map_err(error)?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") && path.is_file() {
+            fs::remove_file(&path).map_err(error)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a file as a whole, replacing one that is there.
 ///
 /// # Errors

@@ -42,7 +42,9 @@ impl Corpus {
     /// As [`Corpus::open`].
     pub fn from_paths(paths: &[PathBuf]) -> Result<Option<Self>> {
         let shards = paths.iter().map(|path| Shard::open(path)).collect::<Result<Vec<_>>>()?;
-        let Some(first) = shards.first().map(|shard| *shard.info()) else { return Ok(None) };
+        let Some(first) = shards.first().map(|shard| *shard.info()) else {
+            return Ok(None);
+        };
         for shard in &shards {
             let info = shard.info();
             let mixed = |what| Error::Shard { path: shard.path().to_owned(), fault: ShardFault::Mixed { what } };

@@ -131,7 +131,8 @@ impl Manifest {
     pub fn to_json(&self) -> String {
         let mut sealed = self.clone();
         sealed.checksum = self.own_checksum();
-        let mut text = serde_json::to_string_pretty(&sealed).expect("strings, numbers and maps with string keys always serialize");
+        let mut text =
+            serde_json::to_string_pretty(&sealed).expect("strings, numbers and maps with string keys always serialize");
         text.push('\n');
         text
     }

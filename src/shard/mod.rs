@@ -42,11 +42,11 @@ mod manifest;
 mod reader;
 mod writer;
 
-pub use atomic::{sync_folder, write_atomic};
+pub use atomic::{sweep_temporary, sync_folder, write_atomic};
 pub use batches::Batches;
 pub use corpus::Corpus;
 pub use header::{HEADER_BYTES, ShardInfo, VERSION};
-pub use manifest::{InputEntry, Manifest, MANIFEST_FILE, MANIFEST_VERSION, ShardEntry, Tally, TokenizerEntry};
+pub use manifest::{InputEntry, MANIFEST_FILE, MANIFEST_VERSION, Manifest, ShardEntry, Tally, TokenizerEntry};
 pub use reader::Shard;
 pub use writer::{ShardWriter, Written};
 

@@ -94,7 +94,9 @@ impl Shard {
             ids.clear();
             self.read(range.end - 1..range.end, &mut ids)?;
             if self.info.end_of_text.is_some_and(|end| ids != [end]) {
-                return Err(self.fault(ShardFault::Impossible { why: "a document does not end with the end-of-text token" }));
+                return Err(
+                    self.fault(ShardFault::Impossible { why: "a document does not end with the end-of-text token" })
+                );
             }
         }
         if before != self.info.tokens {
@@ -126,7 +128,11 @@ impl Shard {
     /// [`Error::Shard`] when there is no such document, or the index is damaged.
     pub fn document(&self, number: u64) -> Result<Range<u64>> {
         if number >= self.info.documents {
-            return Err(self.fault(ShardFault::OutOfBounds { what: "document", index: number, count: self.info.documents }));
+            return Err(self.fault(ShardFault::OutOfBounds {
+                what: "document",
+                index: number,
+                count: self.info.documents,
+            }));
         }
         let end = |number: u64| self.number(self.layout.ends_at + number * 8);
         let range = number.checked_sub(1).map_or(0, end)..end(number);
@@ -143,7 +149,11 @@ impl Shard {
     /// [`Error::Shard`] for a range beyond the shard, and for an id outside the vocabulary.
     pub fn read(&self, range: Range<u64>, ids: &mut Vec<TokenId>) -> Result<()> {
         if range.end > self.info.tokens || range.start > range.end {
-            return Err(self.fault(ShardFault::OutOfBounds { what: "token", index: range.end, count: self.info.tokens }));
+            return Err(self.fault(ShardFault::OutOfBounds {
+                what: "token",
+                index: range.end,
+                count: self.info.tokens,
+            }));
         }
         let first = ids.len();
         let width = self.layout.width;

@@ -43,7 +43,12 @@ impl ShardWriter {
     /// # Errors
     ///
     /// [`Error::Io`] when the file cannot be created.
-    pub fn create(path: &Path, vocab_size: u32, end_of_text: Option<TokenId>, fingerprint: Fingerprint) -> Result<Self> {
+    pub fn create(
+        path: &Path,
+        vocab_size: u32,
+        end_of_text: Option<TokenId>,
+        fingerprint: Fingerprint,
+    ) -> Result<Self> {
         let info = ShardInfo { vocab_size, end_of_text, fingerprint, tokens: 0, documents: 0, text_bytes: 0 };
         let temporary = temporary(path);
         let create = || -> std::io::Result<File> {
@@ -53,7 +58,16 @@ impl ShardWriter {
         };
         let file = create().map_err(|source| Error::Io { op: "create", path: temporary.clone(), source })?;
         let block = Vec::with_capacity(BLOCK_BYTES as usize);
-        Ok(Self { path: path.to_owned(), temporary, file: Some(file), info, ends: Vec::new(), block, highest: 0, blocks: Vec::new() })
+        Ok(Self {
+            path: path.to_owned(),
+            temporary,
+            file: Some(file),
+            info,
+            ends: Vec::new(),
+            block,
+            highest: 0,
+            blocks: Vec::new(),
+        })
     }
 
     /// Appends a document: its ids, without the end-of-text token, which is added, and the bytes they stand for.

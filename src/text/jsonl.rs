@@ -196,7 +196,10 @@ mod tests {
 
     #[test]
     fn fields() {
-        assert_eq!(field(r#"{"id": {"text": "no"}, "text": "词元\n\u4e2d\ud83d\ude00"}"#, "text").unwrap(), "词元\n中😀");
+        assert_eq!(
+            field(r#"{"id": {"text": "no"}, "text": "词元\n\u4e2d\ud83d\ude00"}"#, "text").unwrap(),
+            "词元\n中😀"
+        );
         assert!(matches!(field(r#"{"text": "plain"}"#, "text"), Ok(Cow::Borrowed("plain"))));
         assert_eq!(field(r#"{"text": "first", "text": "second"}"#, "text").unwrap(), "first");
     }
@@ -204,13 +207,30 @@ mod tests {
     #[test]
     fn faults() {
         assert_eq!(fault(r#"{"txt": "x"}"#), RecordFault::MissingField { field: "text".into() });
-        for (value, found) in [("null", "null"), ("7", "a number"), ("-7.5", "a number"), ("[1]", "an array"), ("{}", "an object"), ("true", "true or false")] {
-            assert_eq!(fault(&format!("{{\"text\": {value}}}")), RecordFault::NotAString { field: "text".into(), found });
+        for (value, found) in [
+            ("null", "null"),
+            ("7", "a number"),
+            ("-7.5", "a number"),
+            ("[1]", "an array"),
+            ("{}", "an object"),
+            ("true", "true or false"),
+        ] {
+            assert_eq!(
+                fault(&format!("{{\"text\": {value}}}")),
+                RecordFault::NotAString { field: "text".into(), found }
+            );
         }
         for json in ["[1, 2]", "7", "-7", "7.5", "\"text\"", "null", "false"] {
             assert_eq!(fault(json), RecordFault::NotAnObject, "{json}");
         }
-        for json in ["{\"text\": \"x\"", "{\"text\": \"x\"} {", "{\"text\": \"\\ud800\"}", "{'text': 1}", "nul", "{\"text\": \"a\u{1}b\"}"] {
+        for json in [
+            "{\"text\": \"x\"",
+            "{\"text\": \"x\"} {",
+            "{\"text\": \"\\ud800\"}",
+            "{'text': 1}",
+            "nul",
+            "{\"text\": \"a\u{1}b\"}",
+        ] {
             assert!(matches!(fault(json), RecordFault::InvalidJson { .. }), "{json}");
         }
     }

@@ -23,7 +23,7 @@ mod utf8;
 
 pub use document::{Document, Origin, Record, Reject};
 pub use reader::{ReadOptions, Records, TxtDocuments, records};
-pub use rejects::{RejectLog, RejectLine};
+pub use rejects::{RejectLine, RejectLog};
 pub use source::{Compression, Form, InputFile, KNOWN_EXTENSIONS, Source};
 pub use unit::{Unit, plan_units};
 pub use utf8::Utf8Policy;

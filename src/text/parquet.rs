@@ -22,7 +22,16 @@ pub(super) fn records<'o>(file: &InputFile, options: &'o ReadOptions) -> Result<
     let handle = File::open(&file.path).map_err(|error| Error::io("open", &file.path, error))?;
     let reader = SerializedFileReader::new(handle).map_err(|error| failure(&file.path, error))?;
     let column = text_column(&reader, &file.path, &options.field)?;
-    let rows = Rows { reader, path: file.path.as_path().into(), column, options, group: 0, pages: None, batch: Vec::new().into_iter(), row: 0 };
+    let rows = Rows {
+        reader,
+        path: file.path.as_path().into(),
+        column,
+        options,
+        group: 0,
+        pages: None,
+        batch: Vec::new().into_iter(),
+        row: 0,
+    };
     Ok(Box::new(rows))
 }
 
@@ -37,7 +46,10 @@ fn text_column(reader: &SerializedFileReader<File>, path: &Path, field: &str) ->
     let column = schema.columns().iter().position(|column| column.path().string() == field);
     let column = column.ok_or_else(|| fault(RecordFault::MissingField { field: field.to_owned() }))?;
     let description = schema.column(column);
-    if description.physical_type() != Type::BYTE_ARRAY || description.max_rep_level() > 0 || description.max_def_level() > 1 {
+    if description.physical_type() != Type::BYTE_ARRAY
+        || description.max_rep_level() > 0
+        || description.max_def_level() > 1
+    {
         return Err(fault(RecordFault::NotAString { field: field.to_owned(), found: "a column of another type" }));
     }
     Ok(column)
@@ -71,7 +83,9 @@ impl Rows<'_> {
                 self.pages = Some((reader, optional));
                 self.group += 1;
             }
-            let Some((reader, optional)) = &mut self.pages else { continue };
+            let Some((reader, optional)) = &mut self.pages else {
+                continue;
+            };
             let (mut levels, mut values) = (Vec::new(), Vec::new());
             let (rows, _, _) = reader.read_records(BATCH_ROWS, optional.then_some(&mut levels), None, &mut values)?;
             if rows == 0 {

@@ -120,7 +120,8 @@ impl LineReader {
         let mut bytes = Vec::new();
         // One byte more than allowed tells that a line is too long; its line end may come on top.
         let limit = self.max.saturating_add(2);
-        let mut length = (&mut self.reader).take(limit).read_until(b'\n', &mut bytes).map_err(|error| self.error(error))? as u64;
+        let mut length =
+            (&mut self.reader).take(limit).read_until(b'\n', &mut bytes).map_err(|error| self.error(error))? as u64;
         if length == 0 {
             return Ok(None);
         }
@@ -193,10 +194,18 @@ impl Line {
 pub(super) fn document(bytes: Vec<u8>, mut origin: Origin, options: &ReadOptions, signature: bool) -> Record {
     let length = bytes.len() as u64;
     // A whole file is its own copy: its bytes are not quarantined.
-    let keep = |bytes: &[u8]| if origin.line == 0 { Vec::new() } else { bytes.to_vec() };
-    let raw = if options.on_invalid_utf8 == Utf8Policy::Reject && std::str::from_utf8(&bytes).is_err() { keep(&bytes) } else { Vec::new() };
+    let keep = |bytes: &[u8]| {
+        if origin.line == 0 { Vec::new() } else { bytes.to_vec() }
+    };
+    let raw = if options.on_invalid_utf8 == Utf8Policy::Reject && std::str::from_utf8(&bytes).is_err() {
+        keep(&bytes)
+    } else {
+        Vec::new()
+    };
     match utf8::decode(bytes, options.on_invalid_utf8) {
-        Ok((text, _)) if text.is_empty() => Record::Reject(Reject { origin, fault: RecordFault::Empty, bytes: length, raw: Vec::new() }),
+        Ok((text, _)) if text.is_empty() => {
+            Record::Reject(Reject { origin, fault: RecordFault::Empty, bytes: length, raw: Vec::new() })
+        }
         Ok((text, repaired)) => Record::Document(Document { text, origin, repaired, signature }),
         Err(at) => {
             origin.offset += at;
@@ -212,7 +221,12 @@ fn whole_file(mut lines: LineReader, options: &ReadOptions) -> Result<Record> {
     let origin = lines.origin();
     if bytes.len() as u64 > lines.max {
         let length = bytes.len() as u64;
-        return Ok(Record::Reject(Reject { origin, fault: RecordFault::TooLong { max: lines.max }, bytes: length, raw: Vec::new() }));
+        return Ok(Record::Reject(Reject {
+            origin,
+            fault: RecordFault::TooLong { max: lines.max },
+            bytes: length,
+            raw: Vec::new(),
+        }));
     }
     Ok(document(bytes, origin, options, lines.signature))
 }

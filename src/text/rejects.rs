@@ -86,7 +86,9 @@ impl RejectLog {
     ///
     /// [`Error::Io`] when the file cannot be written.
     pub fn finish(mut self) -> Result<bool> {
-        let Some(writer) = self.writer.take() else { return Ok(false) };
+        let Some(writer) = self.writer.take() else {
+            return Ok(false);
+        };
         let file = writer.finish().map_err(|error| self.error(error))?;
         file.sync_all().map_err(|error| self.error(error))?;
         Ok(true)

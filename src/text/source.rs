@@ -106,7 +106,10 @@ impl Source {
         self.folders.push(folder.to_owned());
         let mut paths = Vec::new();
         let visible = |entry: &walkdir::DirEntry| entry.depth() == 0 || !is_hidden(entry.path());
-        for entry in walkdir::WalkDir::new(folder).into_iter().filter_entry(|entry| visible(entry) || !entry.file_type().is_dir()) {
+        for entry in walkdir::WalkDir::new(folder)
+            .into_iter()
+            .filter_entry(|entry| visible(entry) || !entry.file_type().is_dir())
+        {
             let entry = entry.map_err(|error| {
                 let path = error.path().unwrap_or(folder).to_owned();
                 Error::io("read", path, error.into())
@@ -126,7 +129,11 @@ impl Source {
             }
         }
         if self.files.is_empty() {
-            return Err(Error::NoFiles { path: folder.to_owned(), known: KNOWN_EXTENSIONS, skipped: self.skipped.len() });
+            return Err(Error::NoFiles {
+                path: folder.to_owned(),
+                known: KNOWN_EXTENSIONS,
+                skipped: self.skipped.len(),
+            });
         }
         Ok(())
     }
@@ -135,7 +142,8 @@ impl Source {
     fn expand(&mut self, pattern: &Path, form: Option<Form>) -> Result<()> {
         let missing = || Error::Missing { path: pattern.to_owned() };
         let text = pattern.to_str().ok_or_else(missing)?;
-        let mut paths: Vec<PathBuf> = glob::glob(text).map_err(|_| missing())?.filter_map(std::result::Result::ok).collect();
+        let mut paths: Vec<PathBuf> =
+            glob::glob(text).map_err(|_| missing())?.filter_map(std::result::Result::ok).collect();
         if paths.is_empty() {
             return Err(missing());
         }
@@ -165,7 +173,9 @@ impl InputFile {
         let reader: Box<dyn Read + Send> = match self.compression {
             Compression::None => Box::new(file),
             Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(file)),
-            Compression::Zstd => Box::new(zstd::Decoder::new(file).map_err(|error| Error::io("open", &self.path, error))?),
+            Compression::Zstd => {
+                Box::new(zstd::Decoder::new(file).map_err(|error| Error::io("open", &self.path, error))?)
+            }
             Compression::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(file)),
         };
         Ok(Box::new(BufReader::with_capacity(1 << 18, reader)))
@@ -232,7 +242,20 @@ mod tests {
     #[test]
     fn folder_in_byte_order() {
         let folder = tempfile::tempdir().unwrap();
-        touch(folder.path(), &["b.txt", "a/z.jsonl", "a.txt", "B.txt", "notes.md", ".hidden.txt", ".git/x.txt", "c.txt.gz", "d.parquet.gz"]);
+        touch(
+            folder.path(),
+            &[
+                "b.txt",
+                "a/z.jsonl",
+                "a.txt",
+                "B.txt",
+                "notes.md",
+                ".hidden.txt",
+                ".git/x.txt",
+                "c.txt.gz",
+                "d.parquet.gz",
+            ],
+        );
         let source = Source::find(&[folder.path().to_owned()], None).unwrap();
         assert_eq!(names(&source, folder.path()), ["B.txt", "a.txt", "a/z.jsonl", "b.txt", "c.txt.gz"]);
         assert_eq!(source.skipped.len(), 3, "{:?}", source.skipped);

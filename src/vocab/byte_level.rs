@@ -85,6 +85,9 @@ mod tests {
     #[test]
     fn order_of_gpt2() {
         let order = gpt2_byte_order();
-        assert_eq!((order[0], order[93], order[94], order[187], order[188], order[255]), (b'!', b'~', 0xA1, 0xFF, 0, 0xAD));
+        assert_eq!(
+            (order[0], order[93], order[94], order[187], order[188], order[255]),
+            (b'!', b'~', 0xA1, 0xFF, 0, 0xAD)
+        );
     }
 }

@@ -29,7 +29,8 @@ impl Merges {
     pub fn new(merges: Vec<Merge>, vocab: &Vocab) -> Result<Self, TokenizerFault> {
         let mut seen = FxHashMap::default();
         for (rank, merge) in merges.iter().enumerate() {
-            let fault = |why| TokenizerFault::Merge { rank, left: merge.left.to_string(), right: merge.right.to_string(), why };
+            let fault =
+                |why| TokenizerFault::Merge { rank, left: merge.left.to_string(), right: merge.right.to_string(), why };
             let parts = [merge.left, merge.right, merge.result].map(|id| vocab.token(id));
             let [Some(left), Some(right), Some(result)] = parts else {
                 return Err(fault("names an id without a token"));

@@ -48,14 +48,21 @@ impl TokenizerSpec {
     /// # Errors
     ///
     /// [`Error::Tokenizer`] when a pair names an id that is not made yet, or makes the bytes of an earlier one.
-    pub fn from_learned(pattern: String, han: HanEdges, pairs: &[(TokenId, TokenId)], special: &[String]) -> Result<Self> {
+    pub fn from_learned(
+        pattern: String,
+        han: HanEdges,
+        pairs: &[(TokenId, TokenId)],
+        special: &[String],
+    ) -> Result<Self> {
         let mut tokens: Vec<Vec<u8>> = super::gpt2_byte_order().iter().map(|&byte| vec![byte]).collect();
         let mut merges = Vec::with_capacity(pairs.len());
         for (rank, &(left, right)) in pairs.iter().enumerate() {
             let parts = [left, right].map(|id| tokens.get(id as usize).cloned());
             let [Some(left_bytes), Some(right_bytes)] = parts else {
                 let why = "names a token that is not made yet";
-                return Err(TokenizerFault::Merge { rank, left: left.to_string(), right: right.to_string(), why }.into());
+                return Err(
+                    TokenizerFault::Merge { rank, left: left.to_string(), right: right.to_string(), why }.into()
+                );
             };
             merges.push(Merge { left, right, result: tokens.len() as TokenId });
             tokens.push([left_bytes, right_bytes].concat());

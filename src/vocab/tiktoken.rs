@@ -91,7 +91,8 @@ fn recover_merges(vocab: &Vocab) -> std::result::Result<Vec<Merge>, TokenizerFau
         while parts.len() > 2 {
             let joined = |pair: &[TokenId]| {
                 *pairs.entry((pair[0], pair[1])).or_insert_with(|| {
-                    let bytes = [vocab.token(pair[0]).unwrap_or_default(), vocab.token(pair[1]).unwrap_or_default()].concat();
+                    let bytes =
+                        [vocab.token(pair[0]).unwrap_or_default(), vocab.token(pair[1]).unwrap_or_default()].concat();
                     ids.get(bytes.as_slice()).copied()
                 })
             };

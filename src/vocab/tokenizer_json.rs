@@ -172,7 +172,12 @@ impl TokenizerSpec {
                 byte_fallback: false,
                 ignore_merges: self.whole_pieces,
                 vocab: Entries(self.vocab.iter().map(|(id, bytes)| (to_chars(bytes), u64::from(id))).collect()),
-                merges: self.merges.as_slice().iter().map(|merge| MergeForm::Text(format!("{} {}", form(merge.left), form(merge.right)))).collect(),
+                merges: self
+                    .merges
+                    .as_slice()
+                    .iter()
+                    .map(|merge| MergeForm::Text(format!("{} {}", form(merge.left), form(merge.right))))
+                    .collect(),
             },
         };
         serde_json::to_string_pretty(&file).expect("strings, numbers and maps with string keys always serialize")
@@ -180,7 +185,8 @@ impl TokenizerSpec {
 }
 
 fn write_pre_tokenizer(pattern: &str, han: HanEdges) -> Value {
-    let split = |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
+    let split =
+        |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
     let mut steps = vec![split(pattern)];
     match han {
         HanEdges::None => {}
@@ -208,12 +214,17 @@ fn refuse_unsupported(file: &File) -> Result<()> {
     if model.byte_fallback {
         return Err(unsupported("model.byte_fallback", &json!(true), "only byte-level BPE is supported"));
     }
-    for (component, affix) in [("continuing_subword_prefix", &model.continuing_subword_prefix), ("end_of_word_suffix", &model.end_of_word_suffix)] {
+    for (component, affix) in [
+        ("continuing_subword_prefix", &model.continuing_subword_prefix),
+        ("end_of_word_suffix", &model.end_of_word_suffix),
+    ] {
         if affix.as_deref().is_some_and(|affix| !affix.is_empty()) {
             return Err(unsupported(component, &json!(affix), "only byte-level BPE without affixes is"));
         }
     }
-    for (component, found) in [("truncation", &file.truncation), ("padding", &file.padding), ("normalizer", &file.normalizer)] {
+    for (component, found) in
+        [("truncation", &file.truncation), ("padding", &file.padding), ("normalizer", &file.normalizer)]
+    {
         if !found.is_null() {
             return Err(unsupported(component, found, "remove it, or apply it to the text first"));
         }
@@ -228,21 +239,25 @@ fn refuse_unsupported(file: &File) -> Result<()> {
 
 /// The pattern and the edges in Han runs.
 fn read_pre_tokenizer(found: &Value) -> Result<(String, HanEdges)> {
-    const WHY: &str = "known are ByteLevel, and a Sequence of Split (a Regex, Isolated) and ByteLevel (use_regex false)";
+    const WHY: &str =
+        "known are ByteLevel, and a Sequence of Split (a Regex, Isolated) and ByteLevel (use_regex false)";
     let refuse = |found: &Value| unsupported("pre_tokenizer", found, WHY);
     let steps = match found["type"].as_str() {
         Some("Sequence") => found["pretokenizers"].as_array().map(Vec::as_slice).unwrap_or_default(),
         Some(_) => std::slice::from_ref(found),
         None => return Err(refuse(found)),
     };
-    let Some((byte_level, splits)) = steps.split_last() else { return Err(refuse(found)) };
+    let Some((byte_level, splits)) = steps.split_last() else {
+        return Err(refuse(found));
+    };
     if byte_level["type"] != "ByteLevel" || byte_level["add_prefix_space"].as_bool().unwrap_or(true) {
         return Err(refuse(byte_level));
     }
     // The field's default is true.
     let own_pattern = byte_level["use_regex"].as_bool().unwrap_or(true);
     let gpt2 = NAMED_PATTERNS.iter().find(|(name, _)| *name == "gpt2").map_or("", |(_, regex)| regex);
-    let regexes = splits.iter().map(|split| split_regex(split).ok_or_else(|| refuse(split))).collect::<Result<Vec<_>>>()?;
+    let regexes =
+        splits.iter().map(|split| split_regex(split).ok_or_else(|| refuse(split))).collect::<Result<Vec<_>>>()?;
     match (regexes.as_slice(), own_pattern) {
         ([], true) => Ok((gpt2.to_owned(), HanEdges::None)),
         ([regex], false) => Ok(((*regex).to_owned(), HanEdges::None)),

@@ -114,14 +114,19 @@ mod tests {
     fn gaps_and_lookups() {
         let vocab = Vocab::new(vec![(5, b"ab".to_vec()), (1, b"a".to_vec()), (3, b"b".to_vec())]).unwrap();
         assert_eq!((vocab.len(), vocab.id_end()), (3, 6));
-        assert_eq!([0, 1, 2, 3, 4, 5, 6].map(|id| vocab.token(id)), [None, Some(&b"a"[..]), None, Some(b"b"), None, Some(b"ab"), None]);
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5, 6].map(|id| vocab.token(id)),
+            [None, Some(&b"a"[..]), None, Some(b"b"), None, Some(b"ab"), None]
+        );
         assert_eq!(vocab.ids()[&b"ab"[..]], 5);
         assert_eq!(vocab.byte_ids(), Err(TokenizerFault::MissingByte { byte: 0 }));
     }
 
     #[test]
     fn what_is_refused() {
-        let new = |tokens: &[(u32, &str)]| Vocab::new(tokens.iter().map(|(id, token)| (*id, token.as_bytes().to_vec())).collect());
+        let new = |tokens: &[(u32, &str)]| {
+            Vocab::new(tokens.iter().map(|(id, token)| (*id, token.as_bytes().to_vec())).collect())
+        };
         assert_eq!(new(&[(1, "a"), (2, "a")]), Err(TokenizerFault::DuplicateToken { first: 1, second: 2 }));
         assert_eq!(new(&[(1, "a"), (1, "b")]), Err(TokenizerFault::DuplicateToken { first: 1, second: 1 }));
         assert_eq!(new(&[(1 << 24, "a")]), Err(TokenizerFault::IdTooLarge { id: 1 << 24, max: MAX_ID }));

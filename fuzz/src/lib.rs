@@ -1,0 +1,196 @@
+//! What each fuzz target checks: that a fast path equals its oracle, or that hostile bytes are answered by an error.
+//!
+//! The functions panic when something is wrong. `cargo fuzz run TARGET` drives them, and the integration tests replay
+//! `seeds/` and `regressions/` through them.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use ciyuan::Error;
+use ciyuan::encode::{Tokenizer, naive_encode};
+use ciyuan::learn::{Counts, LearnConfig, VocabSize};
+use ciyuan::segment::{HanEdges, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter};
+use ciyuan::shard::{Manifest, Shard, ShardWriter};
+use ciyuan::vocab::{Fingerprint, TokenizerSpec};
+
+static PATTERNS: LazyLock<Vec<(Pattern, NaivePattern)>> = LazyLock::new(|| {
+    let both = |regex: &str| (Pattern::from_regex(regex).unwrap(), NaivePattern::new(regex).unwrap());
+    NAMED_PATTERNS.iter().map(|(_, regex)| both(regex)).collect()
+});
+
+/// Spans of every named pattern equal those of its regex; a pattern made of the first line covers the rest.
+pub fn segment(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for (pattern, naive) in &*PATTERNS {
+        assert_eq!(spans(pattern, &text).unwrap(), naive.spans(&text).unwrap(), "{}", pattern.regex());
+    }
+    let (regex, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    // A short pattern may still ask for a large machine; that is refused, and takes its time to be.
+    if regex.len() > 80 {
+        return;
+    }
+    if let Ok(pattern) = Pattern::from_regex(regex) {
+        match spans(&pattern, rest) {
+            Ok(ends) => {
+                assert!(ends.windows(2).all(|pair| pair[0] < pair[1]), "{regex:?}");
+                assert!(ends.iter().all(|&end| rest.is_char_boundary(end as usize)), "{regex:?}");
+                assert_eq!(ends.last().map_or(0, |&end| end as usize), rest.len(), "{regex:?}");
+            }
+            Err(error) => assert!(matches!(error, Error::PatternLimit { .. }), "{error}"),
+        }
+    }
+}
+
+fn spans(pattern: &Pattern, text: &str) -> ciyuan::Result<Vec<u32>> {
+    let mut ends = Vec::new();
+    Segmenter::new(pattern.clone(), HanEdges::None)?.spans(text, &mut ends).map(|()| ends)
+}
+
+/// Tokenizers learned from a few lines: one with the default pattern, one with a single span a text.
+static TOKENIZERS: LazyLock<[Tokenizer; 2]> = LazyLock::new(|| {
+    let text = "词元是语言模型的单位，语言模型学习词元。the cat sat on the mat, the cat's hat; aaaa abab 1234 12 \n\n";
+    ["ciyuan", "regex:(?s).+"].map(|pattern| {
+        let segmenter = Segmenter::new(Pattern::parse(pattern).unwrap(), HanEdges::None).unwrap();
+        let counts = Counts::of_texts(&segmenter, &[text]).unwrap();
+        let config = LearnConfig { vocab_size: VocabSize::Tokens(320), min_count: 1, ..LearnConfig::default() };
+        let learned = ciyuan::learn::learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
+        let regex = segmenter.pattern().regex().to_owned();
+        let spec = TokenizerSpec::from_learned(regex, HanEdges::None, &learned.pairs, &config.special).unwrap();
+        Tokenizer::new(spec).unwrap()
+    })
+});
+
+/// Ids equal those of the plain merge loop, and give the text back.
+pub fn encode(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for tokenizer in &*TOKENIZERS {
+        let ids = tokenizer.encode(&text).unwrap();
+        assert_eq!(tokenizer.decode(&ids).unwrap(), text.as_bytes());
+        // The plain loop takes time in the square of the length.
+        if text.len() < 2000 {
+            assert_eq!(ids, naive_encode(tokenizer, &text).unwrap());
+        }
+        let with = tokenizer.encode_with(&text, &["<|endoftext|>"]).unwrap();
+        assert_eq!(tokenizer.decode(&with).unwrap(), text.as_bytes());
+    }
+}
+
+/// Any ids are decoded to the bytes of their tokens, or the first unknown one is named.
+pub fn decode(data: &[u8]) {
+    let tokenizer = &TOKENIZERS[0];
+    let ids: Vec<u32> =
+        data.chunks(2).map(|pair| u32::from(pair[0]) | u32::from(pair.get(1).copied().unwrap_or(0)) << 8).collect();
+    let known = ids.iter().position(|&id| tokenizer.token_bytes(id).is_none());
+    match (tokenizer.decode(&ids), known) {
+        (Ok(bytes), None) => {
+            let parts: Vec<&[u8]> = ids.iter().filter_map(|&id| tokenizer.token_bytes(id)).collect();
+            assert_eq!(bytes, parts.concat());
+        }
+        (Err(Error::UnknownToken { id, position, .. }), Some(first)) => assert_eq!((id, position), (ids[first], first)),
+        (result, known) => panic!("{result:?} with the first unknown id at {known:?}"),
+    }
+}
+
+/// Merges equal those found by recounting. A line is a span, its first byte its count.
+pub fn learn(data: &[u8]) {
+    let mut counts = Counts::default();
+    for line in data.split(|&byte| byte == b'\n').take(40) {
+        if let [count, span @ ..] = line {
+            let span = &span[..span.len().min(60)];
+            counts.add(span, u64::from(*count % 16)).unwrap();
+        }
+    }
+    let config = LearnConfig { vocab_size: VocabSize::Tokens(300), special: vec![], min_count: 1 };
+    let fast = ciyuan::learn::learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
+    assert_eq!(fast, ciyuan::learn::naive_learn(&counts, &config).unwrap());
+}
+
+/// A tokenizer file is refused, or gives a tokenizer that survives writing and reading and returns every text.
+pub fn vocab_load(data: &[u8]) {
+    let specs = [TokenizerSpec::from_json(data), TokenizerSpec::from_tiktoken(data, r"\w+|\W", vec![])];
+    for spec in specs.into_iter().flatten() {
+        assert_eq!(TokenizerSpec::from_json(spec.to_json().as_bytes()).unwrap(), spec);
+        if let Ok(file) = spec.to_tiktoken() {
+            let back = TokenizerSpec::from_tiktoken(file.as_bytes(), spec.pattern(), vec![]).unwrap();
+            assert_eq!((back.vocab(), back.merges()), (spec.vocab(), spec.merges()));
+        }
+        // The pattern may not compile, or need what this build lacks.
+        let Ok(tokenizer) = Tokenizer::new(spec) else { continue };
+        let text = "the cat 词元 <|endoftext|>\0\u{10FFFF}";
+        match tokenizer.encode(text) {
+            Ok(ids) => {
+                assert_eq!(tokenizer.decode(&ids).unwrap(), text.as_bytes());
+                assert_eq!(ids, naive_encode(&tokenizer, text).unwrap());
+            }
+            Err(error) => assert!(matches!(error, Error::PatternLimit { .. }), "{error}"),
+        }
+    }
+}
+
+/// A file that is only this process's.
+fn scratch(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("ciyuan-fuzz-{}-{:?}-{name}", std::process::id(), std::thread::current().id()))
+}
+
+/// A small shard, as bytes.
+fn valid_shard() -> Vec<u8> {
+    let path = scratch("valid.shard");
+    let mut writer = ShardWriter::create(&path, 400, Some(399), Fingerprint([7; 16])).unwrap();
+    for document in [&[1, 2, 3][..], &[300, 301], &[5]] {
+        writer.push(document, 10).unwrap();
+    }
+    writer.finish().unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    bytes
+}
+
+/// Arbitrary bytes are no shard; a valid one with changes is refused, unless nothing changed.
+pub fn shard_open(data: &[u8]) {
+    static VALID: LazyLock<Vec<u8>> = LazyLock::new(valid_shard);
+    // Three bytes are a change: a place, counted from the header's end backwards or onwards, and what is put there.
+    let mut changed = VALID.clone();
+    for change in data.chunks_exact(3) {
+        let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % changed.len();
+        changed[at] = change[2];
+    }
+    let cut = data.len() % 5 == 4;
+    if cut {
+        changed.truncate(data.iter().map(|&byte| usize::from(byte)).sum::<usize>() % changed.len());
+    }
+    assert_eq!(whole(&changed), changed == *VALID);
+    assert!(!whole(data) || data == *VALID);
+}
+
+/// Whether these bytes are a shard; if so, all of it is read.
+fn whole(bytes: &[u8]) -> bool {
+    let path = scratch("changed.shard");
+    std::fs::write(&path, bytes).unwrap();
+    let opened = Shard::open(&path);
+    std::fs::remove_file(&path).unwrap();
+    let Ok(shard) = opened else { return false };
+    // Damage that only the full check finds must still not panic when documents are read.
+    let mut ids = Vec::new();
+    let verified = shard.verify().is_ok();
+    for number in 0..shard.info().documents.min(1000) {
+        if let Ok(range) = shard.document(number) {
+            let read = shard.read(range, &mut ids);
+            assert!(read.is_ok() || !verified);
+        }
+    }
+    assert!(ids.iter().all(|&id| id < shard.info().vocab_size));
+    verified
+}
+
+/// A manifest is refused, or survives writing and reading.
+pub fn manifest(data: &[u8]) {
+    if let Ok(manifest) = Manifest::from_json(data) {
+        assert_eq!(Manifest::from_json(manifest.to_json().as_bytes()).unwrap(), manifest);
+    }
+    // The checksum keeps most changes out; without it the rest is reached too.
+    let sealed = serde_json::from_slice::<Manifest>(data).map(|manifest| manifest.to_json());
+    if let Some(manifest) = sealed.ok().and_then(|json| Manifest::from_json(json.as_bytes()).ok()) {
+        assert_eq!(manifest.documents.entered, manifest.documents.left + manifest.documents.rejected);
+    }
+}

@@ -1,0 +1,54 @@
+//! Inputs of the fuzz targets, replayed: the seeds, and whatever once went wrong.
+
+use super::common::root;
+
+#[path = "../fuzz/src/lib.rs"]
+mod checks;
+
+fn replay(target: &str, check: fn(&[u8])) {
+    let mut count = 0;
+    for folder in ["seeds", "regressions"] {
+        let folder = root().join("fuzz").join(folder).join(target);
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            check(&std::fs::read(&path).unwrap());
+            count += 1;
+        }
+    }
+    assert!(count > 0, "no inputs for {target}");
+}
+
+#[test]
+fn segment() {
+    replay("segment", checks::segment);
+}
+
+#[test]
+fn encode() {
+    replay("encode", checks::encode);
+}
+
+#[test]
+fn decode() {
+    replay("decode", checks::decode);
+}
+
+#[test]
+fn learn() {
+    replay("learn", checks::learn);
+}
+
+#[test]
+fn vocab_load() {
+    replay("vocab_load", checks::vocab_load);
+}
+
+#[test]
+fn shard_open() {
+    replay("shard_open", checks::shard_open);
+}
+
+#[test]
+fn manifest() {
+    replay("manifest", checks::manifest);
+}
