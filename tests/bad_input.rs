@@ -79,7 +79,7 @@ fn unreadable_files() {
     // Root may read everything; reading one's own memory at address 0 fails for everybody.
     std::os::unix::fs::symlink("/proc/self/mem", workshop.path("unreadable.txt")).unwrap();
     workshop.run(&["learn", "unreadable.txt", "-o", "x.json"]).fails(1, &["cannot read `unreadable.txt`"]);
-    workshop.write("cut.txt.gz", &[0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 0x4B]);
+    workshop.write("cut.txt.gz", [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 0x4B]);
     workshop.run(&["learn", "cut.txt.gz", "-o", "x.json"]).fails(1, &["cannot read `cut.txt.gz`"]);
     // A link inside a folder is not followed, but named.
     std::os::unix::fs::symlink(workshop.path("good"), workshop.path("good/loop.txt")).unwrap();

@@ -10,14 +10,14 @@ use ciyuan::segment::{Han, Pattern, Segmenter};
 use ciyuan::text::{ReadOptions, Record, Source, records};
 use ciyuan::vocab::TokenizerSpec;
 
-pub const CORPORA: [&str; 4] = ["corpora/en", "corpora/mixed", "corpora/zh", "corpora/zh_trad"];
+pub(crate) const CORPORA: [&str; 4] = ["corpora/en", "corpora/mixed", "corpora/zh", "corpora/zh_trad"];
 
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The texts of corpora/, document by document.
-pub fn corpus() -> Vec<String> {
+pub(crate) fn corpus() -> Vec<String> {
     let source = Source::find(&CORPORA.map(|folder| root().join(folder)), None).unwrap();
     let options = ReadOptions::default();
     let mut texts = Vec::new();
@@ -33,7 +33,7 @@ pub fn corpus() -> Vec<String> {
 }
 
 /// A tokenizer learned from texts.
-pub fn learned(texts: &[String], pattern: &str, han: Han, size: u32) -> Tokenizer {
+pub(crate) fn learned(texts: &[String], pattern: &str, han: Han, size: u32) -> Tokenizer {
     let segmenter = Segmenter::new(Pattern::parse(pattern).unwrap(), han.learning()).unwrap();
     let counts = Counts::of_texts(&segmenter, texts).unwrap();
     let config = LearnConfig { vocab_size: VocabSize::Tokens(size), ..LearnConfig::default() };
@@ -44,10 +44,10 @@ pub fn learned(texts: &[String], pattern: &str, han: Han, size: u32) -> Tokenize
 }
 
 /// Random numbers for tests: SplitMix64.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -55,7 +55,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 }
@@ -158,7 +158,7 @@ const PIECES: &[&str] = &[
 ];
 
 /// Strings of a few hostile pieces and random characters.
-pub fn hostile(count: usize, seed: u64) -> Vec<String> {
+pub(crate) fn hostile(count: usize, seed: u64) -> Vec<String> {
     let mut random = Random(seed);
     let mut strings = Vec::new();
     for _ in 0..count {
@@ -176,28 +176,28 @@ pub fn hostile(count: usize, seed: u64) -> Vec<String> {
 }
 
 /// A folder of its own for a test, in which the command is run.
-pub struct Workshop {
+pub(crate) struct Workshop {
     folder: tempfile::TempDir,
 }
 
 impl Workshop {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a file, and the folders that lead to it.
-    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, bytes).unwrap();
         path
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ciyuan"));
         command.current_dir(self.folder.path()).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -205,12 +205,12 @@ impl Workshop {
     }
 
     /// Runs the command.
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::new(self.command(arguments).output().unwrap())
     }
 
     /// Runs the command with an input.
-    pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &[u8]) -> Ran {
         use std::io::Write;
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
@@ -227,40 +227,34 @@ impl Workshop {
 }
 
 /// How a command ended.
-pub struct Ran {
+pub(crate) struct Ran {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
-    pub bytes: Vec<u8>,
 }
 
 impl Ran {
     fn new(output: Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self {
-            code: output.status.code(),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-            bytes: output.stdout,
-        }
+        Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 
     /// Its output, if it succeeded.
     #[track_caller]
-    pub fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, Some(0), "stderr: {}", self.stderr);
         self.stdout
     }
 
     /// Its output as JSON, if it succeeded.
     #[track_caller]
-    pub fn json(self) -> serde_json::Value {
+    pub(crate) fn json(self) -> serde_json::Value {
         serde_json::from_str(&self.ok()).unwrap()
     }
 
     /// Its message, if it failed with this code and the message says all this.
     #[track_caller]
-    pub fn fails(self, code: i32, says: &[&str]) -> String {
+    pub(crate) fn fails(self, code: i32, says: &[&str]) -> String {
         assert_eq!(self.code, Some(code), "stdout: {} stderr: {}", self.stdout, self.stderr);
         for part in says {
             assert!(self.stderr.contains(part), "{part:?} is not in {:?}", self.stderr);

@@ -239,12 +239,9 @@ fn a_changed_manifest_is_found() {
     for at in 0..json.len() {
         let mut flipped = json.clone();
         flipped[at] ^= 1;
-        match Manifest::from_json(&flipped) {
-            Ok(same) => {
-                assert_eq!(same, manifest(), "byte {at}");
-                harmless += 1;
-            }
-            Err(_) => {}
+        if let Ok(same) = Manifest::from_json(&flipped) {
+            assert_eq!(same, manifest(), "byte {at}");
+            harmless += 1;
         }
     }
     assert!(harmless < json.len() / 10, "{harmless} flips changed nothing");

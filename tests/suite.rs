@@ -1,11 +1,14 @@
 //! The integration tests, one file a subject.
 
+#![allow(clippy::unwrap_used, unreachable_pub)] // a test ends where it cannot go on
+
 mod architecture;
 mod bad_input;
 mod command;
 mod common;
 mod determinism;
 mod hugging_face;
+mod readme;
 mod regressions;
 mod shards;
 mod tiktoken;

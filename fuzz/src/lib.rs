@@ -14,16 +14,21 @@ use ciyuan::segment::{HanEdges, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter
 use ciyuan::shard::{Manifest, Shard, ShardWriter};
 use ciyuan::vocab::{Fingerprint, TokenizerSpec};
 
-static PATTERNS: LazyLock<Vec<(Pattern, NaivePattern)>> = LazyLock::new(|| {
-    let both = |regex: &str| (Pattern::from_regex(regex).unwrap(), NaivePattern::new(regex).unwrap());
+/// Each named pattern and its oracle. Cloning a pattern would throw its lazily built automaton away.
+static PATTERNS: LazyLock<Vec<(Segmenter, NaivePattern)>> = LazyLock::new(|| {
+    let both = |regex: &str| (segmenter(Pattern::from_regex(regex).unwrap()), NaivePattern::new(regex).unwrap());
     NAMED_PATTERNS.iter().map(|(_, regex)| both(regex)).collect()
 });
+
+fn segmenter(pattern: Pattern) -> Segmenter {
+    Segmenter::new(pattern, HanEdges::None).unwrap()
+}
 
 /// Spans of every named pattern equal those of its regex; a pattern made of the first line covers the rest.
 pub fn segment(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    for (pattern, naive) in &*PATTERNS {
-        assert_eq!(spans(pattern, &text).unwrap(), naive.spans(&text).unwrap(), "{}", pattern.regex());
+    for (fast, naive) in &*PATTERNS {
+        assert_eq!(spans(fast, &text).unwrap(), naive.spans(&text).unwrap(), "{}", fast.pattern().regex());
     }
     let (regex, rest) = text.split_once('\n').unwrap_or((&text, ""));
     // A short pattern may still ask for a large machine; that is refused, and takes its time to be.
@@ -31,7 +36,9 @@ pub fn segment(data: &[u8]) {
         return;
     }
     if let Ok(pattern) = Pattern::from_regex(regex) {
-        match spans(&pattern, rest) {
+        // Backtracking over a long text is slow on purpose; the unit tests reach its limit.
+        let rest = if pattern.is_linear() { rest } else { &rest[..rest.floor_char_boundary(16)] };
+        match spans(&segmenter(pattern), rest) {
             Ok(ends) => {
                 assert!(ends.windows(2).all(|pair| pair[0] < pair[1]), "{regex:?}");
                 assert!(ends.iter().all(|&end| rest.is_char_boundary(end as usize)), "{regex:?}");
@@ -42,16 +49,16 @@ pub fn segment(data: &[u8]) {
     }
 }
 
-fn spans(pattern: &Pattern, text: &str) -> ciyuan::Result<Vec<u32>> {
+fn spans(segmenter: &Segmenter, text: &str) -> ciyuan::Result<Vec<u32>> {
     let mut ends = Vec::new();
-    Segmenter::new(pattern.clone(), HanEdges::None)?.spans(text, &mut ends).map(|()| ends)
+    segmenter.spans(text, &mut ends).map(|()| ends)
 }
 
 /// Tokenizers learned from a few lines: one with the default pattern, one with a single span a text.
 static TOKENIZERS: LazyLock<[Tokenizer; 2]> = LazyLock::new(|| {
     let text = "词元是语言模型的单位，语言模型学习词元。the cat sat on the mat, the cat's hat; aaaa abab 1234 12 \n\n";
     ["ciyuan", "regex:(?s).+"].map(|pattern| {
-        let segmenter = Segmenter::new(Pattern::parse(pattern).unwrap(), HanEdges::None).unwrap();
+        let segmenter = segmenter(Pattern::parse(pattern).unwrap());
         let counts = Counts::of_texts(&segmenter, &[text]).unwrap();
         let config = LearnConfig { vocab_size: VocabSize::Tokens(320), min_count: 1, ..LearnConfig::default() };
         let learned = ciyuan::learn::learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
@@ -68,7 +75,7 @@ pub fn encode(data: &[u8]) {
         let ids = tokenizer.encode(&text).unwrap();
         assert_eq!(tokenizer.decode(&ids).unwrap(), text.as_bytes());
         // The plain loop takes time in the square of the length.
-        if text.len() < 2000 {
+        if text.len() < 400 {
             assert_eq!(ids, naive_encode(tokenizer, &text).unwrap());
         }
         let with = tokenizer.encode_with(&text, &["<|endoftext|>"]).unwrap();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ciyuan::encode::Tokenizer;
+use ciyuan::evaluate::shortened;
 use ciyuan::learn::VocabSize;
 use ciyuan::model::TrainConfig;
 use ciyuan::pipeline::{BadRecords, ModelSettings, ValFraction, load_tokenizer};
@@ -11,6 +12,7 @@ use ciyuan::vocab::SpecialTokens;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 
+use super::context::Context;
 use super::failure::{Failure, Outcome};
 
 /// Flags of every command.
@@ -106,8 +108,14 @@ impl ReadArgs {
         }
     }
 
-    pub(super) fn source(&self, inputs: &[PathBuf]) -> Outcome<Source> {
-        Ok(Source::find(inputs, self.format)?)
+    /// The files behind the inputs; those that are passed over are named in a note.
+    pub(super) fn source(&self, inputs: &[PathBuf], context: &Context) -> Outcome<Source> {
+        let source = Source::find(inputs, self.format)?;
+        if !source.skipped.is_empty() {
+            let names: Vec<String> = source.skipped.iter().map(|path| path.display().to_string()).collect();
+            context.note(&format!("skipped {}", shortened(&names)));
+        }
+        Ok(source)
     }
 }
 

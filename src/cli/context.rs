@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ciyuan::pipeline::Progress;
+use ciyuan::pipeline::{Event, Progress};
 use serde::Serialize;
 
 use super::args::Common;
@@ -42,6 +42,11 @@ impl Context {
         let result = work(&Progress::new(&tell, &self.stop));
         self.bars.clear();
         Ok(result?)
+    }
+
+    /// Tells something on standard error.
+    pub(super) fn note(&self, text: &str) {
+        self.bars.tell(Event::Note(text.to_owned()));
     }
 
     /// Whether the work is to stop.

@@ -1,7 +1,9 @@
 //! `ciyuan count`.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
+use ciyuan::encode::Tokenizer;
 use ciyuan::text::{InputFile, ReadOptions, Record, records};
 use serde::Serialize;
 
@@ -38,18 +40,28 @@ struct Row {
 struct Result {
     files: Vec<Row>,
     total: Row,
+    seconds: Seconds,
+}
+
+#[derive(Serialize, Default)]
+struct Seconds {
+    load: f64,
+    read: f64,
+    encode: f64,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let start = Instant::now();
     let tokenizer = args.tokenizer.load()?;
-    let source = args.read.source(&args.inputs)?;
+    let seconds = Seconds { load: start.elapsed().as_secs_f64(), ..Seconds::default() };
+    let source = args.read.source(&args.inputs, context)?;
     let options = args.read.options();
-    let mut result = Result { files: Vec::new(), total: Row { file: "total".to_owned(), ..Row::default() } };
+    let mut result = Result { files: Vec::new(), total: Row { file: "total".to_owned(), ..Row::default() }, seconds };
     for file in &source.files {
         if context.stopped() {
             return Err(ciyuan::Error::Interrupted { stage: "counting" }.into());
         }
-        let row = count(&tokenizer, file, &options)?;
+        let row = count(&tokenizer, file, &options, &mut result.seconds)?;
         let total = &mut result.total;
         total.documents += row.documents;
         total.rejected += row.rejected;
@@ -62,7 +74,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     context.show(&result, || text(&result))
 }
 
-fn count(tokenizer: &ciyuan::encode::Tokenizer, file: &InputFile, options: &ReadOptions) -> Outcome<Row> {
+fn count(tokenizer: &Tokenizer, file: &InputFile, options: &ReadOptions, seconds: &mut Seconds) -> Outcome<Row> {
+    let (start, before) = (Instant::now(), seconds.encode);
     let mut row = Row { file: file.path.display().to_string(), ..Row::default() };
     for record in records(file, options)? {
         match record? {
@@ -71,11 +84,14 @@ fn count(tokenizer: &ciyuan::encode::Tokenizer, file: &InputFile, options: &Read
                 row.documents += 1;
                 row.bytes += document.text.len() as u64;
                 row.characters += document.text.chars().count() as u64;
+                let start = Instant::now();
                 row.tokens += tokenizer.count(&document.text).map_err(place)? as u64;
+                seconds.encode += start.elapsed().as_secs_f64();
             }
             Record::Reject(_) => row.rejected += 1,
         }
     }
+    seconds.read += start.elapsed().as_secs_f64() - (seconds.encode - before);
     row.close();
     Ok(row)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ciyuan::pipeline::{FolderLock, check_output, encode};
+use ciyuan::pipeline::{EncodedFolder, FolderLock, check_output, encode};
 use ciyuan::shard::{Manifest, Tally};
 use serde::Serialize;
 
@@ -49,14 +49,15 @@ struct Result {
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let start = Instant::now();
     let tokenizer = args.tokenizer.load()?;
-    let source = args.read.source(&args.inputs)?;
+    let source = args.read.source(&args.inputs, context)?;
     check_output(&args.output, &source)?;
     let load = start.elapsed().as_secs_f64();
     let _lock = FolderLock::take(&args.output)?;
     let settings = args.shards.settings(args.rejects.on_bad_record);
-    let Manifest { documents, bytes, tokens, shards, .. } = context.with_progress(|progress| {
+    let EncodedFolder { manifest, seconds } = context.with_progress(|progress| {
         encode(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress)
     })?;
+    let Manifest { documents, bytes, tokens, shards, .. } = manifest;
     let result = Result {
         documents,
         bytes,
@@ -64,7 +65,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         bytes_per_token: bytes.left as f64 / tokens.max(1) as f64,
         shards: shards.len(),
         output: args.output.clone(),
-        seconds: BTreeMap::from([("load", load), ("encode", start.elapsed().as_secs_f64() - load)]),
+        seconds: BTreeMap::from([
+            ("load", load),
+            ("read", seconds.read),
+            ("encode", seconds.encode),
+            ("write", seconds.write),
+        ]),
     };
     context.show(&result, || {
         let row = |tally: &Tally| format!("{} in = {} out + {} rejected", tally.entered, tally.left, tally.rejected);
@@ -75,7 +81,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
             result.bytes_per_token,
             result.shards,
             args.output.display(),
-            result.seconds["encode"]
+            start.elapsed().as_secs_f64()
         )
     })
 }

@@ -1,6 +1,8 @@
 //! `ciyuan eval`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use ciyuan::Error;
 use ciyuan::evaluate::LanguageReport;
@@ -26,15 +28,20 @@ pub(super) struct Args {
 
 #[derive(Serialize)]
 struct Result {
+    model: &'static str,
     languages: Vec<LanguageReport>,
     all: LanguageReport,
+    seconds: BTreeMap<&'static str, f64>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let start = Instant::now();
     let (gpt, tokenizer) = load(args.model.as_ref().unwrap_or(&args.folder))?;
+    let loaded = start.elapsed().as_secs_f64();
     let held_out = context.with_progress(|progress| evaluate_folder(&args.folder, &tokenizer, &gpt, progress))?;
     let held_out = held_out.ok_or_else(|| Error::Missing { path: args.folder.join("val/*.shard") })?;
-    let result = Result { languages: held_out.languages, all: held_out.all };
+    let seconds = BTreeMap::from([("load", loaded), ("eval", start.elapsed().as_secs_f64() - loaded)]);
+    let result = Result { model: "gpt", languages: held_out.languages, all: held_out.all, seconds };
     context.show(&result, || {
         let rows: Vec<LanguageReport> = result.languages.iter().chain([&result.all]).cloned().collect();
         languages(&rows)

@@ -46,7 +46,7 @@ struct Result {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
-    let source = args.read.source(&args.inputs)?;
+    let source = args.read.source(&args.inputs, context)?;
     if args.output.is_dir() {
         return Err(Error::Output { path: args.output.clone(), why: "is a folder; name a file in it" }.into());
     }

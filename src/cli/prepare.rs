@@ -1,9 +1,13 @@
 //! `ciyuan prepare`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ciyuan::evaluate::to_text;
-use ciyuan::pipeline::{FolderLock, PrepareSettings, REPORT_PAGE, prepare};
+use ciyuan::pipeline::{
+    FolderLock, MODEL_FOLDER, PrepareSettings, REJECTS_FILE, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE,
+    prepare,
+};
+use ciyuan::shard::MANIFEST_FILE;
 
 use super::args::{LearnArgs, ModelArgs, ReadArgs, RejectArgs, ShardArgs};
 use super::context::Context;
@@ -36,7 +40,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
-    let source = args.read.source(&args.inputs)?;
+    let source = args.read.source(&args.inputs, context)?;
     let encode = args.shards.settings(args.rejects.on_bad_record);
     let learn = args.learn.settings(encode.val, encode.on_bad_record);
     let settings = PrepareSettings { read: args.read.options(), learn, encode, model: args.model.settings() };
@@ -47,12 +51,26 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         let total: f64 = report.seconds.values().sum();
         let stages: Vec<String> =
             report.seconds.iter().map(|(stage, seconds)| format!("{stage} {seconds:.1}")).collect();
-        let page = args.output.join(REPORT_PAGE);
-        format!(
-            "{}\nseconds     {total:.1} ({})\nreport      {}\n",
-            to_text(&report),
-            stages.join(", "),
-            page.display()
-        )
+        format!("{}\nseconds     {total:.1} ({})\n{}", to_text(&report), stages.join(", "), places(&args.output))
     })
+}
+
+/// Where everything lies.
+fn places(output: &Path) -> String {
+    let rows = [
+        ("tokenizer", vec![TOKENIZER_FILE, TIKTOKEN_FILE]),
+        ("shards", vec!["train", "val", MANIFEST_FILE]),
+        ("rejects", vec![REJECTS_FILE]),
+        ("model", vec![MODEL_FOLDER]),
+        ("report", vec![REPORT_PAGE, REPORT_FILE]),
+    ];
+    let mut out = String::new();
+    for (what, names) in rows {
+        let paths = names.iter().map(|name| output.join(name)).filter(|path| path.exists());
+        let there: Vec<String> = paths.map(|path| path.display().to_string()).collect();
+        if !there.is_empty() {
+            out.push_str(&format!("{what:<12}{}\n", there.join(", ")));
+        }
+    }
+    out
 }

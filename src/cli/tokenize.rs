@@ -2,6 +2,7 @@
 
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::ColouredPage;
@@ -40,37 +41,59 @@ struct Tokens {
     offsets: Vec<[usize; 2]>,
     /// The tokens' bytes as text; U+FFFD where a token is no whole character.
     pieces: Vec<String>,
+    /// Of whole inputs, not of lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<Seconds>,
+}
+
+#[derive(Serialize, Clone, Copy)]
+struct Seconds {
+    load: f64,
+    read: f64,
+    encode: f64,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let start = Instant::now();
     let tokenizer = args.tokenizer.load()?;
+    let load = start.elapsed().as_secs_f64();
     let names: Vec<&str> = tokenizer.spec().special().iter().map(|(_, name)| name).collect();
     let allowed: Vec<&str> = match args.allow_special.as_deref() {
         None => Vec::new(),
         Some("all") => names,
         Some(list) => list.split(',').collect(),
     };
+    let encode =
+        |text: &str| if allowed.is_empty() { tokenizer.encode(text) } else { tokenizer.encode_with(text, &allowed) };
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut show = |text: &str| {
-        let ids = if allowed.is_empty() { tokenizer.encode(text)? } else { tokenizer.encode_with(text, &allowed)? };
-        write(&mut out, &tokenizer, &ids, args, context)
-    };
     if args.lines {
-        for_each_line(&args.inputs, &mut show)?;
+        for_each_line(&args.inputs, |line| write(&mut out, &tokenizer, &encode(line)?, None, args, context))?;
     } else {
         for path in or_stdin(&args.inputs) {
-            show(&whole(&path)?)?;
+            let start = Instant::now();
+            let text = whole(&path)?;
+            let read = start.elapsed().as_secs_f64();
+            let ids = encode(&text)?;
+            let seconds = Seconds { load, read, encode: start.elapsed().as_secs_f64() - read };
+            write(&mut out, &tokenizer, &ids, Some(seconds), args, context)?;
         }
     }
     out.flush()?;
     Ok(())
 }
 
-fn write(out: &mut impl Write, tokenizer: &Tokenizer, ids: &[u32], args: &Args, context: &Context) -> Outcome {
+fn write(
+    out: &mut impl Write,
+    tokenizer: &Tokenizer,
+    ids: &[u32],
+    seconds: Option<Seconds>,
+    args: &Args,
+    context: &Context,
+) -> Outcome {
     if args.color {
         colour(out, tokenizer, ids)?;
     } else if context.json {
-        serde_json::to_writer(&mut *out, &tokens(tokenizer, ids)).map_err(std::io::Error::from)?;
+        serde_json::to_writer(&mut *out, &tokens(tokenizer, ids, seconds)).map_err(std::io::Error::from)?;
     } else {
         for (at, id) in ids.iter().enumerate() {
             write!(out, "{}{id}", if at > 0 { " " } else { "" })?;
@@ -80,9 +103,9 @@ fn write(out: &mut impl Write, tokenizer: &Tokenizer, ids: &[u32], args: &Args, 
     Ok(())
 }
 
-fn tokens(tokenizer: &Tokenizer, ids: &[u32]) -> Tokens {
+fn tokens(tokenizer: &Tokenizer, ids: &[u32], seconds: Option<Seconds>) -> Tokens {
     let mut start = 0;
-    let mut tokens = Tokens { ids: ids.to_vec(), offsets: Vec::new(), pieces: Vec::new() };
+    let mut tokens = Tokens { ids: ids.to_vec(), offsets: Vec::new(), pieces: Vec::new(), seconds };
     for &id in ids {
         let bytes = tokenizer.token_bytes(id).unwrap_or_default();
         tokens.offsets.push([start, start + bytes.len()]);

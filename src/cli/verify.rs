@@ -1,6 +1,8 @@
 //! `ciyuan verify`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use ciyuan::pipeline::{Verified, verify};
 use serde::Serialize;
@@ -20,6 +22,7 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Result {
     verified: Vec<Row>,
+    seconds: BTreeMap<&'static str, f64>,
 }
 
 #[derive(Serialize)]
@@ -30,12 +33,13 @@ struct Row {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let start = Instant::now();
     let mut rows = Vec::new();
     for path in &args.paths {
         let found = context.with_progress(|progress| verify(path, progress))?;
         rows.push(Row { path: path.clone(), found });
     }
-    let result = Result { verified: rows };
+    let result = Result { verified: rows, seconds: BTreeMap::from([("verify", start.elapsed().as_secs_f64())]) };
     context.show(&result, || result.verified.iter().map(text).collect())
 }
 

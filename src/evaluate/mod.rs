@@ -24,4 +24,4 @@ pub use report::{
     ColouredPage, ColouredPiece, CorpusReport, InputReport, LanguageReport, ModelReport, Report, SampleReport,
     TokenizerReport,
 };
-pub use summary::to_text;
+pub use summary::{shortened, to_text};

@@ -15,7 +15,7 @@ pub fn to_text(report: &Report) -> String {
 
 fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     let input = &report.input;
-    writeln!(out, "input       {} files, {} skipped", grouped(input.files), grouped(input.skipped.len() as u64))?;
+    writeln!(out, "input       {} files{}", grouped(input.files), skipped(&input.skipped))?;
     for (what, tally) in [("documents", &input.documents), ("bytes", &input.bytes)] {
         let [entered, left, rejected] = [tally.entered, tally.left, tally.rejected].map(grouped);
         writeln!(out, "{what:<12}{entered} in = {left} out + {rejected} rejected")?;
@@ -93,6 +93,25 @@ fn languages(report: &Report, out: &mut String) -> std::fmt::Result {
     report.languages.iter().chain(&report.all).try_for_each(&mut row)
 }
 
+fn skipped(names: &[String]) -> String {
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(", {} skipped: {}", grouped(names.len() as u64), shortened(names))
+    }
+}
+
+/// The first of many names, and how many more there are.
+#[must_use]
+pub fn shortened(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// Digits in threes.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -113,6 +132,15 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_names_are_shortened() {
+        let names: Vec<String> = (1..=7).map(|n| n.to_string()).collect();
+        assert_eq!(
+            (shortened(&names[..5]), shortened(&names)),
+            ("1, 2, 3, 4, 5".into(), "1, 2, 3, 4, 5 and 2 more".into())
+        );
+    }
 
     #[test]
     fn digits_in_threes() {

@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_model_is_as_good_as_guessing() {
+    fn a_new_model_is_about_as_good_as_guessing() {
         let config = GptConfig { vocab_size: 500, context: 32, layers: 2, heads: 4, width: 64 };
         let gpt = Gpt::<f32>::new(config, 3).unwrap();
         let mut pass = Pass::new(&config);
@@ -368,6 +368,7 @@ mod tests {
         let ids: Vec<u32> = (0..33).map(|n| n * 13 % 500).collect();
         gpt.forward(&ids[..32], &mut pass);
         let loss = cross_entropy(gpt.logits(0..32, &mut pass), &ids[1..], 1.0) / 32.0;
-        assert!((loss - 500f64.ln()).abs() < 0.3, "{loss}");
+        // Its logits have a variance of about one, and guessing with such confidence costs half a nat.
+        assert!((loss - 500f64.ln() - 0.5).abs() < 0.3, "{loss}");
     }
 }

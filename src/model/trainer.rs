@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn learns_what_can_be_learned() {
         let (reports, _) = train(300, 2);
-        assert!((reports[0].loss - 12f64.ln()).abs() < 0.3, "{:?}", reports[0]);
+        assert!(reports[0].loss > 12f64.ln(), "{:?}", reports[0]);
         assert!(reports[299].loss < 0.1, "{:?}", reports[299]);
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,26 @@ impl Default for EncodeSettings {
     }
 }
 
+/// A folder of shards, and how long its making took.
+#[derive(Debug, Clone)]
+pub struct EncodedFolder {
+    /// What is in it.
+    pub manifest: Manifest,
+    /// Seconds of reading, encoding and writing. Reading does not wait for the others, but they follow each other.
+    pub seconds: EncodeSeconds,
+}
+
+/// Seconds of the parts of encoding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct EncodeSeconds {
+    /// Reading and parsing files.
+    pub read: f64,
+    /// Text to ids.
+    pub encode: f64,
+    /// Ids to shards.
+    pub write: f64,
+}
+
 /// Encodes the documents of `source` into shards in `output`, which must be locked by the caller. What an earlier run
 /// with the same inputs and settings has finished is taken over; if that is all, nothing is done.
 ///
@@ -52,7 +73,7 @@ pub fn encode(
     settings: &EncodeSettings,
     output: &Path,
     progress: &Progress<'_>,
-) -> Result<Manifest> {
+) -> Result<EncodedFolder> {
     settings.val.check()?;
     let plan = Plan {
         settings: all_settings(options, settings),
@@ -67,7 +88,7 @@ pub fn encode(
         };
         plan.require_same(output, &there)?;
         progress.note(format!("`{}` is complete already", output.display()));
-        return Ok(manifest);
+        return Ok(EncodedFolder { manifest, seconds: EncodeSeconds::default() });
     }
     for folder in Split::ALL.map(|split| output.join(split.folder())) {
         fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
@@ -76,7 +97,8 @@ pub fn encode(
     let units = Units::open(output, &plan)?;
     save_tokenizer(tokenizer.spec(), &output.join(TOKENIZER_FILE))?;
     progress.stage("encoding", source.bytes(), Count::Bytes);
-    let run = Run { tokenizer, options, settings, share: settings.val.share(source.bytes()), output, progress };
+    let share = settings.val.share(source.bytes());
+    let mut run = Run { tokenizer, options, settings, share, output, progress, seconds: EncodeSeconds::default() };
     let planned = plan_units(&source.files, settings.unit_size);
     let mut records = Vec::new();
     let mut before = 0;
@@ -98,7 +120,7 @@ pub fn encode(
     join_rejects(&units, &records, output)?;
     manifest.save(output)?;
     units.remove()?;
-    Ok(manifest)
+    Ok(EncodedFolder { manifest, seconds: run.seconds })
 }
 
 pub(super) fn all_settings(options: &ReadOptions, settings: &EncodeSettings) -> Settings {
@@ -132,6 +154,7 @@ struct Run<'r> {
     share: f64,
     output: &'r Path,
     progress: &'r Progress<'r>,
+    seconds: EncodeSeconds,
 }
 
 /// A document as ids.
@@ -143,7 +166,7 @@ struct Encoded {
 
 impl Run<'_> {
     /// Encodes one unit to its shards.
-    fn unit(&self, unit: &Unit, files: &[InputFile], rejects: &Path, before: u64) -> Result<UnitRecord> {
+    fn unit(&mut self, unit: &Unit, files: &[InputFile], rejects: &Path, before: u64) -> Result<UnitRecord> {
         let mut writers: [Option<ShardWriter>; 2] = [None, None];
         let mut log = RejectLog::new(rejects);
         let sink = match self.settings.on_bad_record {
@@ -151,8 +174,14 @@ impl Run<'_> {
             BadRecords::Skip => RejectSink::Count,
             BadRecords::Fail => RejectSink::Fail,
         };
+        let begun = Instant::now();
+        let (mut encode, mut write) = (0.0, 0.0);
         let mut read = for_each_batch(files, self.options, sink, self.progress, before, &mut |batch| {
-            for document in self.encode_batch(&batch)? {
+            let start = Instant::now();
+            let encoded = self.encode_batch(&batch)?;
+            encode += start.elapsed().as_secs_f64();
+            let start = Instant::now();
+            for document in encoded {
                 let slot = &mut writers[document.split as usize];
                 let writer = match slot {
                     Some(writer) => writer,
@@ -160,8 +189,12 @@ impl Run<'_> {
                 };
                 writer.push(&document.ids, document.text_bytes)?;
             }
+            write += start.elapsed().as_secs_f64();
             Ok(())
         })?;
+        self.seconds.read += begun.elapsed().as_secs_f64() - encode - write;
+        self.seconds.encode += encode;
+        let begun = Instant::now();
         let rejects = log.finish()?;
         let mut shards = Vec::new();
         // What is out is what lies in the shards, counted there, not what was handed on.
@@ -182,6 +215,7 @@ impl Run<'_> {
                 checksum: format!("{:016x}", written.checksum),
             });
         }
+        self.seconds.write += write + begun.elapsed().as_secs_f64();
         Ok(UnitRecord { read, shards, rejects })
     }
 

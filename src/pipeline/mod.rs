@@ -29,7 +29,7 @@ mod units;
 mod verify;
 
 pub use documents::BadRecords;
-pub use encoding::{EncodeSettings, encode};
+pub use encoding::{EncodeSeconds, EncodeSettings, EncodedFolder, encode};
 pub use evaluating::evaluate_folder;
 pub use files::{
     MODEL_FOLDER, REJECTS_FILE, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_model,

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::documents::ReadTally;
-use super::encoding::{EncodeSettings, all_settings, encode, inputs};
+use super::encoding::{EncodeSettings, EncodedFolder, all_settings, encode, inputs};
 use super::evaluating::{evaluate_folder, show};
 use super::files::{
     MODEL_FOLDER, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_tokenizer, save_model,
@@ -68,9 +68,11 @@ pub fn prepare(source: &Source, settings: &PrepareSettings, output: &Path, progr
     }
     let mut seconds = BTreeMap::new();
     let tokenizer = tokenizer(source, settings, output, progress, &mut seconds)?;
-    let manifest = timed("encode", &mut seconds, || {
-        encode(&tokenizer, source, &settings.read, &settings.encode, output, progress)
-    })?;
+    let EncodedFolder { manifest, seconds: parts } =
+        encode(&tokenizer, source, &settings.read, &settings.encode, output, progress)?;
+    for (stage, part) in [("read", parts.read), ("encode", parts.encode), ("write", parts.write)] {
+        seconds.insert(stage.to_owned(), part);
+    }
     let trained = train(output, &settings.model, progress)?;
     seconds.insert("train".to_owned(), trained.seconds);
     save_model(&trained.gpt, trained.end_of_text, trained.tokenizer, &output.join(MODEL_FOLDER))?;

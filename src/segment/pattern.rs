@@ -59,6 +59,9 @@ const WHITE_SPACE_ENDINGS: [&str; 2] = [r"|\s+(?!\S)|\s+", r"|\s+(?!\S)|\s"];
 /// Backtracking steps allowed for one match of a pattern that `regex` cannot express.
 const BACKTRACK_LIMIT: usize = 1_000_000;
 
+/// Memory for a compiled pattern; one that needs more is refused.
+const SIZE_LIMIT: usize = 10 << 20;
+
 /// Memory for the lazy DFA of one thread; below this the default pattern's states are thrown away and built again on
 /// Chinese text.
 const DFA_CACHE_BYTES: usize = 32 << 20;
@@ -72,11 +75,10 @@ pub struct Pattern {
 
 #[derive(Debug, Clone)]
 enum Engine {
-    /// Linear time. With `gives_back`, pattern 1 is the `\s+` of the ending.
-    Linear {
-        regex: Box<meta::Regex>,
-        gives_back: bool,
-    },
+    /// Linear time.
+    Linear(Box<regex::Regex>),
+    /// Linear time, with a white-space ending: pattern 0 is what stands before it, pattern 1 its `\s+`.
+    GivesBack(Box<meta::Regex>),
     Backtracking(Box<fancy_regex::Regex>),
 }
 
@@ -145,7 +147,7 @@ impl Pattern {
     /// Whether the pattern runs in linear time on every text.
     #[must_use]
     pub fn is_linear(&self) -> bool {
-        matches!(self.engine, Engine::Linear { .. })
+        !matches!(self.engine, Engine::Backtracking(_))
     }
 
     /// Calls `visit` with the end offset of each span of `text`. Text between matches is a span of its own, as in the
@@ -181,12 +183,11 @@ impl Pattern {
     /// The next match at or behind `at`.
     fn find(&self, text: &str, at: usize) -> Result<Option<(usize, usize)>> {
         match &self.engine {
-            Engine::Linear { regex, gives_back } => {
-                let Some(found) = regex.find(Input::new(text).range(at..)) else {
-                    return Ok(None);
-                };
+            Engine::Linear(regex) => Ok(regex.find_at(text, at).map(|found| (found.start(), found.end()))),
+            Engine::GivesBack(regex) => {
+                let Some(found) = regex.find(Input::new(text).range(at..)) else { return Ok(None) };
                 let mut end = found.end();
-                if *gives_back && found.pattern().as_usize() == 1 && end < text.len() {
+                if found.pattern().as_usize() == 1 && end < text.len() {
                     let last = text[..end].chars().next_back().map_or(0, char::len_utf8);
                     if found.len() > last {
                         end -= last;
@@ -204,23 +205,21 @@ impl Pattern {
 
 /// The engine for a pattern that `regex` can express, but for a white-space ending.
 fn linear(regex: &str) -> Option<Engine> {
-    let config = meta::Config::new().nfa_size_limit(Some(10 << 20)).hybrid_cache_capacity(DFA_CACHE_BYTES);
-    let build =
-        |patterns: &[&str]| meta::Builder::new().configure(config.clone()).build_many(patterns).ok().map(Box::new);
     for ending in WHITE_SPACE_ENDINGS {
         // A head that parses by itself is balanced, so the ending stands at the top of the alternation.
-        let Some(traits) = regex.strip_suffix(ending).and_then(Traits::of) else {
-            continue;
-        };
+        let Some(head) = regex.strip_suffix(ending) else { continue };
+        let Some(traits) = Traits::of(head) else { continue };
         if !traits.open_flags && !traits.possessive {
-            let head = regex.strip_suffix(ending)?;
-            return Some(Engine::Linear { regex: build(&[head, r"\s+"])?, gives_back: true });
+            let config = meta::Config::new().nfa_size_limit(Some(SIZE_LIMIT)).hybrid_cache_capacity(DFA_CACHE_BYTES);
+            let both = meta::Builder::new().configure(config).build_many(&[head, r"\s+"]).ok()?;
+            return Some(Engine::GivesBack(Box::new(both)));
         }
     }
     if Traits::of(regex)?.possessive {
         return None;
     }
-    Some(Engine::Linear { regex: build(&[regex])?, gives_back: false })
+    let mut builder = regex::RegexBuilder::new(regex);
+    Some(Engine::Linear(Box::new(builder.size_limit(SIZE_LIMIT).dfa_size_limit(DFA_CACHE_BYTES).build().ok()?)))
 }
 
 /// What keeps a pattern from `regex`, although it would compile there.
