@@ -358,6 +358,7 @@ fn settings_outside_their_range() {
     workshop
         .run(&["prepare", "good", "-o", "long", "--context", "100000", "--steps", "1"])
         .fails(1, &["needs 100001", "--context"]);
+    workshop.run(&["prepare", "good", "-o", "none", "--val", "0.9999", "--steps", "1"]).fails(1, &["hold 0 tokens"]);
     workshop.run(&["prepare", "-", "-o", "stdin"]).fails(2, &["read twice"]);
     workshop.run(&["sample", "good"]).fails(1, &["config.json"]);
     workshop.run_with(&["decode", "-t", "t.json"], b"1 2 x3").fails(3, &["`x3` at byte 4"]);

@@ -103,12 +103,12 @@ pub struct ModelReport {
 }
 
 impl ModelReport {
-    /// The mean loss of the last steps, in nats a token: a tenth of all, at least one.
+    /// The mean loss of the last steps, in nats a token: a tenth of all, at least one; 0 without steps.
     #[must_use]
     pub fn final_loss(&self) -> f64 {
         let count = (self.steps.len() / 10).max(1).min(self.steps.len());
         let last = &self.steps[self.steps.len() - count..];
-        last.iter().map(|step| step.loss).sum::<f64>() / count as f64
+        last.iter().map(|step| step.loss).sum::<f64>() / count.max(1) as f64
     }
 }
 

@@ -31,21 +31,42 @@ impl FolderLock {
         }
         std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
         let path = folder.join(LOCK_FILE);
-        let file = File::create(&path).map_err(|error| Error::io("create", &path, error))?;
-        match file.try_lock() {
-            Ok(()) => {
-                sweep_temporary(folder)?;
-                Ok(Self { file: Some(file), path })
+        loop {
+            let file = File::create(&path).map_err(|error| Error::io("create", &path, error))?;
+            match file.try_lock() {
+                Ok(()) if is_still_there(&file, &path) => {
+                    sweep_temporary(folder)?;
+                    return Ok(Self { file: Some(file), path });
+                }
+                // The run that held it has ended in between and taken the file away: this lock keeps nobody out.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: folder.to_owned() }),
+                Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
             }
-            Err(TryLockError::WouldBlock) => Err(Error::Locked { path: folder.to_owned() }),
-            Err(TryLockError::Error(error)) => Err(Error::io("lock", path, error)),
         }
     }
 }
 
+/// Whether the file that was opened is the one that has this name now.
+#[cfg(unix)]
+fn is_still_there(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), path.metadata()) {
+        (Ok(opened), Ok(named)) => identity(opened) == identity(named),
+        _ => false,
+    }
+}
+
+/// Elsewhere a file that is open keeps its name.
+#[cfg(not(unix))]
+fn is_still_there(_: &File, _: &Path) -> bool {
+    true
+}
+
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // Removed while it is still held: another run that waits for this very file would find it gone, and make its own.
+        // Removed while it is still held, so that nobody else's lock is removed.
         let _ = std::fs::remove_file(&self.path);
         self.file.take();
     }

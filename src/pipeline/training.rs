@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::evaluating::open_if_there;
 use super::progress::{Progress, Unit};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Gpt, GptConfig, StepReport, TrainConfig, Trainer};
-use crate::shard::{Batches, Corpus, Split};
+use crate::shard::{Batches, Split};
 use crate::vocab::{Fingerprint, TokenId};
 
 /// Size and training of a model.
@@ -63,10 +64,11 @@ pub struct Trained {
 ///
 /// # Errors
 ///
-/// [`Error::Missing`](crate::Error::Missing) without shards, those of damaged shards, of settings outside their range, of
-/// a corpus that is shorter than one window, of divergence, and of interruption.
+/// [`Error::TooShort`] without shards or with less than one window in them, those of damaged shards, of settings outside
+/// their range, of divergence, and of interruption.
 pub fn train(folder: &Path, settings: &ModelSettings, progress: &Progress<'_>) -> Result<Trained> {
-    let corpus = Corpus::open(folder, Split::Train)?;
+    let needed = settings.context as u64 + 1;
+    let corpus = open_if_there(folder, Split::Train)?.ok_or(Error::TooShort { tokens: 0, needed })?;
     let info = corpus.info();
     let size = settings.gpt(info.vocab_size);
     size.check()?;
