@@ -5,10 +5,16 @@ use std::ops::ControlFlow;
 use std::str::FromStr;
 
 use ciyuan::learn::{Counts, LearnConfig, VocabSize, learn};
-use ciyuan::segment::{Han, HanEdges, Pattern, Segmenter};
+use ciyuan::segment::{Han, HanEdges, NAMED_PATTERNS, Pattern, Segmenter};
 use ciyuan::vocab::{TokenizerSpec, char_of_byte};
+use serde_json::json;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::{Tokenizer as Reference, Trainer};
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{
+    OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior, Tokenizer as Reference,
+    Trainer,
+};
 
 use super::common::{Random, corpus, hostile, learned};
 
@@ -101,6 +107,69 @@ fn tokenizer_json_gives_the_same_ids() {
             assert_eq!(tokenizer.encode_with(text, &["<|endoftext|>"]).unwrap(), ids, "{text:?}");
         }
         assert_eq!(TokenizerSpec::from_json(json.as_bytes()).unwrap(), *tokenizer.spec());
+    }
+}
+
+/// Ends of the spans that `Split` steps of the reference give.
+fn reference_spans(regexes: &[&str], text: &str) -> Vec<u32> {
+    let split = |regex: &&str| {
+        let pattern = SplitPattern::Regex((*regex).to_owned());
+        Split::new(pattern, SplitDelimiterBehavior::Isolated, false).unwrap().into()
+    };
+    let mut spans = PreTokenizedString::from(text);
+    Sequence::new(regexes.iter().map(split).collect()).pre_tokenize(&mut spans).unwrap();
+    let splits = spans.get_splits(OffsetReferential::Original, OffsetType::Byte);
+    splits.iter().map(|(_, (_, end), _)| *end as u32).collect()
+}
+
+/// The patterns as written in the models' own tokenizer.json files, on the engine of the reference.
+#[test]
+fn named_patterns_cut_as_the_reference() {
+    let texts = corpus();
+    let hostile = hostile(4_000, 3);
+    for (name, regex) in NAMED_PATTERNS {
+        // Written for another engine: `{1,3}+` and `$` mean something else to this one.
+        if name == "cl100k-tiktoken" {
+            continue;
+        }
+        let regexes = if name == "deepseek-v3" { DEEPSEEK_V3.to_vec() } else { vec![regex] };
+        let segmenter = Segmenter::new(Pattern::parse(name).unwrap(), HanEdges::None).unwrap();
+        let mut ends = Vec::new();
+        for text in texts.iter().chain(&hostile) {
+            segmenter.spans(text, &mut ends).unwrap();
+            assert_eq!(ends, reference_spans(&regexes, text), "{name} {text:?}");
+        }
+    }
+}
+
+/// The `Split` steps of DeepSeek's tokenizer.json, line breaks written out as there.
+const DEEPSEEK_V3: [&str; 3] = [
+    r"\p{N}{1,3}",
+    "[一-龥\u{3040}-ゟ゠-ヿ]+",
+    concat!(
+        r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"##,
+        "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
+    ),
+];
+
+/// A sequence of patterns is read as the one pattern that stands for it, and gives the ids of the sequence.
+#[test]
+fn a_known_sequence_of_patterns_is_read() {
+    let texts = corpus();
+    let tokenizer = learned(&texts, "deepseek-v3", Han::Runs, 2000);
+    let mut file: serde_json::Value = serde_json::from_str(&tokenizer.spec().to_json()).unwrap();
+    let split =
+        |regex: &&str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
+    let byte_level = file["pre_tokenizer"]["pretokenizers"].as_array().unwrap().last().unwrap().clone();
+    let steps: Vec<_> = DEEPSEEK_V3.iter().map(split).chain([byte_level]).collect();
+    file["pre_tokenizer"]["pretokenizers"] = json!(steps);
+    let with_sequence = file.to_string();
+    assert_eq!(TokenizerSpec::from_json(with_sequence.as_bytes()).unwrap(), *tokenizer.spec());
+    let mut reference = Reference::from_str(&with_sequence).unwrap();
+    reference.set_encode_special_tokens(true);
+    for text in texts.iter().chain(&hostile(2_000, 4)) {
+        let ids = reference.encode(text.as_str(), false).unwrap().get_ids().to_vec();
+        assert_eq!(tokenizer.encode(text).unwrap(), ids, "{text:?}");
     }
 }
 

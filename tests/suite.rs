@@ -13,3 +13,4 @@ mod regressions;
 mod shards;
 mod tiktoken;
 mod tokenizer_files;
+mod unicode;

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use ciyuan::Error;
 use ciyuan::encode::{Tokenizer, naive_encode};
 use ciyuan::learn::{Counts, LearnConfig, VocabSize};
-use ciyuan::segment::{HanEdges, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter};
+use ciyuan::segment::{HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter};
 use ciyuan::shard::{Manifest, Shard, ShardWriter};
 use ciyuan::vocab::{Fingerprint, TokenizerSpec};
 
@@ -28,7 +28,12 @@ fn segmenter(pattern: Pattern) -> Segmenter {
 pub fn segment(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for (fast, naive) in &*PATTERNS {
-        assert_eq!(spans(fast, &text).unwrap(), naive.spans(&text).unwrap(), "{}", fast.pattern().regex());
+        let wanted = naive.spans(&text).unwrap();
+        let mut ends = Vec::new();
+        for instructions in Instructions::all() {
+            fast.spans_with(instructions, &text, &mut ends).unwrap();
+            assert_eq!(ends, wanted, "{}, {}", fast.pattern().regex(), instructions.name());
+        }
     }
     let (regex, rest) = text.split_once('\n').unwrap_or((&text, ""));
     // A short pattern may still ask for a large machine; that is refused, and takes its time to be.

@@ -17,16 +17,29 @@
 //! run. The same merges apply in the same order on both sides; without the edges a merge may also fire across them,
 //! where its two parts happen to meet, which costs nothing and needs no dictionary when text is encoded.
 
+mod blocks;
+mod class_runs;
+mod classes;
+mod engine;
 mod han;
+mod lanes;
 mod naive;
+mod named;
 mod pattern;
+mod rules;
+mod scanner;
 mod segmenter;
+#[cfg(test)]
+mod testing;
 #[cfg(feature = "chinese")]
 mod words;
 
 pub use han::{UNICODE_VERSION, is_han};
+pub use lanes::Instructions;
 pub use naive::NaivePattern;
-pub use pattern::{DEFAULT_PATTERN, NAMED_PATTERNS, Pattern};
+pub(crate) use named::pattern_of_sequence;
+pub use named::{DEFAULT_PATTERN, NAMED_PATTERNS};
+pub use pattern::Pattern;
 pub use segmenter::{Han, HanEdges, Segmenter};
 #[cfg(feature = "chinese")]
 pub use words::{Dictionary, Fold, WordMode};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::han::han_runs;
+use super::lanes::Instructions;
 use super::pattern::Pattern;
 #[cfg(feature = "chinese")]
 use super::words::Dictionary;
@@ -113,6 +114,15 @@ impl Segmenter {
     ///
     /// [`Error::Limit`] for a text of 4 GiB or more, [`Error::PatternLimit`] when a backtracking pattern gives up.
     pub fn spans(&self, text: &str, ends: &mut Vec<u32>) -> Result<()> {
+        self.spans_with(Instructions::best(), text, ends)
+    }
+
+    /// The same with given instructions; other patterns than the named ones do without.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segmenter::spans`].
+    pub fn spans_with(&self, instructions: Instructions, text: &str, ends: &mut Vec<u32>) -> Result<()> {
         if u32::try_from(text.len()).is_err() {
             return Err(Error::Limit {
                 what: "the text of one document, in bytes,",
@@ -121,14 +131,16 @@ impl Segmenter {
             });
         }
         ends.clear();
-        if self.edges == HanEdges::None {
-            return self.pattern.spans(text, |end| ends.push(end as u32));
+        self.pattern.spans(instructions, text, ends)?;
+        if self.edges != HanEdges::None {
+            let pre_tokens = std::mem::take(ends);
+            let mut start = 0;
+            for end in pre_tokens {
+                self.cut(text, start, end as usize, ends);
+                start = end as usize;
+            }
         }
-        let mut start = 0;
-        self.pattern.spans(text, |end| {
-            self.cut(text, start, end, ends);
-            start = end;
-        })
+        Ok(())
     }
 
     /// Cuts the span `start..end` at the edges of its Han runs and inside them.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::byte_level::{to_bytes, to_chars};
 use super::{MAX_ID, MAX_TOKEN_BYTES, Merge, TokenId, TokenizerSpec, Vocab};
 use crate::error::{Error, Result, TokenizerFault};
-use crate::segment::{HanEdges, NAMED_PATTERNS};
+use crate::segment::{HanEdges, NAMED_PATTERNS, pattern_of_sequence};
 
 /// The name of our component that cuts Han runs into words.
 const WORDS: &str = "CiyuanWords";
@@ -261,6 +261,7 @@ fn read_pre_tokenizer(found: &Value) -> Result<(String, HanEdges)> {
     match (regexes.as_slice(), own_pattern) {
         ([], true) => Ok((gpt2.to_owned(), HanEdges::None)),
         ([regex], false) => Ok(((*regex).to_owned(), HanEdges::None)),
+        (sequence, false) if let Some(regex) = pattern_of_sequence(sequence) => Ok((regex.to_owned(), HanEdges::None)),
         ([regex, HAN_CHARACTER], false) => Ok(((*regex).to_owned(), HanEdges::Chars)),
         ([regex, WORDS], false) => Ok(((*regex).to_owned(), HanEdges::Words)),
         _ => Err(refuse(found)),

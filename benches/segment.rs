@@ -1,0 +1,127 @@
+//! MB/s of each named pattern: `taskset -c 1 cargo bench --bench segment -- zh.txt en.txt`.
+//!
+//! Spans only, into a vector that is used again: the scanner with each set of instructions that the machine has, the
+//! same pattern on an engine of `regex`, and on `fancy-regex` (the first 2 MB of the text). A text is read whole, cut
+//! into documents of about 64 KB at line ends, and passed over once a run. All are run in turn, five times; each figure
+//! is the median, with the slowest and the fastest. That the spans are equal is checked in passing.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used)] // a benchmark prints, and ends where it cannot go on
+
+use std::path::Path;
+use std::time::Instant;
+
+use ciyuan::segment::{HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter};
+
+const RUNS: usize = 5;
+
+/// An alternative that never matches: a pattern with it in front is not recognised, and runs on an engine.
+const NEVER: &str = r"[^\s\S]|";
+
+type Pass<'a> = (String, usize, Box<dyn Fn(&mut Vec<u32>) -> u64 + 'a>);
+
+fn main() {
+    // Cargo hands its own flag on.
+    let paths: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if paths.is_empty() {
+        println!("name texts to measure: cargo bench --bench segment -- zh.txt en.txt");
+    }
+    for path in paths {
+        measure(Path::new(&path));
+    }
+}
+
+/// Lines of a text in documents of about 64 KB.
+fn documents(text: &str) -> Vec<&str> {
+    let mut documents = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let nominal = rest.floor_char_boundary(64 << 10);
+        let end = rest[nominal..].find('\n').map_or(rest.len(), |end| nominal + end + 1);
+        let (document, behind) = rest.split_at(end);
+        documents.push(document);
+        rest = behind;
+    }
+    documents
+}
+
+/// A number that tells spans from other spans.
+fn mix(sum: u64, ends: &[u32]) -> u64 {
+    ends.iter().fold(sum, |sum, end| sum.wrapping_mul(31).wrapping_add(u64::from(*end)))
+}
+
+fn measure(path: &Path) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let documents = documents(&text);
+    println!("\n{}: {} bytes\n", path.file_name().unwrap().display(), text.len());
+    println!("| pattern | by | MB/s |\n|---|---|---|");
+    for (at, (name, regex)) in NAMED_PATTERNS.iter().enumerate() {
+        // Not the second name of a pattern.
+        if NAMED_PATTERNS[..at].iter().all(|(_, other)| other != regex) {
+            pattern(name, regex, &documents);
+        }
+    }
+}
+
+fn pattern(name: &str, regex: &str, documents: &[&str]) {
+    let segmenter = |regex: &str| Segmenter::new(Pattern::from_regex(regex).unwrap(), HanEdges::None).unwrap();
+    let (scanner, engine) = (segmenter(regex), segmenter(&format!("{NEVER}{regex}")));
+    let naive = NaivePattern::new(regex).unwrap();
+    let bytes = |documents: &[&str]| documents.iter().map(|document| document.len()).sum::<usize>();
+    let few = &documents[..documents.len().min(32)];
+
+    let mut passes: Vec<Pass> = Vec::new();
+    for instructions in Instructions::all() {
+        let scanner = &scanner;
+        let pass = move |ends: &mut Vec<u32>| {
+            documents.iter().fold(0, |sum, document| {
+                scanner.spans_with(instructions, document, ends).unwrap();
+                // Only the last end is looked at in what is timed.
+                sum + ends.len() as u64 + u64::from(ends.last().copied().unwrap_or(0))
+            })
+        };
+        passes.push((instructions.name().to_owned(), bytes(documents), Box::new(pass)));
+    }
+    if engine.pattern().is_linear() {
+        let engine = &engine;
+        let pass = move |ends: &mut Vec<u32>| {
+            documents.iter().fold(0, |sum, document| {
+                engine.spans(document, ends).unwrap();
+                sum + ends.len() as u64
+            })
+        };
+        passes.push(("regex".to_owned(), bytes(documents), Box::new(pass)));
+    }
+    let naive_pass = |ends: &mut Vec<u32>| {
+        few.iter().fold(0, |sum, document| {
+            *ends = naive.spans(document).unwrap();
+            sum + ends.len() as u64
+        })
+    };
+    passes.push(("fancy-regex".to_owned(), bytes(few), Box::new(naive_pass)));
+
+    let mut ends = Vec::new();
+    let mut rates = vec![Vec::new(); passes.len()];
+    for _ in 0..RUNS {
+        for ((_, bytes, pass), rates) in passes.iter().zip(&mut rates) {
+            let start = Instant::now();
+            std::hint::black_box(pass(&mut ends));
+            rates.push(*bytes as f64 / 1e6 / start.elapsed().as_secs_f64());
+        }
+    }
+    for ((by, ..), rates) in passes.iter().zip(&mut rates) {
+        rates.sort_by(f64::total_cmp);
+        println!("| {name} | {by} | {:.0} ({:.0}..{:.0}) |", rates[RUNS / 2], rates[0], rates[RUNS - 1]);
+    }
+
+    // Equal spans: the scanner and fancy-regex on the few, the scanner and the engine on all.
+    for document in documents {
+        scanner.spans(document, &mut ends).unwrap();
+        let sum = mix(0, &ends);
+        engine.spans(document, &mut ends).unwrap();
+        assert_eq!(sum, mix(0, &ends), "{name}");
+    }
+    for document in few {
+        scanner.spans(document, &mut ends).unwrap();
+        assert_eq!(ends, naive.spans(document).unwrap(), "{name}");
+    }
+}
