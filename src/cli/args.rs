@@ -158,7 +158,7 @@ pub(super) struct LearnArgs {
     /// Tokens to learn, bytes and special tokens among them; `auto`: as many as the text has ten examples of each for
     #[arg(long, default_value = "auto", value_parser = vocab_size, value_name = "N|auto", help_heading = "Learning")]
     vocab_size: VocabSize,
-    /// Pre-token pattern: ciyuan, gpt2, cl100k, o200k, qwen2, or a regular expression
+    /// Pre-token pattern: ciyuan, gpt2, cl100k, o200k, llama3, qwen2, qwen3.5, deepseek-v3, kimi-k2, seed-coder, bailing, or a regular expression
     #[arg(long, default_value = ciyuan::segment::DEFAULT_PATTERN, value_name = "NAME|REGEX", help_heading = "Learning")]
     pattern: String,
     /// Chinese: words bound merges while learning only, runs as the pattern gives them, words always, or characters

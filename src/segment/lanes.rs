@@ -4,7 +4,7 @@
 //! over the bytes. `unsafe` here is two things: intrinsics of an instruction set, whose presence a value of
 //! [`Avx512`] or [`Avx2`] proves, and loads from arrays that are as long as what is loaded.
 
-use super::blocks::{BLOCK, Masks};
+use super::blocks::{BLOCK, Masks, WIDE_PUNCTUATION};
 
 /// Work that is compiled once for each instruction set. `run` must be inlined, and all that it calls with the lanes.
 pub(super) trait Work {
@@ -67,8 +67,8 @@ impl Instructions {
 
 /// A way to class the bytes of a block.
 pub(super) trait Lanes: Copy {
-    /// The masks of the ASCII classes.
-    fn ascii(self, block: &[u8; BLOCK]) -> Masks;
+    /// The masks of the classes. The block starts at the edge of a character of valid UTF-8, and may end inside one.
+    fn masks(self, block: &[u8; BLOCK]) -> Masks;
 
     /// The bytes of the run of ideographs U+4E00 to U+9FFF at the start of the block: a multiple of three, at most 63.
     /// The block starts at the edge of a character of valid UTF-8.
@@ -107,21 +107,33 @@ fn gather(tops: u64) -> u64 {
     ((tops >> 7).wrapping_mul(0x0102_0408_1020_4080)) >> 56
 }
 
+/// The first bytes of ideographs and of common punctuation, in a block with these bytes beyond ASCII.
+#[inline(always)]
+fn first_bytes(block: &[u8; BLOCK], high: u64) -> (u64, u64) {
+    let (mut ideograph, mut punctuation, mut rest) = (0, 0, high);
+    while rest != 0 {
+        let at = rest.trailing_zeros() as usize;
+        let first = block[at];
+        let next = |offset: usize| block.get(at + offset).copied().unwrap_or(0);
+        if matches!(first, 0xE5..=0xE9) || first == 0xE4 && next(1) >= 0xB8 {
+            ideograph |= 1 << at;
+            rest &= !(7 << at);
+            continue;
+        }
+        let is_punctuation =
+            |&(one, two, from, to): &(u8, u8, u8, u8)| first == one && next(1) == two && (from..=to).contains(&next(2));
+        if WIDE_PUNCTUATION.iter().any(is_punctuation) {
+            punctuation |= 1 << at;
+        }
+        rest &= rest - 1;
+    }
+    (ideograph, punctuation)
+}
+
 impl Lanes for Words {
     #[inline(always)]
-    fn ascii(self, block: &[u8; BLOCK]) -> Masks {
-        let mut masks = Masks {
-            letter: 0,
-            upper: 0,
-            digit: 0,
-            space: 0,
-            white: 0,
-            newline: 0,
-            apostrophe: 0,
-            slash: 0,
-            control: 0,
-            high: 0,
-        };
+    fn masks(self, block: &[u8; BLOCK]) -> Masks {
+        let mut masks = Masks::default();
         for (index, bytes) in block.as_chunks::<8>().0.iter().enumerate() {
             let word = u64::from_le_bytes(*bytes);
             let shift = 8 * index;
@@ -139,6 +151,9 @@ impl Lanes for Words {
             let control = within(word, 0, 8) | within(word, 0x0E, 0x1F) | within(word, 0x7F, 0x7F);
             masks.control |= gather(control) << shift;
             masks.high |= gather(word & HIGH) << shift;
+        }
+        if masks.high != 0 {
+            (masks.ideograph, masks.punctuation) = first_bytes(block, masks.high);
         }
         masks
     }
@@ -162,7 +177,7 @@ pub(super) use x86::{Avx2, Avx512};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{BLOCK, Lanes, Masks, Work, run_of};
+    use super::{BLOCK, Lanes, Masks, WIDE_PUNCTUATION, Work, run_of};
 
     /// 64 bytes a vector. A value is proof that the machine has the instructions.
     #[derive(Debug, Clone, Copy)]
@@ -190,7 +205,7 @@ mod x86 {
 
     impl Lanes for Avx512 {
         #[inline(always)]
-        fn ascii(self, block: &[u8; BLOCK]) -> Masks {
+        fn masks(self, block: &[u8; BLOCK]) -> Masks {
             // SAFETY: `self` proves AVX-512 F and BW; the load is of the 64 bytes of the block.
             unsafe {
                 let bytes = _mm512_loadu_si512(block.as_ptr().cast());
@@ -199,6 +214,16 @@ mod x86 {
                 // Unsigned: bytes below `from` wrap around to large ones.
                 let from =
                     |bytes, from: u8, count: u8| _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, all(from)), all(count));
+                let high = _mm512_movepi8_mask(bytes);
+                let (mut ideograph, mut punctuation) = (0, 0);
+                if high != 0 {
+                    let from_4e00 = _mm512_cmpge_epu8_mask(bytes, all(0xB8)) >> 1;
+                    ideograph = from(bytes, 0xE5, 5) | equal(0xE4) & from_4e00;
+                    for (first, second, low, top) in WIDE_PUNCTUATION {
+                        let third = from(bytes, low, top - low + 1);
+                        punctuation |= equal(first) & equal(second) >> 1 & third >> 2;
+                    }
+                }
                 Masks {
                     letter: from(_mm512_or_si512(bytes, all(0x20)), b'a', 26),
                     upper: from(bytes, b'A', 26),
@@ -209,7 +234,9 @@ mod x86 {
                     apostrophe: equal(b'\''),
                     slash: equal(b'/'),
                     control: from(bytes, 0, 9) | from(bytes, 0x0E, 0x12) | equal(0x7F),
-                    high: _mm512_movepi8_mask(bytes),
+                    high,
+                    ideograph,
+                    punctuation,
                 }
             }
         }
@@ -284,8 +311,18 @@ mod x86 {
 
     impl Lanes for Avx2 {
         #[inline(always)]
-        fn ascii(self, block: &[u8; BLOCK]) -> Masks {
+        fn masks(self, block: &[u8; BLOCK]) -> Masks {
             let space = self.equal(block, b' ');
+            let high = self.mask(block, |bytes| bytes);
+            let (mut ideograph, mut punctuation) = (0, 0);
+            if high != 0 {
+                let from_4e00 = self.from(block, 0, 0xB8, 0x48) >> 1;
+                ideograph = self.from(block, 0, 0xE5, 5) | self.equal(block, 0xE4) & from_4e00;
+                for (first, second, low, top) in WIDE_PUNCTUATION {
+                    let third = self.from(block, 0, low, top - low + 1);
+                    punctuation |= self.equal(block, first) & self.equal(block, second) >> 1 & third >> 2;
+                }
+            }
             Masks {
                 letter: self.from(block, 0x20, b'a', 26),
                 upper: self.from(block, 0, b'A', 26),
@@ -296,7 +333,9 @@ mod x86 {
                 apostrophe: self.equal(block, b'\''),
                 slash: self.equal(block, b'/'),
                 control: self.from(block, 0, 0, 9) | self.from(block, 0, 0x0E, 0x12) | self.equal(block, 0x7F),
-                high: self.mask(block, |bytes| bytes),
+                high,
+                ideograph,
+                punctuation,
             }
         }
 
@@ -311,6 +350,7 @@ mod x86 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::classes::{PUNCTUATION, SYMBOL, class_at};
     use super::*;
     use proptest::prelude::*;
 
@@ -329,16 +369,32 @@ mod tests {
             slash: mask(|byte| byte == b'/'),
             control: mask(|byte| byte.is_ascii_control() && !char::from(byte).is_whitespace()),
             high: mask(|byte| !byte.is_ascii()),
+            ideograph: characters(block, |first, rest| {
+                matches!(first, 0xE5..=0xE9) || first == 0xE4 && rest.first().is_some_and(|second| *second >= 0xB8)
+            }),
+            punctuation: characters(block, |first, rest| {
+                let [second, third, ..] = rest else { return false };
+                let code = (u32::from(first) & 15) << 12 | (u32::from(*second) & 63) << 6 | u32::from(*third) & 63;
+                let ranges = [0x2010..=0x2027, 0x3001..=0x3003, 0x3008..=0x3011, 0xFF01..=0xFF0F, 0xFF1A..=0xFF20];
+                let whole = first >> 4 == 0xE && second >> 6 == 2 && third >> 6 == 2;
+                whole && ranges.iter().any(|range| range.contains(&code))
+            }),
         }
+    }
+
+    /// The bytes that are `wanted`, given those behind them in the block.
+    fn characters(block: &[u8; BLOCK], wanted: impl Fn(u8, &[u8]) -> bool) -> u64 {
+        let one = |at: usize| u64::from(wanted(block[at], &block[at + 1..])) << at;
+        (0..BLOCK).map(one).sum()
     }
 
     fn check_masks(block: &[u8; BLOCK]) {
         let wanted = plain(block);
-        assert_eq!(Words.ascii(block), wanted, "{block:?}");
+        assert_eq!(Words.masks(block), wanted, "{block:?}");
         #[cfg(target_arch = "x86_64")]
         {
-            Avx2::detect().inspect(|lanes| assert_eq!(lanes.ascii(block), wanted, "AVX2: {block:?}"));
-            Avx512::detect().inspect(|lanes| assert_eq!(lanes.ascii(block), wanted, "AVX-512: {block:?}"));
+            Avx2::detect().inspect(|lanes| assert_eq!(lanes.masks(block), wanted, "AVX2: {block:?}"));
+            Avx512::detect().inspect(|lanes| assert_eq!(lanes.masks(block), wanted, "AVX-512: {block:?}"));
         }
     }
 
@@ -366,20 +422,44 @@ mod tests {
         }
     }
 
+    /// What the blocks take for punctuation is that to every pattern, and belongs to no script.
+    #[test]
+    fn wide_punctuation_is_punctuation() {
+        let mut count = 0;
+        for (first, second, from, to) in WIDE_PUNCTUATION {
+            for third in from..=to {
+                let (class, length) = class_at(&[first, second, third], 0);
+                assert!(matches!(class, PUNCTUATION | SYMBOL) && length == 3, "{first:x} {second:x} {third:x}");
+                count += 1;
+            }
+        }
+        assert_eq!(count, 24 + 3 + 10 + 15 + 7);
+    }
+
     #[test]
     fn every_character_of_three_bytes() {
         for c in '\u{800}'..='\u{FFFF}' {
             check_run(&format!("{c}中"));
             check_run(&format!("中{c}"));
+            for before in [0, 1, 60, 61, 62, 63] {
+                let text = format!("{:before$}{c}中,", "");
+                let mut bytes = text.into_bytes();
+                bytes.resize(2 * BLOCK, b'.');
+                check_masks(bytes.first_chunk().unwrap());
+            }
         }
     }
 
     proptest! {
         #[test]
-        fn any_block(block in proptest::array::uniform32(any::<u8>()), high in any::<bool>()) {
-            let bytes: Vec<u8> = block.iter().flat_map(|byte| [*byte, byte.rotate_left(3)]).collect();
-            let block: Vec<u8> = bytes.iter().map(|byte| if high { *byte } else { byte & 0x7F }).collect();
-            check_masks(block.first_chunk().unwrap());
+        fn any_block(text in super::super::testing::hostile()) {
+            for (at, _) in text.char_indices() {
+                let mut block = [b'.'; BLOCK];
+                let rest = &text.as_bytes()[at..];
+                let length = rest.len().min(BLOCK);
+                block[..length].copy_from_slice(&rest[..length]);
+                check_masks(&block);
+            }
         }
 
         #[test]

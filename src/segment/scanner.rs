@@ -1,12 +1,12 @@
 //! The scanner of the named patterns: spans without a regex engine.
 //!
-//! [`scan`] takes 64 bytes at once where they are ASCII and peels the spans off with bit operations (`blocks.rs`); a
-//! span that leaves the block, or holds anything that takes a closer look, is found by [`next_end`], character by
-//! character. Both give what the regex of the pattern matches at that place; the arguments stand at the functions.
-//! A character is looked at twice at most: a run of letters, or of white space, is followed to its end before it is
-//! known where it is cut, and what is behind the cut is followed again, but is not cut by the same rule then.
+//! [`scan`] takes 64 bytes at once and finds all their spans by bit operations (`blocks.rs`); a span that reaches
+//! anything that takes a closer look is found by [`next_end`], character by character. Both give what the regex of the
+//! pattern matches at that place; the arguments stand at the functions. A character is looked at a few times at most:
+//! a run of letters, or of white space, is followed to its end before it is known where it is cut, and what is behind
+//! the cut is followed again, but is not cut by the same rule then.
 
-use super::blocks::{BLOCK, peel};
+use super::blocks::{BLOCK, push_ends};
 use super::classes::{Class, IDEOGRAPH, LOWER, NEWLINE, Set, UPPER, class_at};
 use super::lanes::Lanes;
 use super::rules::{Behind, Contractions, Rules};
@@ -17,13 +17,13 @@ pub(super) fn scan<R: Rules, L: Lanes>(lanes: L, text: &str, ends: &mut Vec<u32>
     let text = text.as_bytes();
     let mut at = 0;
     while at < text.len() {
-        if text[at] < 0x80
+        // Blocks know ASCII and much of U+2000 to U+9FFF and U+F000 to U+FFFF.
+        if matches!(text[at], ..0x80 | 0xE2..=0xE9 | 0xEF)
             && let Some(block) = text[at..].first_chunk::<BLOCK>()
         {
-            let peeled = peel::<R>(&lanes.ascii(block), at, ends);
-            at += peeled;
-            // Most of the block is done: look at the next one. If not, the span here would stop that one too.
-            if peeled >= BLOCK / 2 {
+            let found = push_ends::<R>(&lanes.masks(block), at, ends);
+            at += found.covered;
+            if found.covered > 0 && !found.doubt {
                 continue;
             }
         }
