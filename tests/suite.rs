@@ -7,6 +7,7 @@ mod bad_input;
 mod command;
 mod common;
 mod determinism;
+mod exactness;
 mod hugging_face;
 mod readme;
 mod regressions;

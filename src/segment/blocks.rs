@@ -11,11 +11,15 @@
 //! foretold badly, and it took two to three times the time. Room for all ends of a block made first and then filled, in
 //! place of a push for each: no gain.
 
-use super::classes::{IDEOGRAPH, NUMBER, OTHER, PUNCTUATION, Set};
+use super::classes::{HAN_LETTER, IDEOGRAPH, NUMBER, OTHER, PUNCTUATION, Set};
 use super::rules::{Behind, Rules};
 
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 64;
+
+/// A block and the two bytes behind it, which tell what a character of three bytes is whose first byte is the last of
+/// the block.
+pub(super) type Block = [u8; BLOCK + 2];
 
 /// The classes of a block's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,9 +40,11 @@ pub(super) struct Masks {
     pub(super) control: u64,
     /// Bytes beyond ASCII.
     pub(super) high: u64,
-    /// Of these the first bytes of ideographs, U+4E00 to U+9FFF; the last one may go on behind the block.
+    /// Of these the first bytes of ideographs, U+4E00 to U+9FFF.
     pub(super) ideograph: u64,
-    /// And the first bytes of whole characters of [`WIDE_PUNCTUATION`].
+    /// Of these U+9F80 to U+9FFF, some of which are later than Unicode 1.1 and in no set `[一-龥]`.
+    pub(super) late: u64,
+    /// And the first bytes of characters of [`WIDE_PUNCTUATION`].
     pub(super) punctuation: u64,
 }
 
@@ -152,6 +158,9 @@ fn doubts<R: Rules>(masks: &Masks, ideographs: u64) -> u64 {
     let mut doubt = masks.high & !(ideographs | whole(masks.punctuation));
     if !R::PUNCTUATION.has(OTHER) {
         doubt |= masks.control;
+    }
+    if R::APART.has(IDEOGRAPH) && !R::APART.has(HAN_LETTER) {
+        doubt |= masks.late;
     }
     let beyond = 1 << 63;
     let before_letter = (masks.letter | masks.high) >> 1 | beyond;

@@ -4,7 +4,7 @@
 //! over the bytes. `unsafe` here is two things: intrinsics of an instruction set, whose presence a value of
 //! [`Avx512`] or [`Avx2`] proves, and loads from arrays that are as long as what is loaded.
 
-use super::blocks::{BLOCK, Masks, WIDE_PUNCTUATION};
+use super::blocks::{BLOCK, Block, Masks, WIDE_PUNCTUATION};
 
 /// Work that is compiled once for each instruction set. `run` must be inlined, and all that it calls with the lanes.
 pub(super) trait Work {
@@ -68,20 +68,26 @@ impl Instructions {
 /// A way to class the bytes of a block.
 pub(super) trait Lanes: Copy {
     /// The masks of the classes. The block starts at the edge of a character of valid UTF-8, and may end inside one.
-    fn masks(self, block: &[u8; BLOCK]) -> Masks;
+    fn masks(self, block: &Block) -> Masks;
 
-    /// The bytes of the run of ideographs U+4E00 to U+9FFF at the start of the block: a multiple of three, at most 63.
-    /// The block starts at the edge of a character of valid UTF-8.
-    fn ideographs(self, block: &[u8; BLOCK]) -> usize;
+    /// The bytes of the run of ideographs U+4E00 to U+9FFF at the start of the block, at most [`RUN`]. The block starts
+    /// at the edge of a character of valid UTF-8.
+    fn ideographs(self, block: &Block) -> usize;
 }
 
-/// Bits 0, 3, ... 60: the first bytes of 21 characters of three bytes; and bit 63, where no whole one can stand.
+/// The most bytes that [`Lanes::ideographs`] gives: 22 characters.
+pub(super) const RUN: usize = 66;
+
+/// Bits 0, 3, ... 63: the first bytes of 22 characters of three bytes.
 const STARTS: u64 = 0x9249_2492_4924_9249;
 
-/// The run at the start of a block whose bytes `first` could be first bytes of ideographs.
+/// The bytes of the run at the start of a block with these first bytes of ideographs.
 #[inline(always)]
 fn run_of(first: u64) -> usize {
-    ((!first | 1 << 63) & STARTS).trailing_zeros() as usize
+    match !first & STARTS {
+        0 => RUN,
+        others => others.trailing_zeros() as usize,
+    }
 }
 
 /// Plain 64-bit words, eight bytes a word. Runs everywhere.
@@ -107,16 +113,17 @@ fn gather(tops: u64) -> u64 {
     ((tops >> 7).wrapping_mul(0x0102_0408_1020_4080)) >> 56
 }
 
-/// The first bytes of ideographs and of common punctuation, in a block with these bytes beyond ASCII.
+/// The first bytes of ideographs, of late ones, and of common punctuation, in a block with these bytes beyond ASCII.
 #[inline(always)]
-fn first_bytes(block: &[u8; BLOCK], high: u64) -> (u64, u64) {
-    let (mut ideograph, mut punctuation, mut rest) = (0, 0, high);
+fn first_bytes(block: &Block, high: u64) -> (u64, u64, u64) {
+    let (mut ideograph, mut late, mut punctuation, mut rest) = (0, 0, 0, high);
     while rest != 0 {
         let at = rest.trailing_zeros() as usize;
         let first = block[at];
-        let next = |offset: usize| block.get(at + offset).copied().unwrap_or(0);
+        let next = |offset: usize| block[at + offset];
         if matches!(first, 0xE5..=0xE9) || first == 0xE4 && next(1) >= 0xB8 {
             ideograph |= 1 << at;
+            late |= u64::from(first == 0xE9 && next(1) >= 0xBE) << at;
             rest &= !(7 << at);
             continue;
         }
@@ -127,14 +134,14 @@ fn first_bytes(block: &[u8; BLOCK], high: u64) -> (u64, u64) {
         }
         rest &= rest - 1;
     }
-    (ideograph, punctuation)
+    (ideograph, late, punctuation)
 }
 
 impl Lanes for Words {
     #[inline(always)]
-    fn masks(self, block: &[u8; BLOCK]) -> Masks {
+    fn masks(self, block: &Block) -> Masks {
         let mut masks = Masks::default();
-        for (index, bytes) in block.as_chunks::<8>().0.iter().enumerate() {
+        for (index, bytes) in block[..BLOCK].as_chunks::<8>().0.iter().enumerate() {
             let word = u64::from_le_bytes(*bytes);
             let shift = 8 * index;
             let upper = within(word, b'A', b'Z');
@@ -153,13 +160,13 @@ impl Lanes for Words {
             masks.high |= gather(word & HIGH) << shift;
         }
         if masks.high != 0 {
-            (masks.ideograph, masks.punctuation) = first_bytes(block, masks.high);
+            (masks.ideograph, masks.late, masks.punctuation) = first_bytes(block, masks.high);
         }
         masks
     }
 
     #[inline(always)]
-    fn ideographs(self, block: &[u8; BLOCK]) -> usize {
+    fn ideographs(self, block: &Block) -> usize {
         let ideograph = |&&[first, second, _]: &&[u8; 3]| match first {
             0xE4 => second >= 0xB8,
             0xE5..=0xE9 => true,
@@ -177,7 +184,7 @@ pub(super) use x86::{Avx2, Avx512};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{BLOCK, Lanes, Masks, WIDE_PUNCTUATION, Work, run_of};
+    use super::{Block, Lanes, Masks, WIDE_PUNCTUATION, Work, run_of};
 
     /// 64 bytes a vector. A value is proof that the machine has the instructions.
     #[derive(Debug, Clone, Copy)]
@@ -205,53 +212,96 @@ mod x86 {
 
     impl Lanes for Avx512 {
         #[inline(always)]
-        fn masks(self, block: &[u8; BLOCK]) -> Masks {
-            // SAFETY: `self` proves AVX-512 F and BW; the load is of the 64 bytes of the block.
+        fn masks(self, block: &Block) -> Masks {
+            // SAFETY: `self` proves AVX-512 F and BW; the loads are of 64 of the 66 bytes of the block, the last one from
+            // byte 2 on.
             unsafe {
-                let bytes = _mm512_loadu_si512(block.as_ptr().cast());
-                let all = |byte: u8| _mm512_set1_epi8(byte as i8);
-                let equal = |byte: u8| _mm512_cmpeq_epi8_mask(bytes, all(byte));
-                // Unsigned: bytes below `from` wrap around to large ones.
-                let from =
-                    |bytes, from: u8, count: u8| _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, all(from)), all(count));
+                let bytes = load(block, 0);
                 let high = _mm512_movepi8_mask(bytes);
-                let (mut ideograph, mut punctuation) = (0, 0);
+                let (mut ideograph, mut late, mut punctuation) = (0, 0, 0);
                 if high != 0 {
-                    let from_4e00 = _mm512_cmpge_epu8_mask(bytes, all(0xB8)) >> 1;
-                    ideograph = from(bytes, 0xE5, 5) | equal(0xE4) & from_4e00;
-                    for (first, second, low, top) in WIDE_PUNCTUATION {
-                        let third = from(bytes, low, top - low + 1);
-                        punctuation |= equal(first) & equal(second) >> 1 & third >> 2;
+                    let (second, third) = (load(block, 1), load(block, 2));
+                    ideograph = ideographs(bytes, second);
+                    late = _mm512_mask_cmpge_epu8_mask(equal(bytes, 0xE9), second, all(0xBE));
+                    for (first, next, from, to) in WIDE_PUNCTUATION {
+                        let found = _mm512_mask_cmpeq_epi8_mask(equal(bytes, first), second, all(next));
+                        let above = _mm512_sub_epi8(third, all(from));
+                        punctuation |= _mm512_mask_cmple_epu8_mask(found, above, all(to - from));
                     }
                 }
                 Masks {
-                    letter: from(_mm512_or_si512(bytes, all(0x20)), b'a', 26),
-                    upper: from(bytes, b'A', 26),
-                    digit: from(bytes, b'0', 10),
-                    space: equal(b' '),
-                    white: equal(b' ') | from(bytes, b'\t', 5),
-                    newline: equal(b'\n') | equal(b'\r'),
-                    apostrophe: equal(b'\''),
-                    slash: equal(b'/'),
-                    control: from(bytes, 0, 9) | from(bytes, 0x0E, 0x12) | equal(0x7F),
+                    letter: within(_mm512_or_si512(bytes, all(0x20)), b'a', b'z'),
+                    upper: within(bytes, b'A', b'Z'),
+                    digit: within(bytes, b'0', b'9'),
+                    space: equal(bytes, b' '),
+                    white: equal(bytes, b' ') | within(bytes, b'\t', b'\r'),
+                    newline: equal(bytes, b'\n') | equal(bytes, b'\r'),
+                    apostrophe: equal(bytes, b'\''),
+                    slash: equal(bytes, b'/'),
+                    control: within(bytes, 0, 8) | within(bytes, 0x0E, 0x1F) | equal(bytes, 0x7F),
                     high,
                     ideograph,
+                    late,
                     punctuation,
                 }
             }
         }
 
         #[inline(always)]
-        fn ideographs(self, block: &[u8; BLOCK]) -> usize {
+        fn ideographs(self, block: &Block) -> usize {
             // SAFETY: as above.
-            let first = unsafe {
-                let bytes = _mm512_loadu_si512(block.as_ptr().cast());
-                let all = |byte: u8| _mm512_set1_epi8(byte as i8);
-                let whole_rows = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, all(0xE5)), all(5));
-                let from_4e00 = _mm512_cmpge_epu8_mask(bytes, all(0xB8)) >> 1;
-                whole_rows | _mm512_cmpeq_epi8_mask(bytes, all(0xE4)) & from_4e00
-            };
-            run_of(first)
+            run_of(unsafe { ideographs(load(block, 0), load(block, 1)) })
+        }
+    }
+
+    /// # Safety
+    ///
+    /// AVX-512 F must be there, and `at` at most 2.
+    #[inline(always)]
+    unsafe fn load(block: &Block, at: usize) -> __m512i {
+        // SAFETY: 64 bytes from `at` on lie in the block.
+        unsafe { _mm512_loadu_si512(block.as_ptr().add(at).cast()) }
+    }
+
+    /// # Safety
+    ///
+    /// AVX-512 F must be there.
+    #[inline(always)]
+    unsafe fn all(byte: u8) -> __m512i {
+        // SAFETY: the caller's.
+        unsafe { _mm512_set1_epi8(byte as i8) }
+    }
+
+    /// # Safety
+    ///
+    /// AVX-512 F and BW must be there.
+    #[inline(always)]
+    unsafe fn equal(bytes: __m512i, byte: u8) -> u64 {
+        // SAFETY: the caller's.
+        unsafe { _mm512_cmpeq_epi8_mask(bytes, all(byte)) }
+    }
+
+    /// # Safety
+    ///
+    /// AVX-512 F and BW must be there.
+    #[inline(always)]
+    unsafe fn within(bytes: __m512i, from: u8, to: u8) -> u64 {
+        // Unsigned: bytes below `from` wrap around to large ones.
+        // SAFETY: the caller's.
+        unsafe { _mm512_cmple_epu8_mask(_mm512_sub_epi8(bytes, all(from)), all(to - from)) }
+    }
+
+    /// First bytes of ideographs, by their second ones.
+    ///
+    /// # Safety
+    ///
+    /// AVX-512 F and BW must be there.
+    #[inline(always)]
+    unsafe fn ideographs(first: __m512i, second: __m512i) -> u64 {
+        // SAFETY: the caller's.
+        unsafe {
+            let e4 = _mm512_cmpeq_epi8_mask(first, all(0xE4));
+            within(first, 0xE5, 0xE9) | _mm512_mask_cmpge_epu8_mask(e4, second, all(0xB8))
         }
     }
 
@@ -277,73 +327,140 @@ mod x86 {
             unsafe { compiled(self, work) }
         }
 
-        /// The bits of the bytes for which `wanted` gives a byte with the top bit.
+        /// 32 bytes of a block from `at` on, which is at most 34.
         #[inline(always)]
-        fn mask(self, block: &[u8; BLOCK], wanted: impl Fn(__m256i) -> __m256i) -> u64 {
-            // SAFETY: `self` proves AVX2; the loads are of the two halves of the block.
+        fn load(self, block: &Block, at: usize) -> __m256i {
+            let bytes: &[u8; 32] = block[at..].first_chunk().expect("66 bytes hold 32 from 34 on");
+            // SAFETY: `self` proves AVX2; the load is of the 32 bytes.
+            unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+        }
+
+        /// The top bits of the bytes.
+        #[inline(always)]
+        fn bits(self, bytes: __m256i) -> u64 {
+            // SAFETY: `self` proves AVX2.
+            u64::from(unsafe { _mm256_movemask_epi8(bytes) } as u32)
+        }
+
+        #[inline(always)]
+        fn equal(self, bytes: __m256i, byte: u8) -> __m256i {
+            // SAFETY: `self` proves AVX2.
+            unsafe { _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte as i8)) }
+        }
+
+        #[inline(always)]
+        fn within(self, bytes: __m256i, from: u8, to: u8) -> __m256i {
+            // SAFETY: `self` proves AVX2.
             unsafe {
-                let half = |at: usize| {
-                    let bytes = _mm256_loadu_si256(block.as_ptr().add(at).cast());
-                    u64::from(_mm256_movemask_epi8(wanted(bytes)) as u32)
-                };
-                half(0) | half(32) << 32
+                let above = _mm256_sub_epi8(bytes, _mm256_set1_epi8(from as i8));
+                // Unsigned `above <= to - from`: the smaller of the two is itself.
+                _mm256_cmpeq_epi8(_mm256_min_epu8(above, _mm256_set1_epi8((to - from) as i8)), above)
             }
         }
 
         #[inline(always)]
-        fn equal(self, block: &[u8; BLOCK], byte: u8) -> u64 {
+        fn or(self, left: __m256i, right: __m256i) -> __m256i {
             // SAFETY: `self` proves AVX2.
-            self.mask(block, |bytes| unsafe { _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte as i8)) })
+            unsafe { _mm256_or_si256(left, right) }
         }
 
-        /// Bytes of `from..from + count`, after those bits were set that `set` has.
         #[inline(always)]
-        fn from(self, block: &[u8; BLOCK], set: u8, from: u8, count: u8) -> u64 {
+        fn and(self, left: __m256i, right: __m256i) -> __m256i {
             // SAFETY: `self` proves AVX2.
-            self.mask(block, |bytes| unsafe {
-                let bytes = _mm256_or_si256(bytes, _mm256_set1_epi8(set as i8));
-                let above = _mm256_sub_epi8(bytes, _mm256_set1_epi8(from as i8));
-                // Unsigned `above < count`: the smaller of it and `count - 1` is itself.
-                _mm256_cmpeq_epi8(_mm256_min_epu8(above, _mm256_set1_epi8(count as i8 - 1)), above)
-            })
+            unsafe { _mm256_and_si256(left, right) }
+        }
+
+        /// First bytes of ideographs, by their second ones.
+        #[inline(always)]
+        fn is_ideograph(self, first: __m256i, second: __m256i) -> __m256i {
+            let from_4e00 = self.and(self.equal(first, 0xE4), self.within(second, 0xB8, 0xFF));
+            self.or(self.within(first, 0xE5, 0xE9), from_4e00)
+        }
+
+        /// First bytes of common punctuation, by those that follow.
+        #[inline(always)]
+        fn is_punctuation(self, first: __m256i, second: __m256i, third: __m256i) -> __m256i {
+            // SAFETY: `self` proves AVX2.
+            let mut found = unsafe { _mm256_setzero_si256() };
+            for (one, two, from, to) in WIDE_PUNCTUATION {
+                let start = self.and(self.equal(first, one), self.equal(second, two));
+                found = self.or(found, self.and(start, self.within(third, from, to)));
+            }
+            found
+        }
+    }
+
+    impl Avx2 {
+        /// The masks of ASCII of 32 bytes, in the low halves.
+        #[inline(always)]
+        fn ascii(self, bytes: __m256i) -> Masks {
+            // SAFETY: `self` proves AVX2.
+            let lower = unsafe { _mm256_or_si256(bytes, _mm256_set1_epi8(0x20)) };
+            let space = self.equal(bytes, b' ');
+            let newline = self.or(self.equal(bytes, b'\n'), self.equal(bytes, b'\r'));
+            let control = self.or(self.within(bytes, 0, 8), self.within(bytes, 0x0E, 0x1F));
+            Masks {
+                letter: self.bits(self.within(lower, b'a', b'z')),
+                upper: self.bits(self.within(bytes, b'A', b'Z')),
+                digit: self.bits(self.within(bytes, b'0', b'9')),
+                space: self.bits(space),
+                white: self.bits(self.or(space, self.within(bytes, b'\t', b'\r'))),
+                newline: self.bits(newline),
+                apostrophe: self.bits(self.equal(bytes, b'\'')),
+                slash: self.bits(self.equal(bytes, b'/')),
+                control: self.bits(self.or(control, self.equal(bytes, 0x7F))),
+                high: self.bits(bytes),
+                ideograph: 0,
+                late: 0,
+                punctuation: 0,
+            }
+        }
+
+        /// The first bytes of ideographs, of late ones, and of common punctuation among 32 bytes from `at` on.
+        #[inline(always)]
+        fn wide(self, block: &Block, at: usize) -> (u64, u64, u64) {
+            let (first, second, third) = (self.load(block, at), self.load(block, at + 1), self.load(block, at + 2));
+            let ideograph = self.is_ideograph(first, second);
+            let late = self.and(self.equal(first, 0xE9), self.within(second, 0xBE, 0xBF));
+            (self.bits(ideograph), self.bits(late), self.bits(self.is_punctuation(first, second, third)))
         }
     }
 
     impl Lanes for Avx2 {
+        // Straight code: closures and loops over the halves were not always unfolded, and then ran at half the speed.
         #[inline(always)]
-        fn masks(self, block: &[u8; BLOCK]) -> Masks {
-            let space = self.equal(block, b' ');
-            let high = self.mask(block, |bytes| bytes);
-            let (mut ideograph, mut punctuation) = (0, 0);
+        fn masks(self, block: &Block) -> Masks {
+            let (low, top) = (self.ascii(self.load(block, 0)), self.ascii(self.load(block, 32)));
+            let high = low.high | top.high << 32;
+            let (mut ideograph, mut late, mut punctuation) = (0, 0, 0);
             if high != 0 {
-                let from_4e00 = self.from(block, 0, 0xB8, 0x48) >> 1;
-                ideograph = self.from(block, 0, 0xE5, 5) | self.equal(block, 0xE4) & from_4e00;
-                for (first, second, low, top) in WIDE_PUNCTUATION {
-                    let third = self.from(block, 0, low, top - low + 1);
-                    punctuation |= self.equal(block, first) & self.equal(block, second) >> 1 & third >> 2;
-                }
+                let (low, top) = (self.wide(block, 0), self.wide(block, 32));
+                ideograph = low.0 | top.0 << 32;
+                late = low.1 | top.1 << 32;
+                punctuation = low.2 | top.2 << 32;
             }
             Masks {
-                letter: self.from(block, 0x20, b'a', 26),
-                upper: self.from(block, 0, b'A', 26),
-                digit: self.from(block, 0, b'0', 10),
-                space,
-                white: space | self.from(block, 0, b'\t', 5),
-                newline: self.equal(block, b'\n') | self.equal(block, b'\r'),
-                apostrophe: self.equal(block, b'\''),
-                slash: self.equal(block, b'/'),
-                control: self.from(block, 0, 0, 9) | self.from(block, 0, 0x0E, 0x12) | self.equal(block, 0x7F),
+                letter: low.letter | top.letter << 32,
+                upper: low.upper | top.upper << 32,
+                digit: low.digit | top.digit << 32,
+                space: low.space | top.space << 32,
+                white: low.white | top.white << 32,
+                newline: low.newline | top.newline << 32,
+                apostrophe: low.apostrophe | top.apostrophe << 32,
+                slash: low.slash | top.slash << 32,
+                control: low.control | top.control << 32,
                 high,
                 ideograph,
+                late,
                 punctuation,
             }
         }
 
         #[inline(always)]
-        fn ideographs(self, block: &[u8; BLOCK]) -> usize {
-            let whole_rows = self.from(block, 0, 0xE5, 5);
-            let from_4e00 = self.from(block, 0, 0xB8, 0x48) >> 1;
-            run_of(whole_rows | self.equal(block, 0xE4) & from_4e00)
+        fn ideographs(self, block: &Block) -> usize {
+            let low = self.is_ideograph(self.load(block, 0), self.load(block, 1));
+            let high = self.is_ideograph(self.load(block, 32), self.load(block, 33));
+            run_of(self.bits(low) | self.bits(high) << 32)
         }
     }
 }
@@ -354,9 +471,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn plain(block: &[u8; BLOCK]) -> Masks {
+    fn plain(block: &Block) -> Masks {
         let mask = |wanted: fn(u8) -> bool| {
-            block.iter().enumerate().fold(0, |mask, (at, byte)| mask | u64::from(wanted(*byte)) << at)
+            block[..BLOCK].iter().enumerate().fold(0, |mask, (at, byte)| mask | u64::from(wanted(*byte)) << at)
         };
         Masks {
             letter: mask(|byte| byte.is_ascii_alphabetic()),
@@ -372,6 +489,7 @@ mod tests {
             ideograph: characters(block, |first, rest| {
                 matches!(first, 0xE5..=0xE9) || first == 0xE4 && rest.first().is_some_and(|second| *second >= 0xB8)
             }),
+            late: characters(block, |first, rest| first == 0xE9 && rest[0] >= 0xBE),
             punctuation: characters(block, |first, rest| {
                 let [second, third, ..] = rest else { return false };
                 let code = (u32::from(first) & 15) << 12 | (u32::from(*second) & 63) << 6 | u32::from(*third) & 63;
@@ -383,12 +501,12 @@ mod tests {
     }
 
     /// The bytes that are `wanted`, given those behind them in the block.
-    fn characters(block: &[u8; BLOCK], wanted: impl Fn(u8, &[u8]) -> bool) -> u64 {
+    fn characters(block: &Block, wanted: impl Fn(u8, &[u8]) -> bool) -> u64 {
         let one = |at: usize| u64::from(wanted(block[at], &block[at + 1..])) << at;
         (0..BLOCK).map(one).sum()
     }
 
-    fn check_masks(block: &[u8; BLOCK]) {
+    fn check_masks(block: &Block) {
         let wanted = plain(block);
         assert_eq!(Words.masks(block), wanted, "{block:?}");
         #[cfg(target_arch = "x86_64")]
@@ -400,9 +518,9 @@ mod tests {
 
     fn check_run(text: &str) {
         let mut bytes = text.as_bytes().to_vec();
-        bytes.resize(BLOCK, b'.');
+        bytes.resize(RUN, b'.');
         let block = bytes.first_chunk().unwrap();
-        let wanted = text.chars().take_while(|c| ('\u{4E00}'..='\u{9FFF}').contains(c)).count().min(21) * 3;
+        let wanted = text.chars().take_while(|c| ('\u{4E00}'..='\u{9FFF}').contains(c)).count().min(22) * 3;
         assert_eq!(Words.ideographs(block), wanted, "{text}");
         #[cfg(target_arch = "x86_64")]
         {
@@ -415,7 +533,7 @@ mod tests {
     fn every_byte_at_every_place() {
         for byte in 0..=255 {
             for at in 0..BLOCK {
-                let mut block = [b'.'; BLOCK];
+                let mut block = [b'.'; BLOCK + 2];
                 block[at] = byte;
                 check_masks(&block);
             }
@@ -454,9 +572,9 @@ mod tests {
         #[test]
         fn any_block(text in super::super::testing::hostile()) {
             for (at, _) in text.char_indices() {
-                let mut block = [b'.'; BLOCK];
+                let mut block = [b'.'; BLOCK + 2];
                 let rest = &text.as_bytes()[at..];
-                let length = rest.len().min(BLOCK);
+                let length = rest.len().min(block.len());
                 block[..length].copy_from_slice(&rest[..length]);
                 check_masks(&block);
             }

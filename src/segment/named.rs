@@ -177,7 +177,8 @@ impl<R: Rules> Work for Scan<'_, R> {
 #[cfg(test)]
 mod tests {
     use super::super::NaivePattern;
-    use super::super::testing::hostile;
+    use super::super::class_runs::RUNS;
+    use super::super::testing::{hostile, in_contexts};
     use super::*;
     use proptest::prelude::*;
     use std::sync::LazyLock;
@@ -245,6 +246,17 @@ mod tests {
                     check(&format!("{before}{}{behind}", run.repeat(count)));
                 }
             }
+        }
+    }
+
+    /// The first and the last character of each run of one class, in contexts that reach over it from both sides.
+    #[test]
+    fn the_edges_of_every_class() {
+        let edges = RUNS.windows(2).flat_map(|pair| [pair[0] >> 5, (pair[1] >> 5) - 1]);
+        let characters: Vec<char> = edges.filter_map(char::from_u32).collect();
+        assert!(characters.len() > 7000);
+        for some in characters.chunks(50) {
+            check(&some.iter().map(|c| in_contexts(*c)).collect::<String>());
         }
     }
 

@@ -6,9 +6,9 @@
 //! a run of letters, or of white space, is followed to its end before it is known where it is cut, and what is behind
 //! the cut is followed again, but is not cut by the same rule then.
 
-use super::blocks::{BLOCK, push_ends};
-use super::classes::{Class, IDEOGRAPH, LOWER, NEWLINE, Set, UPPER, class_at};
-use super::lanes::Lanes;
+use super::blocks::push_ends;
+use super::classes::{Class, HAN_LETTER, IDEOGRAPH, LOWER, NEWLINE, Set, UPPER, class_at};
+use super::lanes::{Lanes, RUN};
 use super::rules::{Behind, Contractions, Rules};
 
 /// Pushes the end of each span of `text`.
@@ -19,7 +19,7 @@ pub(super) fn scan<R: Rules, L: Lanes>(lanes: L, text: &str, ends: &mut Vec<u32>
     while at < text.len() {
         // Blocks know ASCII and much of U+2000 to U+9FFF and U+F000 to U+FFFF.
         if matches!(text[at], ..0x80 | 0xE2..=0xE9 | 0xEF)
-            && let Some(block) = text[at..].first_chunk::<BLOCK>()
+            && let Some(block) = text[at..].first_chunk()
         {
             let found = push_ends::<R>(&lanes.masks(block), at, ends);
             at += found.covered;
@@ -109,7 +109,7 @@ fn led_or_unmatched<L: Lanes>(lanes: L, text: &[u8], mut at: usize, unmatched: S
 #[inline(always)]
 fn run<L: Lanes>(lanes: L, text: &[u8], mut at: usize, set: Set) -> usize {
     loop {
-        if set.has(IDEOGRAPH) && matches!(text.get(at), Some(0xE4..=0xE9)) {
+        if set.has(IDEOGRAPH) && set.has(HAN_LETTER) && matches!(text.get(at), Some(0xE4..=0xE9)) {
             at = ideographs(lanes, text, at);
         }
         let (class, length) = class_at(text, at);
@@ -123,10 +123,10 @@ fn run<L: Lanes>(lanes: L, text: &[u8], mut at: usize, set: Set) -> usize {
 /// The end of the run of ideographs U+4E00 to U+9FFF from `at` on, or a place inside it near the end of the text.
 #[inline(always)]
 fn ideographs<L: Lanes>(lanes: L, text: &[u8], mut at: usize) -> usize {
-    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk()) {
         let length = lanes.ideographs(block);
         at += length;
-        if length < BLOCK - 1 {
+        if length < RUN {
             break;
         }
     }

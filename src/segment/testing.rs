@@ -58,6 +58,9 @@ pub(super) fn hostile() -> impl Strategy<Value = String> {
         "\u{1}",
         "\u{E000}",
         "!abc",
+        "龥",
+        "龦",
+        "鿿",
         "\u{3040}",
         "a longer run of ASCII words, so that whole blocks of 64 bytes are peeled: ",
         "if (x == 10) {\n        return f(\"a/b\");\n    }\n",
@@ -65,4 +68,9 @@ pub(super) fn hostile() -> impl Strategy<Value = String> {
     ]);
     let any = prop_oneof![6 => pieces.prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)];
     prop::collection::vec(any, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+/// A character in contexts that could take it into a span of theirs, or be taken by it.
+pub(super) fn in_contexts(c: char) -> String {
+    format!("a{c}b {c}{c}1{c}\n{c}'s{c}A{c}B{c}!{c}中{c}中中，{c}\t {c}2 \n{c}é{c}\u{301}{c} ")
 }
