@@ -4,13 +4,17 @@
 //! same pattern on an engine of `regex`, and on `fancy-regex` (the first 2 MB of the text). A text is read whole, cut
 //! into documents of about 64 KB at line ends, and passed over once a run. All are run in turn, five times; each figure
 //! is the median, with the slowest and the fastest. That the spans are equal is checked in passing.
+//!
+//! Then the words of each line, by our dictionary and by jieba-rs without its hidden Markov model, in turn.
+//!
+//! `runs` in place of a text measures runs of one class, 1 MB and 10 MB as one document: the worst a text can be.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a benchmark prints, and ends where it cannot go on
 
 use std::path::Path;
 use std::time::Instant;
 
-use ciyuan::segment::{HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter};
+use ciyuan::segment::{Dictionary, Fold, HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter};
 
 const RUNS: usize = 5;
 
@@ -26,7 +30,57 @@ fn main() {
         println!("name texts to measure: cargo bench --bench segment -- zh.txt en.txt");
     }
     for path in paths {
-        measure(Path::new(&path));
+        if path == "runs" {
+            runs_of_one_class();
+        } else {
+            measure(Path::new(&path));
+        }
+    }
+}
+
+/// MB/s on 1 MB and on 10 MB of what could make a scanner look far ahead.
+fn runs_of_one_class() {
+    const RUNS_OF: [&str; 20] = [
+        "a",
+        "A",
+        "é",
+        "中",
+        "龦",
+        "カ",
+        "1",
+        "３",
+        " ",
+        "\u{3000}",
+        "\n",
+        " \n",
+        "!",
+        "，",
+        "'",
+        "'s",
+        "\u{301}",
+        "aB",
+        "中A",
+        "👩\u{200D}",
+    ];
+    println!("| pattern | run of | MB/s on 1 MB | on 10 MB |\n|---|---|---|---|");
+    for name in ["ciyuan", "cl100k", "o200k", "deepseek-v3", "gpt2"] {
+        let segmenter = Segmenter::new(Pattern::parse(name).unwrap(), HanEdges::None).unwrap();
+        for run in RUNS_OF {
+            let rate = |bytes: usize| {
+                let text = run.repeat(bytes / run.len());
+                let mut ends = Vec::new();
+                let mut rates: Vec<f64> = (0..RUNS)
+                    .map(|_| {
+                        let start = Instant::now();
+                        segmenter.spans(&text, &mut ends).unwrap();
+                        bytes as f64 / 1e6 / start.elapsed().as_secs_f64()
+                    })
+                    .collect();
+                rates.sort_by(f64::total_cmp);
+                rates[RUNS / 2]
+            };
+            println!("| {name} | {run:?} | {:.0} | {:.0} |", rate(1 << 20), rate(10 << 20));
+        }
     }
 }
 
@@ -60,6 +114,43 @@ fn measure(path: &Path) {
             pattern(name, regex, &documents);
         }
     }
+    words(&text);
+}
+
+/// Words of each line of the first 8 MB.
+fn words(text: &str) {
+    let text = &text[..text.floor_char_boundary(8 << 20)];
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let jieba = jieba_rs::Jieba::new();
+    let [plain, folded] = [Fold::None, Fold::Simplified].map(Dictionary::new);
+    let mut ends = Vec::new();
+    let mut ours = |dictionary: &Dictionary| {
+        lines.iter().fold(0, |sum, line| {
+            ends.clear();
+            dictionary.word_ends(line, &mut ends);
+            sum + ends.len()
+        })
+    };
+    let mut theirs = || lines.iter().fold(0, |sum, line| sum + jieba.cut(line, false).len());
+    let mut rates = [const { Vec::new() }; 3];
+    let timed = |rates: &mut Vec<f64>, pass: &mut dyn FnMut() -> usize| {
+        let start = Instant::now();
+        let words = pass();
+        rates.push(text.len() as f64 / 1e6 / start.elapsed().as_secs_f64());
+        words
+    };
+    for _ in 0..RUNS {
+        let count = timed(&mut rates[0], &mut || ours(&plain));
+        assert_eq!(timed(&mut rates[1], &mut theirs), count);
+        timed(&mut rates[2], &mut || ours(&folded));
+    }
+    let median = |rates: &mut Vec<f64>| {
+        rates.sort_by(f64::total_cmp);
+        rates[RUNS / 2]
+    };
+    let [plain, theirs, folded] = rates.each_mut().map(median);
+    println!("\n| words | MB/s |\n|---|---|\n| as they stand | {plain:.0} |\n| folded | {folded:.0} |");
+    println!("| jieba-rs | {theirs:.0} |\n| as they stand / jieba-rs | {:.2} |", plain / theirs);
 }
 
 fn pattern(name: &str, regex: &str, documents: &[&str]) {

@@ -9,6 +9,7 @@ mod common;
 mod determinism;
 mod exactness;
 mod hugging_face;
+mod lexicon;
 mod readme;
 mod regressions;
 mod shards;

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use ciyuan::Error;
 use ciyuan::encode::{Tokenizer, naive_encode};
 use ciyuan::learn::{Counts, LearnConfig, VocabSize};
-use ciyuan::segment::{HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter};
+use ciyuan::segment::{Dictionary, HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter, WordMode};
 use ciyuan::shard::{Manifest, Shard, ShardWriter};
 use ciyuan::vocab::{Fingerprint, TokenizerSpec};
 
@@ -24,7 +24,7 @@ fn segmenter(pattern: Pattern) -> Segmenter {
     Segmenter::new(pattern, HanEdges::None).unwrap()
 }
 
-/// Spans of every named pattern equal those of its regex; a pattern made of the first line covers the rest.
+/// Spans of every named pattern equal those of its regex, and words those of jieba-rs; a pattern made of the first line covers the rest.
 pub fn segment(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for (fast, naive) in &*PATTERNS {
@@ -35,6 +35,8 @@ pub fn segment(data: &[u8]) {
             assert_eq!(ends, wanted, "{}, {}", fast.pattern().regex(), instructions.name());
         }
     }
+    let dictionary = Dictionary::built_in();
+    assert_eq!(dictionary.words(&text, WordMode::Words), dictionary.naive_words(&text));
     let (regex, rest) = text.split_once('\n').unwrap_or((&text, ""));
     // A short pattern may still ask for a large machine; that is refused, and takes its time to be.
     if regex.len() > 80 {

@@ -23,6 +23,8 @@ mod classes;
 mod engine;
 mod han;
 mod lanes;
+#[cfg(feature = "chinese")]
+mod lexicon;
 mod naive;
 mod named;
 mod pattern;

@@ -166,7 +166,9 @@ impl Segmenter {
             {
                 #[cfg(feature = "chinese")]
                 if let Some(dictionary) = &self.dictionary {
-                    dictionary.word_ends(run, |end| ends.push((base + end) as u32));
+                    let before = ends.len();
+                    dictionary.word_ends(run, ends);
+                    ends[before..].iter_mut().for_each(|end| *end += base as u32);
                 }
             }
         }

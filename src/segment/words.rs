@@ -1,12 +1,15 @@
 //! Chinese words by the dictionary of jieba.
 //!
-//! The plain version: jieba-rs itself, on text folded character for character from traditional to simplified, because
-//! its dictionary knows simplified words only (without the fold, traditional text falls into single characters).
+//! Text is looked up in simplified characters, one for each traditional one, because the dictionary knows simplified
+//! words only; without it traditional text falls into single characters. The most probable words come out of an
+//! automaton of our own (`lexicon.rs`), the other modes from jieba-rs.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use jieba_rs::{Jieba, TokenizeMode};
+
+use super::lexicon::Lexicon;
 
 /// Traditional characters and their simplified forms; source and licence stand in the file's head.
 const FOLD: &str = include_str!("fold.txt");
@@ -37,23 +40,29 @@ pub enum WordMode {
     All,
 }
 
-/// A dictionary of Chinese words with their frequencies.
+/// A dictionary of Chinese words with their frequencies: jieba's, of 349,045 words.
 pub struct Dictionary {
-    jieba: Jieba,
-    fold: Option<HashMap<char, char>>,
+    lexicon: Lexicon,
+    /// Made when a mode first needs it, which takes 0.1 s.
+    jieba: OnceLock<Jieba>,
+    fold: HashMap<char, char>,
 }
 
 impl std::fmt::Debug for Dictionary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dictionary").field("fold", &self.fold.is_some()).finish_non_exhaustive()
+        f.debug_struct("Dictionary").field("fold", &!self.fold.is_empty()).finish_non_exhaustive()
     }
 }
 
 impl Dictionary {
-    /// jieba's dictionary of 349,045 words, looked up as `fold` says. Takes about 0.1 s.
+    /// The dictionary, looked up as `fold` says. Takes less than a millisecond.
     #[must_use]
     pub fn new(fold: Fold) -> Self {
-        Self { jieba: Jieba::new(), fold: (fold == Fold::Simplified).then(fold_table) }
+        let fold = match fold {
+            Fold::Simplified => fold_table(),
+            Fold::None => HashMap::new(),
+        };
+        Self { lexicon: Lexicon::new(&fold), jieba: OnceLock::new(), fold }
     }
 
     /// The dictionary that learning uses: [`Dictionary::new`] with [`Fold::Simplified`], made once.
@@ -73,6 +82,27 @@ impl Dictionary {
     /// ```
     #[must_use]
     pub fn words(&self, text: &str, mode: WordMode) -> Vec<std::ops::Range<usize>> {
+        if mode == WordMode::Words && u32::try_from(text.len()).is_ok() {
+            let mut ends = Vec::new();
+            self.word_ends(text, &mut ends);
+            let mut start = 0;
+            return ends.iter().map(|&end| std::mem::replace(&mut start, end as usize)..end as usize).collect();
+        }
+        self.by_jieba(text, mode)
+    }
+
+    /// Pushes the end offset of each word of `text`, which is shorter than 4 GiB: [`WordMode::Words`].
+    pub fn word_ends(&self, text: &str, ends: &mut Vec<u32>) {
+        self.lexicon.word_ends(text, ends);
+    }
+
+    /// The oracle of [`Dictionary::word_ends`]: jieba-rs on folded text.
+    #[must_use]
+    pub fn naive_words(&self, text: &str) -> Vec<std::ops::Range<usize>> {
+        self.by_jieba(text, WordMode::Words)
+    }
+
+    fn by_jieba(&self, text: &str, mode: WordMode) -> Vec<std::ops::Range<usize>> {
         let Some(folded) = self.folded(text) else {
             return self.cut(text, mode).into_iter().map(|word| word.byte_start..word.byte_end).collect();
         };
@@ -81,29 +111,22 @@ impl Dictionary {
         self.cut(&folded, mode).into_iter().map(|word| starts[word.start]..starts[word.end]).collect()
     }
 
-    /// Calls `visit` with the end of each word of a Han run.
-    pub(super) fn word_ends(&self, run: &str, mut visit: impl FnMut(usize)) {
-        for word in self.words(run, WordMode::Words) {
-            visit(word.end);
-        }
-    }
-
     fn cut<'t>(&self, text: &'t str, mode: WordMode) -> Vec<jieba_rs::Token<'t>> {
+        let jieba = self.jieba.get_or_init(Jieba::new);
         match mode {
-            WordMode::Words => self.jieba.cut(text, false),
-            WordMode::Hmm => self.jieba.cut(text, true),
-            WordMode::Search => self.jieba.tokenize(text, TokenizeMode::Search, true),
-            WordMode::All => self.jieba.cut_all(text),
+            WordMode::Words => jieba.cut(text, false),
+            WordMode::Hmm => jieba.cut(text, true),
+            WordMode::Search => jieba.tokenize(text, TokenizeMode::Search, true),
+            WordMode::All => jieba.cut_all(text),
         }
     }
 
     /// The text in simplified characters; `None` when it holds no other.
     fn folded(&self, text: &str) -> Option<String> {
-        let fold = self.fold.as_ref()?;
-        if !text.chars().any(|c| fold.contains_key(&c)) {
+        if !text.chars().any(|c| self.fold.contains_key(&c)) {
             return None;
         }
-        Some(text.chars().map(|c| fold.get(&c).copied().unwrap_or(c)).collect())
+        Some(text.chars().map(|c| self.fold.get(&c).copied().unwrap_or(c)).collect())
     }
 }
 
@@ -114,7 +137,9 @@ fn fold_table() -> HashMap<char, char> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::hostile;
     use super::*;
+    use proptest::prelude::*;
 
     fn words(text: &str, mode: WordMode) -> Vec<&str> {
         Dictionary::built_in().words(text, mode).into_iter().map(|word| &text[word]).collect()
@@ -154,6 +179,42 @@ mod tests {
         for text in ["", " \r\n", "a1+c++，。\u{200D}👩‍👧😀𠮷〇", "中文English混排１２３"] {
             for mode in [WordMode::Words, WordMode::Hmm] {
                 assert_eq!(words(text, mode).concat(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn every_character_is_cut_as_by_jieba() {
+        for fold in [Fold::Simplified, Fold::None] {
+            let dictionary = Dictionary::new(fold);
+            let characters: Vec<char> = ('\0'..=char::MAX).collect();
+            for some in characters.chunks(1000) {
+                let text: String = some.iter().flat_map(|c| [*c, '国', *c, *c, 'a', *c, '\n']).collect();
+                let words = dictionary.words(&text, WordMode::Words);
+                assert_eq!(words, dictionary.naive_words(&text), "from U+{:04X} on", some[0] as u32);
+            }
+        }
+    }
+
+    /// Text of words, parts of words, and what stands between them.
+    fn chinese() -> impl Strategy<Value = String> {
+        let words = "中国科学院研究生命起源的南京市长江大桥卡拉OKT恤AT&Tc++C#B超我们學習語言國際論壇一二三〇年月日了是在和\
+                     不人习近平新时代特色社会主义思想乒乓球拍卖完了结婚的和尚未龦鿿𠮷㐀，。、 \r\n.-_%+#&aZ09ａ１é";
+        let characters: Vec<char> = words.chars().collect();
+        let piece = (0..characters.len(), 1usize..6)
+            .prop_map(move |(from, count)| characters[from..].iter().take(count).collect::<String>());
+        let piece = prop_oneof![8 => piece, 1 => any::<char>().prop_map(String::from), 1 => hostile()];
+        prop::collection::vec(piece, 0..20).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn equals_jieba(text in chinese()) {
+            static BOTH: LazyLock<[Dictionary; 2]> = LazyLock::new(|| [Fold::Simplified, Fold::None].map(Dictionary::new));
+            for dictionary in &*BOTH {
+                let words = dictionary.words(&text, WordMode::Words);
+                prop_assert_eq!(words, dictionary.naive_words(&text));
             }
         }
     }

@@ -1,0 +1,320 @@
+//! The dictionary of jieba as an automaton, and the most probable words of a text by it.
+//!
+//! `lexicon.bin` holds a double array (Aoe 1989) over the characters of the words, numbered by how often they occur in
+//! them, the commonest first. It is used as it lies in the program: nothing is parsed. Its parts, all numbers little
+//! endian:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8 | `ciyuanL1` |
+//! | 4, 4, 4 | how many characters C, frequencies F and nodes N |
+//! | 8 | the sum of the frequencies of all words |
+//! | 2 × C | the characters, of which number 1 is the first |
+//! | 4 × F | the different frequencies of words; number 1 is the first |
+//! | 8 × N | the nodes |
+//!
+//! A node stands for the beginning of some word: bits 0 to 20 its base, 21 to 41 the base of the node before it, 42 to
+//! 54 the number of its frequency, or 0 where no word ends, 55 to 62 a filter of its children, bit `c % 8` for the child
+//! by the character number c, and 63 whether there are any. The child of a node by the character c is at its base plus
+//! c, if the node there has that base before it; no two nodes have the same base. The root has base 0 and no entry.
+//!
+//! The words of a text are those that jieba-rs gives without its hidden Markov model: the sequence of words with the
+//! highest product of frequencies, found from right to left; a tie goes to the longer word. One pass does both, the
+//! walk from each character on and the choice, so no list of all words is made.
+//!
+//! Tried and slower: the second node of each character loaded and kept before the walk, or only touched, so that loads
+//! overlap; a vector each for the numbers and the ends of characters.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+static FILE: &[u8] = include_bytes!("lexicon.bin");
+const MAGIC: &[u8] = b"ciyuanL1";
+
+/// A bit of [`Lexicon::codes`]: the character belongs to text that is cut into words; others stand alone.
+const IN_BLOCK: u16 = 1 << 15;
+
+pub(super) struct Lexicon {
+    /// The number of each character of the basic plane, 0 for those in no word, and [`IN_BLOCK`].
+    codes: Vec<u16>,
+    /// The same for characters beyond, as far as they are folded to others.
+    codes_beyond: HashMap<u32, u16>,
+    /// ln(frequency / sum of frequencies), by number.
+    weights: Vec<f64>,
+    /// ln(1 / sum), of a character that starts no word.
+    weight_of_none: f64,
+    nodes: &'static [[u8; 8]],
+}
+
+/// What a thread uses again for each text.
+#[derive(Default)]
+struct Scratch {
+    /// The number of each character, and its end in the text.
+    characters: Vec<(u16, u32)>,
+    /// The logarithm of the probability of the best words from a character on, and the end of the first of them.
+    best: Vec<(f64, u32)>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Characters beyond this many are given back at the end of a text.
+const KEEP: usize = 1 << 18;
+
+#[derive(Clone, Copy)]
+struct Node(u64);
+
+impl Node {
+    fn base(self) -> u32 {
+        self.0 as u32 & 0x1F_FFFF
+    }
+
+    fn before(self) -> u32 {
+        (self.0 >> 21) as u32 & 0x1F_FFFF
+    }
+
+    fn frequency(self) -> usize {
+        (self.0 >> 42) as usize & 0x1FFF
+    }
+
+    fn may_have(self, code: u16) -> bool {
+        self.0 >> 63 & self.0 >> (55 + (code & 7)) & 1 == 1
+    }
+}
+
+impl Lexicon {
+    /// The built-in words, each character taken for what `fold` says of it.
+    pub(super) fn new(fold: &HashMap<char, char>) -> Self {
+        let (head, rest) = FILE.split_at(28);
+        debug_assert_eq!(&head[..8], MAGIC);
+        let number = |at: usize| u32::from_le_bytes(array(&head[at..])) as usize;
+        let (characters, rest) = rest.split_at(2 * number(8));
+        let (frequencies, nodes) = rest.split_at(4 * number(12));
+        let sum = u64::from_le_bytes(array(&head[20..])) as f64;
+
+        let mut plain: Vec<u16> = (0..=u16::MAX).map(|code| block_bit(char::from_u32(u32::from(code)))).collect();
+        for (index, character) in characters.as_chunks::<2>().0.iter().enumerate() {
+            let code = &mut plain[usize::from(u16::from_le_bytes(*character))];
+            // What is not cut into words is in none.
+            if *code != 0 {
+                *code |= index as u16 + 1;
+            }
+        }
+        let mut codes = plain.clone();
+        let mut codes_beyond = HashMap::new();
+        for (from, to) in fold {
+            let code = plain.get(*to as usize).copied().unwrap_or_else(|| block_bit(Some(*to)));
+            match codes.get_mut(*from as usize) {
+                Some(place) => *place = code,
+                None => drop(codes_beyond.insert(*from as u32, code)),
+            }
+        }
+        let weight = |bytes: &[u8; 4]| f64::from(u32::from_le_bytes(*bytes)).ln() - sum.ln();
+        let weights = [f64::NAN].into_iter().chain(frequencies.as_chunks::<4>().0.iter().map(weight)).collect();
+        let nodes = &nodes.as_chunks::<8>().0[..number(16)];
+        Self { codes, codes_beyond, weights, weight_of_none: 0.0 - sum.ln(), nodes }
+    }
+
+    /// Pushes the end of each word of `text`.
+    pub(super) fn word_ends(&self, text: &str, ends: &mut Vec<u32>) {
+        SCRATCH.with_borrow_mut(|scratch| {
+            self.cut(text, scratch, ends);
+            if scratch.best.len() > KEEP {
+                *scratch = Scratch::default();
+            }
+        });
+    }
+
+    fn cut(&self, text: &str, scratch: &mut Scratch, ends: &mut Vec<u32>) {
+        let bytes = text.as_bytes();
+        scratch.characters.clear();
+        let mut at = ascii(bytes, 0, ends);
+        while at < bytes.len() {
+            let (code_point, length) = decode(bytes, at);
+            let code = self.code(code_point);
+            if code & IN_BLOCK != 0 {
+                at += length;
+                scratch.characters.push((code & !IN_BLOCK, at as u32));
+                continue;
+            }
+            self.cut_block(bytes, scratch, ends);
+            if length > 1 {
+                at += length;
+                ends.push(at as u32);
+            }
+            at = ascii(bytes, at, ends);
+        }
+        self.cut_block(bytes, scratch, ends);
+    }
+
+    #[inline(always)]
+    fn code(&self, code_point: u32) -> u16 {
+        match self.codes.get(code_point as usize) {
+            Some(code) => *code,
+            None => self.code_beyond(code_point),
+        }
+    }
+
+    #[cold]
+    fn code_beyond(&self, code_point: u32) -> u16 {
+        self.codes_beyond.get(&code_point).copied().unwrap_or_else(|| block_bit(char::from_u32(code_point)))
+    }
+
+    /// Pushes the ends of the words of the characters in `scratch`, which is empty behind it.
+    fn cut_block(&self, text: &[u8], scratch: &mut Scratch, ends: &mut Vec<u32>) {
+        let Scratch { characters, best } = scratch;
+        self.choose(characters, best);
+        // Letters and digits of ASCII that are in no longer word are joined.
+        let mut joined = None;
+        let mut at = 0;
+        while at < characters.len() {
+            let next = best[at].1 as usize;
+            let end = characters[next - 1].1;
+            if next - at == 1 && text[end as usize - 1].is_ascii_alphanumeric() {
+                joined = Some(end);
+            } else {
+                ends.extend(joined.take());
+                ends.push(end);
+            }
+            at = next;
+        }
+        ends.extend(joined);
+        characters.clear();
+    }
+
+    /// From right to left, the best words from each character on.
+    fn choose(&self, characters: &[(u16, u32)], best: &mut Vec<(f64, u32)>) {
+        let count = characters.len();
+        if best.len() <= count {
+            best.resize(count + 1, (0.0, 0));
+        }
+        best[count] = (0.0, 0);
+        for start in (0..count).rev() {
+            let (mut weight, mut end) = (f64::NEG_INFINITY, start + 1);
+            let mut base = 0;
+            for at in start..count {
+                let code = characters[at].0;
+                let node = self.node(base + u32::from(code));
+                if code == 0 || node.before() != base {
+                    break;
+                }
+                if node.frequency() != 0 {
+                    let other = self.weights[node.frequency()] + best[at + 1].0;
+                    if other >= weight {
+                        (weight, end) = (other, at + 1);
+                    }
+                }
+                base = node.base();
+                if !characters.get(at + 1).is_some_and(|(next, _)| node.may_have(*next)) {
+                    break;
+                }
+            }
+            if weight == f64::NEG_INFINITY {
+                weight = self.weight_of_none + best[start + 1].0;
+            }
+            best[start] = (weight, end as u32);
+        }
+    }
+
+    #[inline(always)]
+    fn node(&self, at: u32) -> Node {
+        Node(u64::from_le_bytes(self.nodes[at as usize]))
+    }
+}
+
+/// What a byte is to [`ascii`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Letters and digits, which are joined.
+    Joined,
+    /// Stands alone, among what is cut into words.
+    Single,
+    /// Stands alone, and ends what is cut into words.
+    Apart,
+    /// A sign that some word of ASCII is made with, or a character beyond ASCII.
+    Unknown,
+}
+
+static KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Unknown; 256];
+    let mut byte = 0;
+    while byte < 128u8 {
+        kinds[byte as usize] = match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => Kind::Joined,
+            b'.' | b'_' | b'%' | b'-' => Kind::Single,
+            b'+' | b'#' | b'&' => Kind::Unknown,
+            _ => Kind::Apart,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+/// Pushes the ends of the words of ASCII from `at` on, as far as no word of the dictionary can be among them: those
+/// have `+`, `#`, `&` or other characters. Gives the place where it stopped, which is not inside a block.
+fn ascii(text: &[u8], mut at: usize, ends: &mut Vec<u32>) -> usize {
+    // Where the block starts, and how many ends were there then.
+    let (mut block, mut before) = (at, ends.len());
+    loop {
+        let start = at;
+        while text.get(at).is_some_and(|byte| KINDS[usize::from(*byte)] == Kind::Joined) {
+            at += 1;
+        }
+        if at > start {
+            ends.push(at as u32);
+        }
+        let Some(byte) = text.get(at) else { return at };
+        match KINDS[usize::from(*byte)] {
+            Kind::Unknown => {
+                // The block may go on.
+                ends.truncate(before);
+                return block;
+            }
+            Kind::Apart if *byte == b'\r' && text.get(at + 1) == Some(&b'\n') => at += 2,
+            _ => at += 1,
+        }
+        ends.push(at as u32);
+        if KINDS[usize::from(*byte)] == Kind::Apart {
+            (block, before) = (at, ends.len());
+        }
+    }
+}
+
+/// The code point at `at` of valid UTF-8, and its length.
+#[inline(always)]
+fn decode(text: &[u8], at: usize) -> (u32, usize) {
+    let lead = u32::from(text[at]);
+    let tail = |offset: usize| u32::from(text[at + offset] & 0x3F);
+    match lead {
+        0xE0..0xF0 => ((lead & 0x0F) << 12 | tail(1) << 6 | tail(2), 3),
+        0..0x80 => (lead, 1),
+        0x80..0xE0 => ((lead & 0x1F) << 6 | tail(1), 2),
+        _ => ((lead & 0x07) << 18 | tail(1) << 12 | tail(2) << 6 | tail(3), 4),
+    }
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    *bytes.first_chunk().expect("the head of the built-in file is longer")
+}
+
+/// [`IN_BLOCK`] for the characters that jieba cuts into words: ideographs up to extension F, and ASCII letters, digits
+/// and `+#&._%-`.
+fn block_bit(c: Option<char>) -> u16 {
+    let in_block = match c {
+        Some(c) if c.is_ascii() => c.is_ascii_alphanumeric() || "+#&._%-".contains(c),
+        Some(
+            '\u{3400}'..='\u{4DBF}'
+            | '\u{4E00}'..='\u{9FFF}'
+            | '\u{F900}'..='\u{FAFF}'
+            | '\u{20000}'..='\u{2A6DF}'
+            | '\u{2A700}'..='\u{2B73F}'
+            | '\u{2B740}'..='\u{2B81F}'
+            | '\u{2B820}'..='\u{2CEAF}'
+            | '\u{2CEB0}'..='\u{2EBEF}'
+            | '\u{2F800}'..='\u{2FA1F}',
+        ) => true,
+        _ => false,
+    };
+    if in_block { IN_BLOCK } else { 0 }
+}
