@@ -1,35 +1,11 @@
 //! Han characters: the script property, and the runs of it in a text.
 
+use super::classes::{Set, class_of};
+
 /// The Unicode version of every table and pattern here: that of regex-syntax 0.8, on which the patterns run.
 ///
 /// It is part of a tokenizer's fingerprint: another version would class some characters otherwise.
 pub const UNICODE_VERSION: &str = "16.0.0";
-
-/// `\p{Han}` (Script=Han) of [`UNICODE_VERSION`], compared with the regex engine's own table in the test below.
-const HAN: [(u32, u32); 22] = [
-    (0x2E80, 0x2E99),
-    (0x2E9B, 0x2EF3),
-    (0x2F00, 0x2FD5),
-    (0x3005, 0x3005),
-    (0x3007, 0x3007),
-    (0x3021, 0x3029),
-    (0x3038, 0x303B),
-    (0x3400, 0x4DBF),
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFA6D),
-    (0xFA70, 0xFAD9),
-    (0x16FE2, 0x16FE3),
-    (0x16FF0, 0x16FF1),
-    (0x20000, 0x2A6DF),
-    (0x2A700, 0x2B739),
-    (0x2B740, 0x2B81D),
-    (0x2B820, 0x2CEA1),
-    (0x2CEB0, 0x2EBE0),
-    (0x2EBF0, 0x2EE5D),
-    (0x2F800, 0x2FA1D),
-    (0x30000, 0x3134A),
-    (0x31350, 0x323AF),
-];
 
 /// Whether `c` is of the script Han.
 ///
@@ -40,12 +16,7 @@ const HAN: [(u32, u32); 22] = [
 /// ```
 #[must_use]
 pub fn is_han(c: char) -> bool {
-    let code = c as u32;
-    if (0x4E00..=0x9FFF).contains(&code) {
-        return true;
-    }
-    let next = HAN.partition_point(|&(_, last)| last < code);
-    HAN.get(next).is_some_and(|&(first, _)| first <= code)
+    Set::HAN.has(class_of(c as u32))
 }
 
 /// Calls `visit` with the byte range of each maximal Han run in `text`.

@@ -146,6 +146,10 @@ impl Segmenter {
     /// Cuts the span `start..end` at the edges of its Han runs and inside them.
     fn cut(&self, text: &str, start: usize, end: usize, ends: &mut Vec<u32>) {
         let span = &text[start..end];
+        if span.is_ascii() {
+            ends.push(end as u32);
+            return;
+        }
         han_runs(span, |run| {
             if run.start > 0 && ends.last() != Some(&((start + run.start) as u32)) {
                 ends.push((start + run.start) as u32);
