@@ -1,6 +1,6 @@
 //! The scanners of the named patterns against their regular expressions, on every set of instructions.
 //!
-//! A sample runs in a few seconds. The long tier takes every character there is, 100 million random ones, runs of
+//! A sample runs in a few seconds. The long tier takes every character there is, some 95 million random ones, runs of
 //! 10 MB, and the texts that are named:
 //!
 //!     CIYUAN_LONG="zh.txt en.txt" cargo test --release --test suite exactness
@@ -76,7 +76,7 @@ fn random_characters() {
     ];
     let patterns = patterns();
     let kinds = KINDS.map(|kind| kind.chars().collect::<Vec<char>>());
-    // About 26,000 characters a text.
+    // Some 24,000 characters a text.
     let texts = if long_tier().is_some() { 4_000 } else { 4 };
     for seed in 0..texts {
         let mut random = Random(seed);

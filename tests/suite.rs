@@ -10,6 +10,7 @@ mod determinism;
 mod exactness;
 mod hugging_face;
 mod lexicon;
+mod patterns;
 mod readme;
 mod regressions;
 mod shards;

@@ -6,6 +6,10 @@
 //! gives the same spans; that a pattern which would take too long ends in an error, not in other spans.
 //! **Does not know** tokens, files or languages, and does no I/O.
 //!
+//! The named patterns are cut by scanners of our own (`scanner.rs`, `blocks.rs`), any other one by a regex engine
+//! (`engine.rs`); words of Chinese by an automaton (`lexicon.rs`). Each has its oracle: the regular expression on
+//! `fancy-regex` ([`NaivePattern`]), and jieba-rs ([`Dictionary::naive_words`]).
+//!
 //! # Why Han runs stand apart, and why words bound merges only while learning
 //!
 //! Most published patterns let one punctuation mark lead a run of letters, so that `，我们` is one pre-token and the
@@ -16,6 +20,8 @@
 //! word's edge. Encoding runs on plain Han runs, so the tokenizer stays an ordinary byte-level BPE that any library can
 //! run. The same merges apply in the same order on both sides; without the edges a merge may also fire across them,
 //! where its two parts happen to meet, which costs nothing and needs no dictionary when text is encoded.
+//!
+#![doc = include_str!("patterns.md")]
 
 mod blocks;
 mod class_runs;
