@@ -6,10 +6,14 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a benchmark prints, and ends where it cannot go on
 
+mod common;
+
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
+
+use common::documents;
 
 use ciyuan::encode::{Encoder, Tokenizer};
 use ciyuan::learn::{Counts, LearnConfig, VocabSize, learn};
@@ -30,20 +34,6 @@ fn main() {
     for path in paths {
         measure(Path::new(&path));
     }
-}
-
-/// Lines of a text in documents of about 64 KB.
-fn documents(text: &str) -> Vec<&str> {
-    let mut documents = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let nominal = rest.floor_char_boundary(64 << 10);
-        let end = rest[nominal..].find('\n').map_or(rest.len(), |end| nominal + end + 1);
-        let (document, behind) = rest.split_at(end);
-        documents.push(document);
-        rest = behind;
-    }
-    documents
 }
 
 /// Runs `work` five times on pools of one and two threads, and prints a row.

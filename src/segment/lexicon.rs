@@ -318,3 +318,49 @@ fn block_bit(c: Option<char>) -> u16 {
     };
     if in_block { IN_BLOCK } else { 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All words below a node, whose characters so far are `word`.
+    fn collect(lexicon: &Lexicon, characters: &[char], base: u32, word: &mut String, words: &mut Vec<String>) {
+        for (code, c) in (1..).zip(characters) {
+            let at = (base + code) as usize;
+            let node = Node(lexicon.nodes.get(at).map_or(u64::MAX, |node| u64::from_le_bytes(*node)));
+            if node.before() != base {
+                continue;
+            }
+            word.push(*c);
+            if node.frequency() != 0 {
+                words.push(word.clone());
+            }
+            if node.0 >> 63 == 1 {
+                collect(lexicon, characters, node.base(), word, words);
+            }
+            word.pop();
+        }
+    }
+
+    /// The words in the file are words of jieba-rs; that none is missing, the comparison of texts shows.
+    #[test]
+    fn the_words_are_words_of_jieba() {
+        let lexicon = Lexicon::new(&HashMap::new());
+        let count = u32::from_le_bytes(array(&FILE[8..])) as usize;
+        let unit = |pair: &[u8; 2]| char::from_u32(u32::from(u16::from_le_bytes(*pair))).unwrap();
+        let characters: Vec<char> = FILE[28..28 + 2 * count].as_chunks::<2>().0.iter().map(unit).collect();
+        // A part of them, as each node is asked for every character: those of the commonest first characters and of the
+        // rarest.
+        let mut words = Vec::new();
+        for first in characters.iter().take(60).chain(characters.iter().rev().take(60)) {
+            let code = u32::from(lexicon.code(*first as u32) & !IN_BLOCK);
+            let node = lexicon.node(code);
+            if code != 0 && node.before() == 0 && node.0 >> 63 == 1 {
+                collect(&lexicon, &characters, node.base(), &mut first.to_string(), &mut words);
+            }
+        }
+        let jieba = jieba_rs::Jieba::new();
+        assert!(words.len() > 10_000, "{}", words.len());
+        assert_eq!(words.iter().find(|word| !jieba.has_word(word)), None);
+    }
+}
