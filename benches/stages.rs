@@ -79,7 +79,7 @@ fn measure(path: &Path) {
     let learned = row("merging to 32,768 tokens, bytes of text a second", bytes, &[1], || {
         learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap()
     });
-    let regex = Pattern::default().regex().to_owned();
+    let regex = Pattern::default().source().to_owned();
     let spec = TokenizerSpec::from_learned(regex, Han::LearnWords.encoding(), &learned.pairs, &config.special).unwrap();
     let tokenizer = Tokenizer::new(spec).unwrap();
     let ids: Vec<Vec<u32>> = row("encoding with that tokenizer", bytes, &[1, 2], || {

@@ -14,7 +14,7 @@
 //! # fn main() -> ciyuan::Result<()> {
 //! let texts = ["词元是语言模型的单位。", "语言模型学习词元。", "A language model learns tokens."];
 //! let (pattern, han) = (Pattern::default(), Han::Runs);
-//! let regex = pattern.regex().to_owned();
+//! let regex = pattern.source().to_owned();
 //!
 //! // Text becomes spans, spans become counts, counts become merges.
 //! let counts = Counts::of_texts(&Segmenter::new(pattern, han.learning())?, &texts)?;

@@ -38,7 +38,7 @@ pub(crate) fn learned(texts: &[String], pattern: &str, han: Han, size: u32) -> T
     let counts = Counts::of_texts(&segmenter, texts).unwrap();
     let config = LearnConfig { vocab_size: VocabSize::Tokens(size), ..LearnConfig::default() };
     let merges = learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
-    let regex = segmenter.pattern().regex().to_owned();
+    let regex = segmenter.pattern().source().to_owned();
     let spec = TokenizerSpec::from_learned(regex, han.encoding(), &merges.pairs, &config.special).unwrap();
     Tokenizer::new(spec).unwrap()
 }

@@ -4,11 +4,14 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::str::FromStr;
 
+use ciyuan::encode::{Tokenizer, naive_encode};
 use ciyuan::learn::{Counts, LearnConfig, VocabSize, learn};
-use ciyuan::segment::{Han, HanEdges, NAMED_PATTERNS, Pattern, Segmenter};
+use ciyuan::segment::{Han, HanEdges, NAMED_PATTERNS, Pattern, Segmenter, kept_pieces};
 use ciyuan::vocab::{TokenizerSpec, char_of_byte};
-use serde_json::json;
+use proptest::prelude::*;
+use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{
@@ -89,9 +92,13 @@ fn merges_of_random_text() {
 fn tokenizer_json_gives_the_same_ids() {
     let texts = corpus();
     let hostile = hostile(20_000, 2);
-    for (pattern, han) in
-        [("ciyuan", Han::LearnWords), ("cl100k", Han::Runs), ("ciyuan", Han::Chars), ("o200k", Han::LearnWords)]
-    {
+    for (pattern, han) in [
+        ("ciyuan", Han::LearnWords),
+        ("cl100k", Han::Runs),
+        ("ciyuan", Han::Chars),
+        ("o200k", Han::LearnWords),
+        ("cl100k-tiktoken", Han::Runs),
+    ] {
         let tokenizer = learned(&texts, pattern, han, 3000);
         let json = tokenizer.spec().to_json();
         let mut reference = Reference::from_str(&json).unwrap();
@@ -170,6 +177,183 @@ fn a_known_sequence_of_patterns_is_read() {
     for text in texts.iter().chain(&hostile(2_000, 4)) {
         let ids = reference.encode(text.as_str(), false).unwrap().get_ids().to_vec();
         assert_eq!(tokenizer.encode(text).unwrap(), ids, "{text:?}");
+    }
+}
+
+/// Pre-tokenizers as they may stand in a file.
+fn step() -> impl Strategy<Value = Value> {
+    let behaviour = || {
+        let all = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"];
+        prop::sample::select(all.to_vec())
+    };
+    let regexes = [
+        r"\s+$",
+        r"^\s*",
+        r"\w+",
+        r"\W",
+        r"[^\w\s]+",
+        "[\\r\\n]",
+        r"\p{N}{1,3}",
+        r"\p{N}{1,3}+",
+        "(?=(\\d{3})+(?!\\d))",
+        r"\d{1,3}(?=(?:\d{3})*(?!\d))",
+        "a*",
+        r"(?=\p{Lu})",
+        r"\s?\p{L}+",
+        r"\s+\z",
+        r"\A.",
+        "(?m:.+)",
+        ".+",
+        "中{2}?",
+        "[一-龥ࠀ-一가-\u{D7FF}]+",
+        "\\s?[!-/:-~！-／：-～‘-‟\u{3000}-。]+",
+        r" ?[^(\s|[.,!?…。，、।۔،])]+",
+        "[^\\w.]",
+        r"(?i:'s)|\p{L}++",
+    ];
+    let regex = prop::sample::select(regexes.to_vec()).prop_map(|regex| json!({"Regex": regex}));
+    let text = prop::sample::select(vec!["a", "，", " ", "12", ".", ""]).prop_map(|text| json!({"String": text}));
+    prop_oneof![
+        4 => (prop_oneof![3 => regex, 1 => text], behaviour(), any::<bool>()).prop_map(|(pattern, behavior, invert)| {
+            json!({"type": "Split", "pattern": pattern, "behavior": behavior, "invert": invert})
+        }),
+        1 => any::<bool>().prop_map(|each| json!({"type": "Digits", "individual_digits": each})),
+        1 => behaviour().prop_map(|behavior| json!({"type": "Punctuation", "behavior": behavior})),
+        1 => Just(json!({"type": "Whitespace"})),
+        1 => Just(json!({"type": "WhitespaceSplit"})),
+        1 => prop::sample::select(vec!["a", "，", "1"]).prop_map(|c| json!({"type": "CharDelimiterSplit", "delimiter": c})),
+    ]
+}
+
+/// A sequence of steps, with Metaspace or ByteLevel at its end, where they stand in files.
+fn steps() -> impl Strategy<Value = Value> {
+    let last = prop::sample::select(vec![
+        None,
+        Some(json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": true})),
+        Some(json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true})),
+        Some(json!({"type": "Metaspace", "replacement": "_", "prepend_scheme": "first", "split": false})),
+        Some(json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true})),
+        Some(json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false})),
+    ]);
+    (prop::collection::vec(step(), 0..4), last).prop_map(
+        |(steps, last)| json!({"type": "Sequence", "pretokenizers": steps.into_iter().chain(last).collect::<Vec<_>>()}),
+    )
+}
+
+/// Starts and ends in the text of the pieces that the reference makes.
+fn reference_pieces(steps: &Value, text: &str) -> Vec<(usize, usize)> {
+    let reference: PreTokenizerWrapper = serde_json::from_value(steps.clone()).unwrap();
+    let mut pieces = PreTokenizedString::from(text);
+    reference.pre_tokenize(&mut pieces).unwrap();
+    let splits = pieces.get_splits(OffsetReferential::Original, OffsetType::Byte);
+    // With no step, an empty text is a piece of nothing.
+    splits.iter().map(|(_, offsets, _)| *offsets).filter(|(start, end)| start < end).collect()
+}
+
+/// Ours.
+fn own_pieces(segmenter: &Segmenter, text: &str) -> Vec<(usize, usize)> {
+    let (mut ends, mut dropped) = (Vec::new(), Vec::new());
+    segmenter.spans_and_dropped(text, &mut ends, &mut dropped).unwrap();
+    assert_eq!(ends.last().copied().unwrap_or(0) as usize, text.len());
+    let start = text.as_ptr() as usize;
+    let place = |piece: &str| (piece.as_ptr() as usize - start, piece.as_ptr() as usize - start + piece.len());
+    kept_pieces(text, &ends, &dropped).map(place).collect()
+}
+
+fn segmenter_of(steps: &Value) -> Segmenter {
+    Segmenter::new(Pattern::parse(&steps.to_string()).unwrap(), HanEdges::None).unwrap()
+}
+
+/// Each kind of step by itself, on each character that is assigned in the Unicode version of both.
+#[test]
+fn every_character_is_cut_as_by_the_reference() {
+    // Numerals of Unicode 17, of which the standard library of the reference's compiler may know.
+    let newer = |c: &char| ('\u{11DE0}'..='\u{11DE9}').contains(c) || ('\u{16FF4}'..='\u{16FF6}').contains(c);
+    let characters: Vec<char> = ('\0'..=char::MAX).filter(|c| !newer(c)).collect();
+    let regex =
+        |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Contiguous", "invert": false});
+    let steps = [
+        json!({"type": "Digits", "individual_digits": true}),
+        json!({"type": "Punctuation", "behavior": "Contiguous"}),
+        json!({"type": "Whitespace"}),
+        json!({"type": "WhitespaceSplit"}),
+        regex(r"\w"),
+        regex(r"[\W\d]"),
+        regex(r"\s"),
+    ];
+    for step in steps {
+        let segmenter = segmenter_of(&step);
+        for some in characters.chunks(20_000) {
+            let text: String = some.iter().flat_map(|c| [*c, 'a']).collect();
+            let (own, reference) = (own_pieces(&segmenter, &text), reference_pieces(&step, &text));
+            let differs = own.iter().zip(&reference).find(|(own, reference)| own != reference);
+            assert_eq!(differs.map(|(own, _)| &text[own.0..own.1]), None, "{step}");
+            assert_eq!(own.len(), reference.len(), "{step}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn any_steps_cut_as_in_the_reference(steps in steps(), seed in any::<u64>()) {
+        let segmenter = segmenter_of(&steps);
+        for text in hostile(20, seed) {
+            prop_assert_eq!(own_pieces(&segmenter, &text), reference_pieces(&steps, &text), "{} {:?}", steps, text);
+        }
+    }
+}
+
+/// Tokenizers with steps are read, give the ids of the reference, and are written as they were read.
+#[test]
+fn tokenizers_with_steps_give_the_same_ids() {
+    let split = |regex: &str, behavior: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": behavior, "invert": false});
+    let byte_level =
+        |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex});
+    let texts = corpus();
+    let hostile = hostile(3_000, 6);
+    let learned = learned(&texts, "cl100k", Han::Runs, 2000);
+    for steps in [
+        // MiniCPM 5, SuperBPE's first stage, DeepSeek LLM's kind, Falcon's, StarCoder's, a lossy one.
+        vec![
+            split(r"\p{N}{1,3}", "Isolated"),
+            split(r"(?i:'s|'t)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+(?!\S)|\s+", "Isolated"),
+            byte_level(false),
+        ],
+        vec![split(r"\p{N}+", "Isolated"), split(r"(?=(\d{3})+(?!\d))", "Isolated"), byte_level(true)],
+        vec![
+            split("[\r\n]", "Isolated"),
+            split(r"\s?\p{L}+", "Isolated"),
+            split(r"\s+$", "Isolated"),
+            split(r"\p{N}", "Isolated"),
+            byte_level(false),
+        ],
+        vec![json!({"type": "Punctuation", "behavior": "Contiguous"}), byte_level(true)],
+        vec![json!({"type": "Digits", "individual_digits": true}), byte_level(true)],
+        vec![json!({"type": "WhitespaceSplit"}), byte_level(false)],
+        vec![byte_level(false)],
+    ] {
+        let mut file: Value = serde_json::from_str(&learned.spec().to_json()).unwrap();
+        file["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": steps});
+        let spec = TokenizerSpec::from_json(file.to_string().as_bytes()).unwrap();
+        let tokenizer = Tokenizer::new(spec).unwrap();
+        let mut reference = Reference::from_str(&file.to_string()).unwrap();
+        reference.set_encode_special_tokens(true);
+        for text in texts.iter().chain(&hostile) {
+            let ids = reference.encode(text.as_str(), false).unwrap().get_ids().to_vec();
+            assert_eq!(tokenizer.encode(text).unwrap(), ids, "{steps:?} {text:?}");
+            assert_eq!(naive_encode(&tokenizer, text).unwrap(), ids);
+        }
+        let written = tokenizer.spec().to_json();
+        assert_eq!(TokenizerSpec::from_json(written.as_bytes()).unwrap(), *tokenizer.spec());
+        let mut again = Reference::from_str(&written).unwrap();
+        again.set_encode_special_tokens(true);
+        for text in &hostile[..500] {
+            assert_eq!(
+                again.encode(text.as_str(), false).unwrap().get_ids(),
+                reference.encode(text.as_str(), false).unwrap().get_ids()
+            );
+        }
     }
 }
 

@@ -22,7 +22,7 @@ fn file_of(reference: &CoreBPE, ranks: u32) -> String {
 }
 
 fn tokenizer_of(reference: &CoreBPE, ranks: u32, pattern: &str) -> Tokenizer {
-    let regex = Pattern::parse(pattern).unwrap().regex().to_owned();
+    let regex = Pattern::parse(pattern).unwrap().source().to_owned();
     Tokenizer::new(TokenizerSpec::from_tiktoken(file_of(reference, ranks).as_bytes(), &regex, vec![]).unwrap()).unwrap()
 }
 
@@ -76,7 +76,7 @@ fn learned_tokenizers() {
             let (token, rank) = line.split_once(' ').unwrap();
             (base64::engine::general_purpose::STANDARD.decode(token).unwrap(), rank.parse().unwrap())
         });
-        let regex = Pattern::parse(pattern).unwrap().regex().to_owned();
+        let regex = Pattern::parse(pattern).unwrap().source().to_owned();
         let reference = CoreBPE::new(ranks.collect(), Default::default(), &regex).unwrap();
         same_ids(&reference, &tokenizer);
         // And read back: the same ids again, by merges that were recovered from the ranks.

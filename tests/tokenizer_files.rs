@@ -23,7 +23,7 @@ fn fault_after(change: impl FnOnce(&mut Value)) -> String {
 
 #[test]
 fn what_is_not_supported_is_named() {
-    let cases: [(&str, &[&str], Value); 12] = [
+    let cases: [(&str, &[&str], Value); 14] = [
         ("normalizer", &["normalizer"], json!({"type": "NFC"})),
         ("post_processor", &["post_processor"], json!({"type": "TemplateProcessing"})),
         ("decoder", &["decoder"], json!({"type": "Metaspace"})),
@@ -34,7 +34,9 @@ fn what_is_not_supported_is_named() {
         ("end_of_word_suffix", &["model", "end_of_word_suffix"], json!("</w>")),
         ("pre_tokenizer", &["pre_tokenizer"], json!({"type": "Metaspace"})),
         ("pre_tokenizer", &["pre_tokenizer"], Value::Null),
-        ("pre_tokenizer", &["pre_tokenizer", "pretokenizers", "0", "behavior"], json!("Removed")),
+        ("`Gone`", &["pre_tokenizer", "pretokenizers", "0", "behavior"], json!("Gone")),
+        ("`BertPreTokenizer`", &["pre_tokenizer", "pretokenizers", "0", "type"], json!("BertPreTokenizer")),
+        ("without closing parenthesis", &["pre_tokenizer", "pretokenizers", "0", "pattern", "Regex"], json!("(a")),
         ("added token", &["added_tokens", "0", "lstrip"], json!(true)),
     ];
     for (component, path, value) in cases {

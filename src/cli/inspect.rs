@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use ciyuan::encode::Tokenizer;
 use ciyuan::pipeline::load_tokenizer;
-use ciyuan::segment::Pattern;
 use ciyuan::shard::{Corpus, Manifest, Shard, ShardInfo, Split};
 use serde_json::{Value, json};
 
@@ -84,7 +83,7 @@ fn ratio(bytes: u64, tokens: u64) -> f64 {
 
 fn tokenizer_facts(tokenizer: &Tokenizer) -> Facts {
     let spec = tokenizer.spec();
-    let pattern = Pattern::from_regex(spec.pattern()).ok().and_then(|pattern| pattern.name());
+    let pattern = tokenizer.segmenter().pattern();
     let partial = spec.vocab().iter().filter(|(_, bytes)| std::str::from_utf8(bytes).is_err()).count();
     let special: BTreeMap<&str, u32> = spec.special().iter().map(|(id, name)| (name, id)).collect();
     vec![
@@ -92,7 +91,9 @@ fn tokenizer_facts(tokenizer: &Tokenizer) -> Facts {
         ("merges", json!(spec.merges().len())),
         ("special", json!(special)),
         ("no_whole_text", json!(partial)),
-        ("pattern", json!(pattern.unwrap_or(spec.pattern()))),
+        ("pattern", json!(pattern.name().unwrap_or(pattern.source()))),
+        ("drops_text", json!(pattern.drops_text())),
+        ("linear_pattern", json!(pattern.is_linear())),
         ("han", json!(spec.han())),
         ("fingerprint", json!(tokenizer.fingerprint())),
     ]

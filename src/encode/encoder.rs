@@ -4,6 +4,7 @@ use super::merge::HeapMerger;
 use super::naive;
 use super::tokenizer::Tokenizer;
 use crate::error::Result;
+use crate::segment::kept_pieces;
 use crate::vocab::TokenId;
 
 /// Pre-tokens of more bytes than this go to the heap, whose time does not grow with the square of their length.
@@ -13,6 +14,7 @@ const PLAIN_BYTES: usize = 64;
 pub struct Encoder<'t> {
     tokenizer: &'t Tokenizer,
     ends: Vec<u32>,
+    dropped: Vec<u32>,
     tokens: Vec<TokenId>,
     merger: HeapMerger,
 }
@@ -21,7 +23,7 @@ impl<'t> Encoder<'t> {
     /// An encoder of `tokenizer`.
     #[must_use]
     pub fn new(tokenizer: &'t Tokenizer) -> Self {
-        Self { tokenizer, ends: Vec::new(), tokens: Vec::new(), merger: HeapMerger::default() }
+        Self { tokenizer, ends: Vec::new(), dropped: Vec::new(), tokens: Vec::new(), merger: HeapMerger::default() }
     }
 
     /// Appends the ids of `text`; special tokens in it are ordinary text.
@@ -30,16 +32,13 @@ impl<'t> Encoder<'t> {
     ///
     /// As [`Tokenizer::encode`].
     pub fn encode_into(&mut self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
-        let mut ends = std::mem::take(&mut self.ends);
-        let cut = self.tokenizer.segmenter().spans(text, &mut ends);
-        let mut start = 0;
+        let (mut ends, mut dropped) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.dropped));
+        let segmenter = self.tokenizer.segmenter();
+        let cut = segmenter.spans_and_dropped(text, &mut ends, &mut dropped);
         if cut.is_ok() {
-            for &end in &ends {
-                self.piece(&text.as_bytes()[start..end as usize], ids);
-                start = end as usize;
-            }
+            kept_pieces(text, &ends, &dropped).for_each(|piece| self.piece(piece.as_bytes(), ids));
         }
-        self.ends = ends;
+        (self.ends, self.dropped) = (ends, dropped);
         cut
     }
 
@@ -81,7 +80,7 @@ mod tests {
         let special = vec!["<|endoftext|>".to_owned(), "<|end|>".to_owned(), "<|end|>er".to_owned()];
         let config = LearnConfig { vocab_size: VocabSize::Tokens(259 + merges), special, min_count: 1 };
         let learned = learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
-        let regex = segmenter.pattern().regex().to_owned();
+        let regex = segmenter.pattern().source().to_owned();
         Tokenizer::new(TokenizerSpec::from_learned(regex, HanEdges::None, &learned.pairs, &config.special).unwrap())
             .unwrap()
     }

@@ -3,6 +3,7 @@
 use super::pairs::Pairs;
 use super::tokenizer::Tokenizer;
 use crate::error::Result;
+use crate::segment::kept_pieces;
 use crate::vocab::TokenId;
 
 /// Merges `tokens` until no pair merges: of all pairs that of the lowest rank, of equal ones the leftmost.
@@ -26,12 +27,11 @@ pub(super) fn merge(pairs: &Pairs, tokens: &mut Vec<TokenId>) {
 ///
 /// As [`Tokenizer::encode`].
 pub fn naive_encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<TokenId>> {
-    let mut ends = Vec::new();
-    tokenizer.segmenter().spans(text, &mut ends)?;
+    let (mut ends, mut dropped) = (Vec::new(), Vec::new());
+    tokenizer.segmenter().spans_and_dropped(text, &mut ends, &mut dropped)?;
     let mut ids = Vec::new();
-    let mut start = 0;
-    for end in ends {
-        let piece = &text.as_bytes()[start..end as usize];
+    for piece in kept_pieces(text, &ends, &dropped) {
+        let piece = piece.as_bytes();
         let whole = tokenizer.token_id(piece).filter(|_| tokenizer.spec().whole_pieces());
         match whole {
             Some(id) => ids.push(id),
@@ -41,7 +41,6 @@ pub fn naive_encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<TokenId>> {
                 ids.append(&mut tokens);
             }
         }
-        start = end as usize;
     }
     Ok(ids)
 }

@@ -34,7 +34,7 @@ impl Tokenizer {
     /// use ciyuan::encode::Tokenizer;
     /// use ciyuan::segment::{DEFAULT_PATTERN, HanEdges, Pattern};
     /// use ciyuan::vocab::TokenizerSpec;
-    /// let pattern = Pattern::parse(DEFAULT_PATTERN)?.regex().to_owned();
+    /// let pattern = Pattern::parse(DEFAULT_PATTERN)?.source().to_owned();
     /// let spec = TokenizerSpec::from_learned(pattern, HanEdges::None, &[], &["<|endoftext|>".to_owned()])?;
     /// let tokenizer = Tokenizer::new(spec)?;
     /// let ids = tokenizer.encode("词元")?;
@@ -48,7 +48,7 @@ impl Tokenizer {
     /// [`Error::Pattern`] when its pattern does not compile, [`Error::Feature`] when it needs a part that was left out
     /// of this build.
     pub fn new(spec: TokenizerSpec) -> Result<Self> {
-        let segmenter = Segmenter::new(Pattern::from_regex(spec.pattern())?, spec.han())?;
+        let segmenter = Segmenter::new(Pattern::from_source(spec.pattern())?, spec.han())?;
         let pairs = Pairs::new(spec.merges());
         let byte_ids = spec.vocab().byte_ids()?;
         let ids = spec.vocab().iter().map(|(id, bytes)| (bytes.into(), id)).collect();

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::error::{Error, Result};
-use crate::segment::Segmenter;
+use crate::segment::{Segmenter, kept_pieces};
 
 /// Distinct spans with their counts: a monoid under [`Counts::merge`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,14 +40,9 @@ impl Counts {
     ///
     /// As [`Counts::of_texts`].
     pub fn add_text(&mut self, segmenter: &Segmenter, text: &str) -> Result<()> {
-        let mut ends = Vec::new();
-        segmenter.spans(text, &mut ends)?;
-        let mut start = 0;
-        for end in ends {
-            self.add(&text.as_bytes()[start..end as usize], 1)?;
-            start = end as usize;
-        }
-        Ok(())
+        let (mut ends, mut dropped) = (Vec::new(), Vec::new());
+        segmenter.spans_and_dropped(text, &mut ends, &mut dropped)?;
+        kept_pieces(text, &ends, &dropped).try_for_each(|piece| self.add(piece.as_bytes(), 1))
     }
 
     /// Adds `count` occurrences of a span.

@@ -48,7 +48,7 @@ pub fn load_tokenizer(path: &Path, pattern: Option<&str>, special: &[(TokenId, S
     let spec = if path.extension().is_some_and(|extension| extension == "tiktoken") {
         let expected = "given for a .tiktoken file, which does not hold its own".to_owned();
         let pattern = pattern.ok_or(Error::Setting { name: "pattern", value: "missing".to_owned(), expected })?;
-        TokenizerSpec::from_tiktoken(&bytes, Pattern::parse(pattern)?.regex(), special.to_vec())
+        TokenizerSpec::from_tiktoken(&bytes, Pattern::parse(pattern)?.source(), special.to_vec())
     } else {
         TokenizerSpec::from_json(&bytes)
     };

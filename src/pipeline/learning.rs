@@ -53,8 +53,17 @@ impl LearnSettings {
     /// too small or special tokens that are not distinct.
     pub fn check(&self) -> Result<()> {
         self.val.check()?;
-        let regex = Pattern::parse(&self.pattern)?.regex().to_owned();
-        TokenizerSpec::from_learned(regex, self.han.encoding(), &[], &self.config.special)?;
+        let pattern = Pattern::parse(&self.pattern)?;
+        if pattern.drops_text() || pattern.changes_text() {
+            return Err(Error::Setting {
+                name: "pattern",
+                value: self.pattern.clone(),
+                expected:
+                    "one that leaves the text as it is: tokens learned without parts of it could not give it back"
+                        .to_owned(),
+            });
+        }
+        TokenizerSpec::from_learned(pattern.source().to_owned(), self.han.encoding(), &[], &self.config.special)?;
         learn(&Counts::default(), &self.config, &mut |_, _| ControlFlow::Continue(())).map(|_| ())
     }
 }
@@ -89,7 +98,7 @@ pub fn learn_tokenizer(
 ) -> Result<LearnedTokenizer> {
     settings.check()?;
     let pattern = Pattern::parse(&settings.pattern)?;
-    let regex = pattern.regex().to_owned();
+    let regex = pattern.source().to_owned();
     let segmenter = Segmenter::new(pattern, settings.han.learning())?;
     let start = Instant::now();
     let (counts, tally) = count(source, options, settings, &segmenter, progress)?;

@@ -186,7 +186,7 @@ fn tokenizer_report(tokenizer: &Tokenizer, han: Han) -> TokenizerReport {
         tokens.sort_by_key(|token| (std::cmp::Reverse(token.len()), *token));
         tokens.iter().take(SHOWN).map(|token| (*token).to_owned()).collect::<Vec<_>>()
     };
-    let pattern = Pattern::from_regex(spec.pattern()).ok().and_then(|pattern| pattern.name());
+    let pattern = Pattern::from_source(spec.pattern()).ok().and_then(|pattern| pattern.name());
     TokenizerReport {
         fingerprint: tokenizer.fingerprint(),
         pattern: pattern.map_or_else(|| spec.pattern().to_owned(), str::to_owned),

@@ -2,9 +2,10 @@
 //!
 //! What `regex` can express runs on it, in linear time. The look-ahead with which nearly all published patterns end,
 //! `\s+(?!\S)|\s+`, is the one thing it cannot express; it is done by hand: a white-space run that ends before other
-//! text gives its last character back (which then leads the next word), unless it is its only one. All else that
-//! `regex` lacks (other look-around, possessive quantifiers, back-references) runs on `fancy-regex` with a limit on its
-//! backtracking.
+//! text gives its last character back (which then leads the next word), unless it is its only one. Digits in threes
+//! from the right, `(?=(\d{3})+(?!\d))` and its like, are done by hand too: an engine looks to the end of a number at
+//! each of its digits. All else that `regex` lacks (other look-around, possessive quantifiers, back-references) runs on
+//! `fancy-regex` with a limit on its backtracking.
 
 use regex_automata::Input;
 use regex_automata::meta;
@@ -14,6 +15,26 @@ use crate::error::{Error, Result};
 
 /// The endings that are done by hand; both mean the same, as `\s+(?!\S)` fails only on a single character.
 const WHITE_SPACE_ENDINGS: [&str; 2] = [r"|\s+(?!\S)|\s+", r"|\s+(?!\S)|\s"];
+
+/// The ways to write digits in threes from the right, `D` for the class of digits: those that match nothing at the edges
+/// of threes, and those that match the threes.
+const THREES: [(&str, Threes); 5] = [
+    (r"(?=(D{3})+(?!D))", Threes::Edges),
+    (r"(?=(?:D{3})+(?!D))", Threes::Edges),
+    (r"(?=(?:DDD)+(?!D))", Threes::Edges),
+    (r"D{1,3}(?=(D{3})*(?!D))", Threes::Groups),
+    (r"D{1,3}(?=(?:D{3})*(?!D))", Threes::Groups),
+];
+const DIGITS: [&str; 4] = [r"\d", r"\p{Nd}", r"\p{N}", "[0-9]"];
+
+/// What the matches of digits in threes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Threes {
+    /// Nothing, before each three.
+    Edges,
+    /// Each three, and what is left before the first.
+    Groups,
+}
 
 /// Backtracking steps allowed for one match of a pattern that `regex` cannot express.
 const BACKTRACK_LIMIT: usize = 1_000_000;
@@ -32,6 +53,8 @@ pub(super) enum Engine {
     Linear(Box<regex::Regex>),
     /// Linear time, with a white-space ending: pattern 0 is what stands before it, pattern 1 its `\s+`.
     GivesBack(Box<meta::Regex>),
+    /// Linear time: digits in threes from the right; the expression is that of a run of digits.
+    Threes(Box<regex::Regex>, Threes),
     Backtracking(Box<fancy_regex::Regex>),
 }
 
@@ -40,7 +63,7 @@ impl Engine {
     ///
     /// [`Error::Pattern`] when the expression does not compile.
     pub(super) fn new(regex: &str) -> Result<Self> {
-        match linear(regex) {
+        match threes(regex).or_else(|| linear(regex)) {
             Some(engine) => Ok(engine),
             None => backtracking(regex),
         }
@@ -51,31 +74,50 @@ impl Engine {
         !matches!(self, Self::Backtracking(_))
     }
 
-    /// Pushes the end of each match of `text`, and of each stretch between matches; empty matches are passed over.
+    /// Pushes the end of each match of `text`, and of each stretch between matches; a match of nothing cuts where it is.
     ///
     /// # Errors
     ///
     /// [`Error::PatternLimit`] when a backtracking pattern exceeds its limit.
     pub(super) fn spans(&self, text: &str, ends: &mut Vec<u32>) -> Result<()> {
         let mut done = 0;
+        self.for_each_match(text, |start, end| {
+            if start > done {
+                ends.push(start as u32);
+            }
+            if end > start {
+                ends.push(end as u32);
+            }
+            done = end;
+        })?;
+        if done < text.len() {
+            ends.push(text.len() as u32);
+        }
+        Ok(())
+    }
+
+    /// Calls `found` with start and end of each match, which may be a match of nothing, but not right behind another.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PatternLimit`] when a backtracking pattern exceeds its limit.
+    pub(super) fn for_each_match(&self, text: &str, mut found: impl FnMut(usize, usize)) -> Result<()> {
+        if let Self::Threes(digits, threes) = self {
+            digits.find_iter(text).for_each(|run| threes_of(text, run.range(), *threes, &mut found));
+            return Ok(());
+        }
+        let mut last = None;
         let mut at = 0;
         while at <= text.len() {
             let Some((start, end)) = self.find(text, at)? else {
                 break;
             };
-            if start == end {
-                // An empty match: look on behind the next character.
-                at = end + text[end..].chars().next().map_or(1, char::len_utf8);
-                continue;
+            if start < end || last != Some(end) {
+                found(start, end);
+                last = Some(end);
             }
-            if start > done {
-                ends.push(start as u32);
-            }
-            ends.push(end as u32);
-            (done, at) = (end, end);
-        }
-        if done < text.len() {
-            ends.push(text.len() as u32);
+            // Behind a match of nothing, look on from the next character.
+            at = if start < end { end } else { end + text[end..].chars().next().map_or(1, char::len_utf8) };
         }
         Ok(())
     }
@@ -83,7 +125,9 @@ impl Engine {
     /// The next match at or behind `at`.
     fn find(&self, text: &str, at: usize) -> Result<Option<(usize, usize)>> {
         match self {
-            Self::Linear(regex) => Ok(regex.find_at(text, at).map(|found| (found.start(), found.end()))),
+            Self::Linear(regex) | Self::Threes(regex, _) => {
+                Ok(regex.find_at(text, at).map(|found| (found.start(), found.end())))
+            }
             Self::GivesBack(regex) => {
                 let Some(found) = regex.find(Input::new(text).range(at..)) else { return Ok(None) };
                 let mut end = found.end();
@@ -103,6 +147,33 @@ impl Engine {
             },
         }
     }
+}
+
+/// Calls `found` with the matches inside a run of digits.
+fn threes_of(text: &str, run: std::ops::Range<usize>, threes: Threes, found: &mut impl FnMut(usize, usize)) {
+    let mut left = text[run.clone()].chars().count();
+    let mut start = run.start;
+    for (at, _) in text[run.clone()].char_indices() {
+        let at = run.start + at;
+        if left.is_multiple_of(3) {
+            match threes {
+                Threes::Edges => found(at, at),
+                Threes::Groups if at > start => found(std::mem::replace(&mut start, at), at),
+                Threes::Groups => {}
+            }
+        }
+        left -= 1;
+    }
+    if threes == Threes::Groups {
+        found(start, run.end);
+    }
+}
+
+/// The engine for digits in threes from the right.
+fn threes(regex: &str) -> Option<Engine> {
+    let ways = DIGITS.iter().flat_map(|digit| THREES.map(|(way, threes)| (digit, way.replace('D', digit), threes)));
+    let (digit, _, threes) = ways.into_iter().find(|(_, way, _)| way == regex)?;
+    Some(Engine::Threes(Box::new(regex::Regex::new(&format!("{digit}+")).ok()?), threes))
 }
 
 /// The engine for a pattern that `regex` can express, but for a white-space ending.
@@ -188,8 +259,30 @@ mod tests {
     #[test]
     fn gaps_and_empty_matches() {
         assert_eq!(pieces(r"\d+", "ab12中3"), ["ab", "12", "中", "3"]);
-        assert_eq!(pieces("x*", "a中xxb"), ["a中", "xx", "b"]);
+        assert_eq!(pieces("x*", "a中xxb"), ["a", "中", "xx", "b"]);
         assert_eq!(pieces("q", ""), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn threes_from_the_right() {
+        let text = "1 12 123 1234 1234567 a１２３４５b";
+        for digit in [r"\d", r"\p{N}"] {
+            for (way, threes) in THREES {
+                let regex = way.replace('D', digit);
+                assert!(engine(&regex).is_linear(), "{regex}");
+                let mut matches = Vec::new();
+                engine(&regex).for_each_match(text, |start, end| matches.push((start, end))).unwrap();
+                let plain = fancy_regex::Regex::new(&regex).unwrap();
+                let plain: Vec<(usize, usize)> = plain
+                    .find_iter(text)
+                    .map(|found| found.map(|found| (found.start(), found.end())).unwrap())
+                    .collect();
+                assert_eq!(matches, plain, "{regex}, {threes:?}");
+            }
+        }
+        assert_eq!(pieces(r"(?=(\d{3})+(?!\d))", "ab1234567"), ["ab1", "234", "567"]);
+        let million = "7".repeat(1_000_000);
+        assert_eq!(pieces(r"(?=(\d{3})+(?!\d))", &million).len(), 333_334);
     }
 
     #[test]

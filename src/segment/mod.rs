@@ -7,7 +7,8 @@
 //! **Does not know** tokens, files or languages, and does no I/O.
 //!
 //! The named patterns are cut by scanners of our own (`scanner.rs`, `blocks.rs`), any other one by a regex engine
-//! (`engine.rs`); words of Chinese by an automaton (`lexicon.rs`). Each has its oracle: the regular expression on
+//! (`engine.rs`), and a sequence of pre-tokenizers, as `tokenizer.json` files hold them, step by step (`steps.rs`,
+//! `split.rs`); words of Chinese by an automaton (`lexicon.rs`). Each has its oracle: the regular expression on
 //! `fancy-regex` ([`NaivePattern`]), and jieba-rs ([`Dictionary::naive_words`]).
 //!
 //! # Why Han runs stand apart, and why words bound merges only while learning
@@ -33,10 +34,13 @@ mod lanes;
 mod lexicon;
 mod naive;
 mod named;
+mod oniguruma;
 mod pattern;
 mod rules;
 mod scanner;
 mod segmenter;
+mod split;
+mod steps;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "chinese")]
@@ -45,9 +49,9 @@ mod words;
 pub use han::{UNICODE_VERSION, is_han};
 pub use lanes::Instructions;
 pub use naive::NaivePattern;
-pub(crate) use named::pattern_of_sequence;
 pub use named::{DEFAULT_PATTERN, NAMED_PATTERNS};
 pub use pattern::Pattern;
-pub use segmenter::{Han, HanEdges, Segmenter};
+pub use segmenter::{Han, HanEdges, Segmenter, kept_pieces};
+pub(crate) use steps::{split_by, steps_of_pattern};
 #[cfg(feature = "chinese")]
 pub use words::{Dictionary, Fold, WordMode};

@@ -21,7 +21,8 @@ impl NaivePattern {
         Ok(Self { regex: fancy_regex::Regex::new(regex).map_err(failure)? })
     }
 
-    /// End offsets of the spans of `text`: each match, and each stretch between matches.
+    /// End offsets of the spans of `text`: each match, and each stretch between matches. A match of nothing cuts where
+    /// it is.
     ///
     /// # Errors
     ///
@@ -33,13 +34,12 @@ impl NaivePattern {
             let limit =
                 |_| Error::PatternLimit { pattern: self.regex.as_str().to_owned(), offset: done, limit: 1_000_000 };
             let found = found.map_err(limit)?;
-            if found.start() == found.end() {
-                continue;
-            }
             if found.start() > done {
                 ends.push(found.start() as u32);
             }
-            ends.push(found.end() as u32);
+            if found.end() > found.start() {
+                ends.push(found.end() as u32);
+            }
             done = found.end();
         }
         if done < text.len() {

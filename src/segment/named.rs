@@ -1,6 +1,7 @@
 //! The named patterns: their regular expressions as published, and the scanner of each.
 
 use super::lanes::{Instructions, Lanes, Work};
+use super::oniguruma;
 use super::rules::{Ciyuan, Cl100k, Cl100kTiktoken, DeepSeekV3, Gpt2, O200k, Qwen2, Qwen35, Rules, SeedCoder};
 use super::scanner::scan;
 
@@ -13,7 +14,7 @@ const CIYUAN: &str = concat!(
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 );
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+pub(super) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 const GPT2_TIKTOKEN: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s";
 const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const CL100K_TIKTOKEN: &str = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s";
@@ -92,10 +93,16 @@ pub const NAMED_PATTERNS: [(&str, &str); 12] = [
 ];
 
 /// The pattern that a sequence of splits stands for, each of which cuts what the one before left.
-pub(crate) fn pattern_of_sequence(regexes: &[&str]) -> Option<&'static str> {
+pub(super) fn pattern_of_sequence(regexes: &[&str]) -> Option<&'static str> {
     let same = regexes.len() == DEEPSEEK_V3_SEQUENCE.len()
         && regexes.iter().zip(DEEPSEEK_V3_SEQUENCE).all(|(regex, known)| is_spelling(regex, known));
     same.then_some(DEEPSEEK_V3)
+}
+
+/// The known regular expression that one in the spelling of a tokenizer.json stands for.
+pub(super) fn known_spelling(regex: &str) -> Option<&'static str> {
+    let known = NamedScanner::KNOWN.iter().map(|(known, _)| *known);
+    known.into_iter().find(|known| is_spelling(regex, known) || regex == oniguruma::from_rust(known))
 }
 
 /// Whether a regular expression is the known one; some files have line breaks themselves in place of `\r` and `\n`.

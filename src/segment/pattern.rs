@@ -1,21 +1,20 @@
-//! A pre-token pattern: a named one with its scanner, or any other regular expression on an engine.
+//! A pre-token pattern: a named one with its scanner, any other regular expression on an engine, or a sequence of steps.
 
-use super::engine::Engine;
 use super::lanes::Instructions;
-use super::named::{DEFAULT_PATTERN, NAMED_PATTERNS, NamedScanner};
+use super::named::{DEFAULT_PATTERN, NAMED_PATTERNS};
+use super::split::{Part, Scratch, Split};
+use super::steps::{Step, canonical, flattened, is_json};
 use crate::error::{Error, Result};
 
 /// A compiled pre-token pattern.
+///
+/// It is written as a regular expression, or, where one cannot say it, as the JSON of a pre-tokenizer in the form of
+/// `tokenizer.json` files: `Split` with its five behaviours and `invert`, `Digits`, `Punctuation`, `Whitespace`,
+/// `WhitespaceSplit`, `CharDelimiterSplit`, `Metaspace`, `ByteLevel`, and `Sequence` of these.
 #[derive(Debug, Clone)]
 pub struct Pattern {
-    regex: String,
-    cutter: Cutter,
-}
-
-#[derive(Debug, Clone)]
-enum Cutter {
-    Scanner(NamedScanner),
-    Engine(Engine),
+    source: String,
+    steps: Vec<Split>,
 }
 
 impl Default for Pattern {
@@ -25,34 +24,52 @@ impl Default for Pattern {
 }
 
 impl Pattern {
-    /// The pattern behind a name of [`NAMED_PATTERNS`], or a regular expression. What looks like a name is taken for
-    /// one; `regex:` before it says otherwise.
+    /// The pattern behind a name of [`NAMED_PATTERNS`], of a regular expression, or of the JSON of a pre-tokenizer. What
+    /// looks like a name is taken for one; `regex:` before it says otherwise.
     ///
     /// ```
     /// use ciyuan::segment::Pattern;
     /// assert_eq!(Pattern::parse("cl100k")?.name(), Some("cl100k"));
-    /// assert_eq!(Pattern::parse(r"\w+|\W+")?.regex(), r"\w+|\W+");
+    /// assert_eq!(Pattern::parse(r"\w+|\W+")?.source(), r"\w+|\W+");
     /// assert!(Pattern::parse("cl1OOk").unwrap_err().to_string().contains("known: ciyuan, gpt2"));
+    /// assert!(Pattern::parse(r#"{"type": "Whitespace"}"#)?.drops_text());
     /// # Ok::<(), ciyuan::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownPattern`] for a name that is not known, [`Error::Pattern`] for an expression that does not
-    /// compile.
-    pub fn parse(name_or_regex: &str) -> Result<Self> {
-        if let Some(regex) = name_or_regex.strip_prefix("regex:") {
+    /// [`Error::UnknownPattern`] for a name that is not known, [`Error::Pattern`] for what does not compile.
+    pub fn parse(text: &str) -> Result<Self> {
+        if let Some(regex) = text.strip_prefix("regex:") {
             return Self::from_regex(regex);
         }
-        if let Some((_, regex)) = NAMED_PATTERNS.iter().find(|(name, _)| *name == name_or_regex) {
+        if let Some((_, regex)) = NAMED_PATTERNS.iter().find(|(name, _)| *name == text) {
             return Self::from_regex(regex);
         }
         let name_like = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name_or_regex.chars().all(name_like) {
+        if text.chars().all(name_like) {
             let known = NAMED_PATTERNS.map(|(name, _)| name).join(", ");
-            return Err(Error::UnknownPattern { name: name_or_regex.to_owned(), known });
+            return Err(Error::UnknownPattern { name: text.to_owned(), known });
         }
-        Self::from_regex(name_or_regex)
+        Self::from_source(text)
+    }
+
+    /// The pattern of [`Pattern::source`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pattern`] when it does not compile.
+    pub fn from_source(source: &str) -> Result<Self> {
+        if !is_json(source) {
+            return Self::from_regex(source);
+        }
+        let source = canonical(source)?;
+        if !is_json(&source) {
+            return Self::from_regex(&source);
+        }
+        let steps =
+            flattened(&source)?.iter().filter_map(|step| Split::of_step(step).transpose()).collect::<Result<_>>()?;
+        Ok(Self { source, steps })
     }
 
     /// The pattern of a regular expression.
@@ -61,48 +78,97 @@ impl Pattern {
     ///
     /// [`Error::Pattern`] when it does not compile.
     pub fn from_regex(regex: &str) -> Result<Self> {
-        let cutter = match NamedScanner::of(regex) {
-            Some(scanner) => Cutter::Scanner(scanner),
-            None => Cutter::Engine(Engine::new(regex)?),
-        };
-        Ok(Self { regex: regex.to_owned(), cutter })
+        Ok(Self { source: regex.to_owned(), steps: vec![Split::isolated(regex)?] })
     }
 
-    /// The regular expression.
+    /// The regular expression, or the JSON of the steps.
     #[must_use]
-    pub fn regex(&self) -> &str {
-        &self.regex
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The name of the pattern, if it is a named one.
     #[must_use]
     pub fn name(&self) -> Option<&'static str> {
-        NAMED_PATTERNS.iter().find(|(_, regex)| *regex == self.regex).map(|(name, _)| *name)
+        NAMED_PATTERNS.iter().find(|(_, regex)| *regex == self.source).map(|(name, _)| *name)
     }
 
     /// Whether the pattern runs in linear time on every text.
     #[must_use]
     pub fn is_linear(&self) -> bool {
-        match &self.cutter {
-            Cutter::Scanner(_) => true,
-            Cutter::Engine(engine) => engine.is_linear(),
-        }
+        self.steps.iter().all(Split::is_linear)
     }
 
-    /// Pushes the end offset of each span of `text`, which is shorter than 4 GiB. Text between matches is a span of its
-    /// own, as in the HF `Split` pre-tokenizer with behaviour `Isolated`; empty matches are passed over.
+    /// Whether the pattern takes some text out, as `Whitespace` does: ids do not give it back.
+    #[must_use]
+    pub fn drops_text(&self) -> bool {
+        self.steps.iter().any(Split::drops_text)
+    }
+
+    /// Whether the pattern writes spaces in another way before it cuts, as `Metaspace` does. Spans are those of the text
+    /// as it was; a byte-level tokenizer cannot be made of it.
+    #[must_use]
+    pub fn changes_text(&self) -> bool {
+        is_json(&self.source) && flattened(&self.source).is_ok_and(|steps| steps.iter().any(Step::changes_text))
+    }
+
+    /// Pushes the end offset of each span of `text`, which is shorter than 4 GiB, and into `dropped` the numbers of
+    /// those spans that the pattern takes out. Text between matches is a span of its own.
     ///
     /// # Errors
     ///
     /// [`Error::PatternLimit`] when a backtracking pattern exceeds its limit.
-    pub(super) fn spans(&self, instructions: Instructions, text: &str, ends: &mut Vec<u32>) -> Result<()> {
-        match &self.cutter {
-            Cutter::Scanner(scanner) => {
-                scanner.spans(instructions, text, ends);
+    pub(super) fn spans(
+        &self,
+        instructions: Instructions,
+        text: &str,
+        ends: &mut Vec<u32>,
+        dropped: &mut Vec<u32>,
+    ) -> Result<()> {
+        match self.steps.as_slice() {
+            [step] if step.is_isolated() => step.ends(instructions, text, ends),
+            _ => {
+                let parts = self.parts(instructions, text)?;
+                let first = ends.len();
+                ends.extend(parts.iter().map(|(end, _)| *end));
+                let out = parts.iter().enumerate().filter(|(_, (_, out))| *out);
+                dropped.extend(out.map(|(at, _)| (first + at) as u32));
                 Ok(())
             }
-            Cutter::Engine(engine) => engine.spans(text, ends),
         }
+    }
+
+    /// The parts of `text` behind all steps, each of which cuts the parts that the one before left.
+    fn parts(&self, instructions: Instructions, text: &str) -> Result<Vec<Part>> {
+        let (mut parts, mut finer) = (vec![(text.len() as u32, false)], Vec::new());
+        parts.truncate(text.len());
+        let mut scratch = Scratch::default();
+        for step in &self.steps {
+            let mut start = 0;
+            for &(end, out) in &parts {
+                if out {
+                    finer.push((end, out));
+                } else {
+                    let part = &text[start as usize..end as usize];
+                    step.parts(instructions, part, &mut scratch).map_err(|error| moved(error, start))?;
+                    finer.extend(scratch.parts.iter().map(|&(end, out)| (start + end, out)));
+                }
+                start = end;
+            }
+            std::mem::swap(&mut parts, &mut finer);
+            finer.clear();
+        }
+        Ok(parts)
+    }
+}
+
+/// The error of a part of a text as one of the text.
+fn moved(error: Error, start: u32) -> Error {
+    match error {
+        Error::PatternLimit { pattern, offset, limit } => {
+            Error::PatternLimit { pattern, offset: offset + start as usize, limit }
+        }
+        error => error,
     }
 }
 
@@ -112,7 +178,7 @@ mod tests {
 
     fn pieces<'t>(pattern: &Pattern, text: &'t str) -> Vec<&'t str> {
         let (mut ends, mut start) = (Vec::new(), 0);
-        pattern.spans(Instructions::best(), text, &mut ends).unwrap();
+        pattern.spans(Instructions::best(), text, &mut ends, &mut Vec::new()).unwrap();
         ends.iter().map(|&end| &text[std::mem::replace(&mut start, end as usize)..end as usize]).collect()
     }
 
@@ -130,8 +196,8 @@ mod tests {
     fn named_patterns_have_a_scanner() {
         for (name, regex) in NAMED_PATTERNS {
             let pattern = Pattern::parse(name).unwrap();
-            assert!(matches!(pattern.cutter, Cutter::Scanner(_)) && pattern.is_linear(), "{name}");
-            assert_eq!(pattern.regex(), regex);
+            assert!(pattern.steps[0].has_scanner() && pattern.is_linear(), "{name}");
+            assert_eq!(pattern.source(), regex);
             // A second name of a pattern is known by its first.
             let first = NAMED_PATTERNS.iter().find(|(_, other)| *other == regex).unwrap().0;
             assert_eq!(pattern.name(), Some(first));
@@ -142,9 +208,30 @@ mod tests {
     #[test]
     fn other_patterns_have_an_engine() {
         let pattern = Pattern::from_regex(r"\w+").unwrap();
-        assert!(matches!(pattern.cutter, Cutter::Engine(_)) && pattern.is_linear() && pattern.name().is_none());
+        assert!(!pattern.steps[0].has_scanner() && pattern.is_linear() && pattern.name().is_none());
         assert!(!Pattern::from_regex(r"(?<!a)b").unwrap().is_linear());
         assert_eq!(pieces(&pattern, "ab c"), ["ab", " ", "c"]);
+    }
+
+    #[test]
+    fn steps_of_a_file() {
+        let pattern = Pattern::parse(r#"{"type":"Sequence","pretokenizers":[{"type":"Metaspace","replacement":"▁"}]}"#);
+        let pattern = pattern.unwrap();
+        assert!(pattern.changes_text() && !pattern.drops_text() && pattern.is_linear());
+        assert_eq!(pieces(&pattern, "a  b▁c "), ["a", " ", " b", "▁c", " "]);
+        assert!(!Pattern::default().changes_text());
+        assert!(Pattern::parse(r#"{"type":"Whitespace"}"#).unwrap().drops_text());
+    }
+
+    #[test]
+    fn a_limit_in_a_later_step_names_the_place_in_the_text() {
+        let split =
+            |regex: &str| format!(r#"{{"type":"Split","pattern":{{"Regex":"{regex}"}},"behavior":"Isolated"}}"#);
+        let steps = format!(r#"{{"type":"Sequence","pretokenizers":[{},{}]}}"#, split("中"), split(r"(a|aa)+(?!x)\\z"));
+        let text = format!("中{}b", "a".repeat(60));
+        let result =
+            Pattern::parse(&steps).unwrap().spans(Instructions::best(), &text, &mut Vec::new(), &mut Vec::new());
+        assert!(matches!(result, Err(Error::PatternLimit { offset: 3, .. })), "{result:?}");
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Segmenter {
     ///
     /// [`Error::Limit`] for a text of 4 GiB or more, [`Error::PatternLimit`] when a backtracking pattern gives up.
     pub fn spans(&self, text: &str, ends: &mut Vec<u32>) -> Result<()> {
-        self.spans_with(Instructions::best(), text, ends)
+        self.cut_all(Instructions::best(), text, ends, &mut Vec::new())
     }
 
     /// The same with given instructions; other patterns than the named ones do without.
@@ -123,6 +123,36 @@ impl Segmenter {
     ///
     /// Those of [`Segmenter::spans`].
     pub fn spans_with(&self, instructions: Instructions, text: &str, ends: &mut Vec<u32>) -> Result<()> {
+        self.cut_all(instructions, text, ends, &mut Vec::new())
+    }
+
+    /// The same, and puts the numbers of those spans into `dropped` that the pattern takes out of the text
+    /// ([`Pattern::drops_text`]): no ids are made of them.
+    ///
+    /// ```
+    /// use ciyuan::segment::{HanEdges, Pattern, Segmenter, kept_pieces};
+    /// let segmenter = Segmenter::new(Pattern::parse(r#"{"type": "Whitespace"}"#)?, HanEdges::None)?;
+    /// let (text, mut ends, mut dropped) = ("a token!", Vec::new(), Vec::new());
+    /// segmenter.spans_and_dropped(text, &mut ends, &mut dropped)?;
+    /// assert_eq!((&ends[..], &dropped[..]), (&[1, 2, 7, 8][..], &[1][..]));
+    /// assert_eq!(kept_pieces(text, &ends, &dropped).collect::<Vec<_>>(), ["a", "token", "!"]);
+    /// # Ok::<(), ciyuan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segmenter::spans`].
+    pub fn spans_and_dropped(&self, text: &str, ends: &mut Vec<u32>, dropped: &mut Vec<u32>) -> Result<()> {
+        self.cut_all(Instructions::best(), text, ends, dropped)
+    }
+
+    fn cut_all(
+        &self,
+        instructions: Instructions,
+        text: &str,
+        ends: &mut Vec<u32>,
+        dropped: &mut Vec<u32>,
+    ) -> Result<()> {
         if u32::try_from(text.len()).is_err() {
             return Err(Error::Limit {
                 what: "the text of one document, in bytes,",
@@ -131,12 +161,19 @@ impl Segmenter {
             });
         }
         ends.clear();
-        self.pattern.spans(instructions, text, ends)?;
+        dropped.clear();
+        self.pattern.spans(instructions, text, ends, dropped)?;
         if self.edges != HanEdges::None {
-            let pre_tokens = std::mem::take(ends);
+            let (pre_tokens, gone) = (std::mem::take(ends), std::mem::take(dropped));
+            let mut gone = gone.into_iter().peekable();
             let mut start = 0;
-            for end in pre_tokens {
-                self.cut(text, start, end as usize, ends);
+            for (at, end) in (0..).zip(pre_tokens) {
+                if gone.next_if_eq(&at).is_some() {
+                    dropped.push(ends.len() as u32);
+                    ends.push(end);
+                } else {
+                    self.cut(text, start, end as usize, ends);
+                }
                 start = end as usize;
             }
         }
@@ -179,6 +216,16 @@ impl Segmenter {
     }
 }
 
+/// The pieces of `text` that are not dropped; see [`Segmenter::spans_and_dropped`].
+pub fn kept_pieces<'t>(text: &'t str, ends: &[u32], dropped: &[u32]) -> impl Iterator<Item = &'t str> {
+    let mut dropped = dropped.iter().peekable();
+    let mut start = 0;
+    (0..).zip(ends).filter_map(move |(at, end)| {
+        let piece = &text[std::mem::replace(&mut start, *end as usize)..*end as usize];
+        dropped.next_if_eq(&&at).is_none().then_some(piece)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +242,17 @@ mod tests {
     fn characters_stand_alone_under_any_pattern() {
         assert_eq!(pieces("ciyuan", HanEdges::Chars, "a词元，b"), ["a", "词", "元", "，b"]);
         assert_eq!(pieces("cl100k", HanEdges::Chars, "a，词元b 1"), ["a", "，", "词", "元", "b", " ", "1"]);
+    }
+
+    #[test]
+    fn what_is_dropped_keeps_its_number_behind_edges() {
+        let segmenter =
+            Segmenter::new(Pattern::parse(r#"{"type":"WhitespaceSplit"}"#).unwrap(), HanEdges::Chars).unwrap();
+        let (text, mut ends, mut dropped) = ("词元 ab\u{3000}\n", Vec::new(), Vec::new());
+        segmenter.spans_and_dropped(text, &mut ends, &mut dropped).unwrap();
+        assert_eq!(kept_pieces(text, &ends, &dropped).collect::<Vec<_>>(), ["词", "元", "ab"]);
+        assert_eq!(ends.last(), Some(&(text.len() as u32)));
+        assert_eq!(dropped, [2, 4, 5]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `tokenizer.json`, the format of Hugging Face's `tokenizers`, for byte-level BPE.
 //!
-//! What is written loads there and gives the same ids. What is read must be of the same kind: `Split` by one regular
-//! expression and `ByteLevel`, or `ByteLevel` alone (GPT-2's pattern); a component that would change ids and is not
-//! known here is an error that names it. Characters as edges are a second `Split`; words as edges have no counterpart
+//! What is written loads there and gives the same ids. What is read must be of the same kind: any steps that
+//! [`Pattern`](crate::segment::Pattern) knows, and `ByteLevel` behind them; a component that would change ids and is
+//! not known here is an error that names it. Characters as edges are a second `Split`; words as edges have no counterpart
 //! in that library, so they are written as a component of our own, which it refuses to load rather than to run wrongly.
 
 use std::fmt;
@@ -15,10 +15,8 @@ use serde_json::{Value, json};
 use super::byte_level::{to_bytes, to_chars};
 use super::{MAX_ID, MAX_TOKEN_BYTES, Merge, TokenId, TokenizerSpec, Vocab};
 use crate::error::{Error, Result, TokenizerFault};
-use crate::segment::{HanEdges, NAMED_PATTERNS, pattern_of_sequence};
+use crate::segment::{HanEdges, Pattern, split_by, steps_of_pattern};
 
-/// The name of our component that cuts Han runs into words.
-const WORDS: &str = "CiyuanWords";
 const HAN_CHARACTER: &str = r"\p{Han}";
 
 #[derive(Serialize, Deserialize)]
@@ -185,16 +183,19 @@ impl TokenizerSpec {
 }
 
 fn write_pre_tokenizer(pattern: &str, han: HanEdges) -> Value {
-    let split =
-        |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
-    let mut steps = vec![split(pattern)];
+    let mut steps = steps_of_pattern(pattern);
     match han {
         HanEdges::None => {}
-        HanEdges::Chars => steps.push(split(HAN_CHARACTER)),
-        HanEdges::Words => steps.push(json!({"type": WORDS, "dictionary": "jieba", "fold": "simplified"})),
+        HanEdges::Chars => steps.push(split_by(HAN_CHARACTER)),
+        HanEdges::Words => steps.push(words()),
     }
     steps.push(json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}));
     json!({"type": "Sequence", "pretokenizers": steps})
+}
+
+/// Our component that cuts Han runs into words.
+fn words() -> Value {
+    json!({"type": "CiyuanWords", "dictionary": "jieba", "fold": "simplified"})
 }
 
 fn unsupported(component: &'static str, found: &Value, why: &'static str) -> Error {
@@ -239,42 +240,40 @@ fn refuse_unsupported(file: &File) -> Result<()> {
 
 /// The pattern and the edges in Han runs.
 fn read_pre_tokenizer(found: &Value) -> Result<(String, HanEdges)> {
-    const WHY: &str =
-        "known are ByteLevel, and a Sequence of Split (a Regex, Isolated) and ByteLevel (use_regex false)";
-    let refuse = |found: &Value| unsupported("pre_tokenizer", found, WHY);
+    let refuse = |found: &Value, why| unsupported("pre_tokenizer", found, why);
     let steps = match found["type"].as_str() {
         Some("Sequence") => found["pretokenizers"].as_array().map(Vec::as_slice).unwrap_or_default(),
         Some(_) => std::slice::from_ref(found),
-        None => return Err(refuse(found)),
+        None => return Err(refuse(found, "a byte-level BPE has ByteLevel, mostly behind a Split")),
     };
-    let Some((byte_level, splits)) = steps.split_last() else {
-        return Err(refuse(found));
+    let Some((byte_level, before)) = steps.split_last() else {
+        return Err(refuse(found, "ByteLevel is missing"));
     };
-    if byte_level["type"] != "ByteLevel" || byte_level["add_prefix_space"].as_bool().unwrap_or(true) {
-        return Err(refuse(byte_level));
+    if byte_level["type"] != "ByteLevel" {
+        return Err(refuse(byte_level, "the last step of a byte-level BPE is ByteLevel"));
     }
-    // The field's default is true.
+    if let Some(step) = before.iter().find(|step| step["type"] == "Metaspace") {
+        return Err(refuse(step, "it changes the text before it becomes bytes"));
+    }
+    // Edges in Han runs stand behind the pattern. The default of `use_regex` is true.
     let own_pattern = byte_level["use_regex"].as_bool().unwrap_or(true);
-    let gpt2 = NAMED_PATTERNS.iter().find(|(name, _)| *name == "gpt2").map_or("", |(_, regex)| regex);
-    let regexes =
-        splits.iter().map(|split| split_regex(split).ok_or_else(|| refuse(split))).collect::<Result<Vec<_>>>()?;
-    match (regexes.as_slice(), own_pattern) {
-        ([], true) => Ok((gpt2.to_owned(), HanEdges::None)),
-        ([regex], false) => Ok(((*regex).to_owned(), HanEdges::None)),
-        (sequence, false) if let Some(regex) = pattern_of_sequence(sequence) => Ok((regex.to_owned(), HanEdges::None)),
-        ([regex, HAN_CHARACTER], false) => Ok(((*regex).to_owned(), HanEdges::Chars)),
-        ([regex, WORDS], false) => Ok(((*regex).to_owned(), HanEdges::Words)),
-        _ => Err(refuse(found)),
-    }
-}
-
-/// The regular expression of a `Split`, or the name of our own component.
-fn split_regex(split: &Value) -> Option<&str> {
-    match split["type"].as_str()? {
-        "Split" if split["behavior"] == "Isolated" && split["invert"] == false => split["pattern"]["Regex"].as_str(),
-        WORDS if split["dictionary"] == "jieba" && split["fold"] == "simplified" => Some(WORDS),
-        _ => None,
-    }
+    let (splits, han) = match before {
+        [splits @ .., edges] if *edges == words() && !own_pattern => (splits, HanEdges::Words),
+        [splits @ .., edges] if *edges == split_by(HAN_CHARACTER) && !splits.is_empty() && !own_pattern => {
+            (splits, HanEdges::Chars)
+        }
+        _ => (before, HanEdges::None),
+    };
+    let steps: Vec<&Value> = splits.iter().chain([byte_level]).collect();
+    let pattern = Pattern::from_source(&json!({"type": "Sequence", "pretokenizers": steps}).to_string());
+    let pattern = pattern.map_err(|error| match error {
+        Error::Pattern { reason, .. } => {
+            let why = "its steps must be those that the documentation of Pattern lists";
+            Error::Tokenizer(TokenizerFault::Unsupported { component: "pre_tokenizer", kind: reason, why })
+        }
+        error => error,
+    })?;
+    Ok((pattern.source().to_owned(), han))
 }
 
 fn read_added_tokens(tokens: &[AddedToken]) -> Result<Vec<(TokenId, String)>> {
