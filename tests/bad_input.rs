@@ -251,7 +251,7 @@ fn vocabularies_that_cannot_be() {
     workshop.run(&["learn", "good", "-o", "x.json", "--vocab-size", "many"]).fails(2, &["auto"]);
     let ran = workshop.run(&["learn", "good", "-o", "x.json", "--vocab-size", "50000"]);
     let text = ran.ok();
-    assert!(text.contains("no more merges than these") && text.contains(" merges\n"), "{text}");
+    assert!(text.contains("no more tokens than these") && text.contains(" merges\n"), "{text}");
     let json = workshop.run(&["learn", "good", "-o", "x.json", "--vocab-size", "50000", "--json"]).json();
     assert_eq!(
         (json["exhausted"].as_bool(), json["merges"].as_u64().unwrap() + 257),

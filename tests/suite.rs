@@ -8,6 +8,7 @@ mod command;
 mod common;
 mod determinism;
 mod exactness;
+mod granularity;
 mod hugging_face;
 mod lexicon;
 mod patterns;

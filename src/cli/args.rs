@@ -158,7 +158,10 @@ pub(super) struct LearnArgs {
     /// Tokens to learn, bytes and special tokens among them; `auto`: as many as the text has ten examples of each for
     #[arg(long, default_value = "auto", value_parser = vocab_size, value_name = "N|auto", help_heading = "Learning")]
     vocab_size: VocabSize,
-    /// Pre-token pattern: ciyuan, gpt2, cl100k, o200k, llama3, qwen2, qwen3.5, deepseek-v3, kimi-k2, seed-coder, bailing, or a regular expression
+    /// What tokens are: byte-pair merges, words, characters, or bytes; all fall back to bytes
+    #[arg(long, default_value = "bpe", value_parser = word::<ciyuan::learn::Granularity>(&["bpe", "word", "char", "byte"]), help_heading = "Learning")]
+    granularity: ciyuan::learn::Granularity,
+    /// Pre-token pattern: ciyuan, gpt2, cl100k, o200k, llama3, qwen2, qwen3.5, deepseek-v3, kimi-k2, seed-coder, bailing, a regular expression, or the pre_tokenizer of a tokenizer.json
     #[arg(long, default_value = ciyuan::segment::DEFAULT_PATTERN, value_name = "NAME|REGEX", help_heading = "Learning")]
     pattern: String,
     /// Chinese: words bound merges while learning only, runs as the pattern gives them, words always, or characters
@@ -179,7 +182,8 @@ impl LearnArgs {
             list => list.split(',').map(str::to_owned).collect(),
         };
         let config = ciyuan::learn::LearnConfig { vocab_size: self.vocab_size, special, min_count: self.min_count };
-        ciyuan::pipeline::LearnSettings { pattern: self.pattern.clone(), han: self.han, config, val, on_bad_record }
+        let Self { granularity, han, ref pattern, .. } = *self;
+        ciyuan::pipeline::LearnSettings { granularity, pattern: pattern.clone(), han, config, val, on_bad_record }
     }
 }
 

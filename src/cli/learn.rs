@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
 
 fn text(result: &Result) -> String {
     let Result { documents, bytes, distinct_pre_tokens, vocab_size, merges, exhausted, output, seconds, .. } = result;
-    let fewer = if *exhausted { "\nThe text held no more merges than these, fewer than asked for." } else { "" };
+    let fewer = if *exhausted { "\nThe text held no more tokens than these, fewer than asked for." } else { "" };
     let row = |tally: &Tally| format!("{} in = {} out + {} rejected", tally.entered, tally.left, tally.rejected);
     format!(
         "documents    {}\nbytes        {}\npre-tokens   {distinct_pre_tokens} distinct\nvocabulary   {vocab_size} tokens, {merges} merges{fewer}\nseconds      count {:.1}, merge {:.1}\ntokenizer    {}\n",

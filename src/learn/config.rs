@@ -26,6 +26,21 @@ impl VocabSize {
     pub const AUTO_MAX: u32 = 65_536;
 }
 
+/// What the tokens are (`--granularity`). Each kind falls back to bytes, so that no text is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Granularity {
+    /// Byte-pair merges inside the spans of the pattern.
+    #[default]
+    Bpe,
+    /// The most frequent spans, Chinese words among them; rarer ones fall into characters.
+    Word,
+    /// Single characters; rarer ones fall into bytes.
+    Char,
+    /// The 256 bytes.
+    Byte,
+}
+
 /// Settings of learning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LearnConfig {

@@ -10,6 +10,9 @@
 //! Source: Sennrich, Haddow and Birch 2016, *Neural Machine Translation of Rare Words with Subword Units*, section 3.2;
 //! on bytes since GPT-2 (Radford et al. 2019).
 //!
+//! Other vocabularies from the same counts ([`Granularity`]): words ([`learn_words`]); single characters, which are merges
+//! of spans of one character; bytes, which need none. All are byte-level tokenizers without unknown text.
+//!
 //! [`learn`] keeps the count of every pair and the words it occurs in, and recounts only the words that a merge
 //! touches; `naive.rs` recounts everything each time, and is what it is compared with.
 
@@ -17,8 +20,10 @@ mod config;
 mod counts;
 mod learner;
 mod naive;
+mod words;
 
-pub use config::{LearnConfig, VocabSize};
+pub use config::{Granularity, LearnConfig, VocabSize};
 pub use counts::Counts;
 pub use learner::{Learned, learn};
 pub use naive::naive_learn;
+pub use words::{LearnedWords, learn_words};

@@ -10,8 +10,8 @@ use super::documents::{BadRecords, ReadTally, RejectSink, for_each_batch};
 use super::progress::{Progress, Unit};
 use super::split::{ValFraction, split_of};
 use crate::error::{Error, Result};
-use crate::learn::{Counts, LearnConfig, VocabSize, learn};
-use crate::segment::{DEFAULT_PATTERN, Han, Pattern, Segmenter};
+use crate::learn::{Counts, Granularity, LearnConfig, VocabSize, learn, learn_words};
+use crate::segment::{DEFAULT_PATTERN, Han, HanEdges, Pattern, Segmenter};
 use crate::shard::{Split, Tally};
 use crate::text::{ReadOptions, Source};
 use crate::vocab::TokenizerSpec;
@@ -19,7 +19,9 @@ use crate::vocab::TokenizerSpec;
 /// Settings of learning from files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LearnSettings {
-    /// The name of a pattern, or a regular expression.
+    /// What the tokens are.
+    pub granularity: Granularity,
+    /// The name of a pattern, a regular expression, or the JSON of a pre-tokenizer.
     pub pattern: String,
     /// What is done with Chinese.
     pub han: Han,
@@ -35,6 +37,7 @@ pub struct LearnSettings {
 impl Default for LearnSettings {
     fn default() -> Self {
         Self {
+            granularity: Granularity::default(),
             pattern: DEFAULT_PATTERN.to_owned(),
             han: Han::default(),
             config: LearnConfig::default(),
@@ -53,7 +56,7 @@ impl LearnSettings {
     /// too small or special tokens that are not distinct.
     pub fn check(&self) -> Result<()> {
         self.val.check()?;
-        let pattern = Pattern::parse(&self.pattern)?;
+        let pattern = self.pattern()?;
         if pattern.drops_text() || pattern.changes_text() {
             return Err(Error::Setting {
                 name: "pattern",
@@ -63,8 +66,56 @@ impl LearnSettings {
                         .to_owned(),
             });
         }
-        TokenizerSpec::from_learned(pattern.source().to_owned(), self.han.encoding(), &[], &self.config.special)?;
+        TokenizerSpec::from_learned(pattern.source().to_owned(), self.encoding(), &[], &self.config.special)?;
         learn(&Counts::default(), &self.config, &mut |_, _| ControlFlow::Continue(())).map(|_| ())
+    }
+
+    /// The pattern, which is that of single characters where tokens are.
+    fn pattern(&self) -> Result<Pattern> {
+        match self.granularity {
+            Granularity::Char => Ok(Pattern::characters()),
+            _ => Pattern::parse(&self.pattern),
+        }
+    }
+
+    /// The edges inside Han runs while learning.
+    fn learning(&self) -> HanEdges {
+        match self.granularity {
+            Granularity::Bpe | Granularity::Word => self.han.learning(),
+            Granularity::Char | Granularity::Byte => HanEdges::None,
+        }
+    }
+
+    /// The edges when text is encoded. Tokens that are words need them there too.
+    fn encoding(&self) -> HanEdges {
+        match self.granularity {
+            Granularity::Bpe => self.han.encoding(),
+            _ => self.learning(),
+        }
+    }
+
+    /// The tokenizer from counts, and whether the text held fewer tokens than asked for.
+    fn learn(&self, counts: &Counts, progress: &Progress<'_>) -> Result<(TokenizerSpec, bool)> {
+        let pattern = self.pattern()?.source().to_owned();
+        let special = &self.config.special;
+        let mut report = |done: u64, _: u64| {
+            progress.done(done);
+            progress.flow()
+        };
+        match self.granularity {
+            Granularity::Byte => Ok((TokenizerSpec::from_learned(pattern, self.encoding(), &[], special)?, false)),
+            Granularity::Bpe | Granularity::Char => {
+                let learned = learn(counts, &self.config, &mut report)?;
+                let spec = TokenizerSpec::from_learned(pattern, self.encoding(), &learned.pairs, special)?;
+                Ok((spec, learned.exhausted))
+            }
+            Granularity::Word => {
+                let learned = learn_words(counts, &self.config, &mut report)?;
+                let (pairs, words) = (&learned.pairs, &learned.words);
+                let spec = TokenizerSpec::from_words(pattern, self.encoding(), pairs, words, special)?;
+                Ok((spec, learned.exhausted))
+            }
+        }
     }
 }
 
@@ -79,7 +130,7 @@ pub struct LearnedTokenizer {
     pub bytes: Tally,
     /// Distinct pre-tokens.
     pub distinct: u64,
-    /// Merges that the text held, when they were fewer than asked for.
+    /// Tokens beside the bytes that the text held, when they were fewer than asked for.
     pub exhausted: Option<u64>,
     /// Seconds of reading and counting, and of merging.
     pub seconds: [f64; 2],
@@ -97,9 +148,7 @@ pub fn learn_tokenizer(
     progress: &Progress<'_>,
 ) -> Result<LearnedTokenizer> {
     settings.check()?;
-    let pattern = Pattern::parse(&settings.pattern)?;
-    let regex = pattern.source().to_owned();
-    let segmenter = Segmenter::new(pattern, settings.han.learning())?;
+    let segmenter = Segmenter::new(settings.pattern()?, settings.learning())?;
     let start = Instant::now();
     let (counts, tally) = count(source, options, settings, &segmenter, progress)?;
     if tally.documents.left == 0 {
@@ -111,14 +160,11 @@ pub fn learn_tokenizer(
         VocabSize::Auto => 0,
     };
     progress.stage("learning merges", most, Unit::Merges);
-    let learned = learn(&counts, &settings.config, &mut |done, _| {
-        progress.done(done);
-        progress.flow()
-    })?;
-    progress.done(learned.pairs.len() as u64);
-    let spec = TokenizerSpec::from_learned(regex, settings.han.encoding(), &learned.pairs, &settings.config.special)?;
+    let (spec, exhausted) = settings.learn(&counts, progress)?;
+    let tokens = spec.vocab().len() as u64 - 256;
+    progress.done(tokens);
     let seconds = [counted, start.elapsed().as_secs_f64() - counted];
-    let exhausted = learned.exhausted.then_some(learned.pairs.len() as u64);
+    let exhausted = exhausted.then_some(tokens);
     Ok(LearnedTokenizer {
         spec,
         documents: tally.documents,

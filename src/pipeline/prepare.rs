@@ -143,9 +143,9 @@ fn tokenizer(
     let learned = learn_tokenizer(source, &settings.read, &learn, progress)?;
     seconds.insert("count".to_owned(), learned.seconds[0]);
     seconds.insert("merge".to_owned(), learned.seconds[1]);
-    if let Some(merges) = learned.exhausted {
+    if let Some(tokens) = learned.exhausted {
         progress.note(format!(
-            "the text held {merges} merges, fewer than asked for: the vocabulary is {}",
+            "the text held {tokens} tokens beside the bytes, fewer than asked for: the vocabulary is {}",
             learned.spec.vocab_size()
         ));
     }

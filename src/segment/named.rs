@@ -46,6 +46,9 @@ const DEEPSEEK_V3: &str = concat!(
     "|\\s*[\\r\\n]+|\\s+(?![^\\s\\p{N}一-龥\u{3040}-\u{30FF}])|\\s+"
 );
 
+/// Each character by itself.
+pub(super) const CHARACTERS: &str = "(?s:.)";
+
 /// The sequence of patterns in DeepSeek's tokenizer.json, for which `deepseek-v3` stands.
 const DEEPSEEK_V3_SEQUENCE: [&str; 3] = [
     r"\p{N}{1,3}",
@@ -122,11 +125,12 @@ pub(super) enum NamedScanner {
     Qwen35,
     SeedCoder,
     DeepSeekV3,
+    Characters,
 }
 
 impl NamedScanner {
     /// The regular expressions that are known, and the scanner that cuts as they do.
-    pub(super) const KNOWN: [(&str, Self); 11] = [
+    pub(super) const KNOWN: [(&str, Self); 12] = [
         (CIYUAN, Self::Ciyuan),
         (GPT2, Self::Gpt2),
         (GPT2_TIKTOKEN, Self::Gpt2),
@@ -138,6 +142,7 @@ impl NamedScanner {
         (SEED_CODER, Self::SeedCoder),
         (BAILING, Self::Qwen2),
         (DEEPSEEK_V3, Self::DeepSeekV3),
+        (CHARACTERS, Self::Characters),
     ];
 
     /// The scanner for a regular expression, if it is a known one.
@@ -156,9 +161,15 @@ impl NamedScanner {
             Self::Qwen2 => instructions.run(Scan::<Qwen2>::new(text, ends)),
             Self::Qwen35 => instructions.run(Scan::<Qwen35>::new(text, ends)),
             Self::DeepSeekV3 => instructions.run(Scan::<DeepSeekV3>::new(text, ends)),
+            Self::Characters => ends.extend(text.char_indices().skip(1).map(|(at, _)| at as u32).chain(last(text))),
             Self::SeedCoder => instructions.run(Scan::<SeedCoder>::new(text, ends)),
         }
     }
+}
+
+/// The end of the last span.
+fn last(text: &str) -> Option<u32> {
+    (!text.is_empty()).then_some(text.len() as u32)
 }
 
 /// The scan of a text by the rules `R`.

@@ -1,7 +1,7 @@
 //! A pre-token pattern: a named one with its scanner, any other regular expression on an engine, or a sequence of steps.
 
 use super::lanes::Instructions;
-use super::named::{DEFAULT_PATTERN, NAMED_PATTERNS};
+use super::named::{CHARACTERS, DEFAULT_PATTERN, NAMED_PATTERNS};
 use super::split::{Part, Scratch, Split};
 use super::steps::{Step, canonical, flattened, is_json};
 use crate::error::{Error, Result};
@@ -79,6 +79,12 @@ impl Pattern {
     /// [`Error::Pattern`] when it does not compile.
     pub fn from_regex(regex: &str) -> Result<Self> {
         Ok(Self { source: regex.to_owned(), steps: vec![Split::isolated(regex)?] })
+    }
+
+    /// The pattern that takes each character by itself.
+    #[must_use]
+    pub fn characters() -> Self {
+        Self::from_regex(CHARACTERS).expect("it is a known one, which needs no engine")
     }
 
     /// The regular expression, or the JSON of the steps.

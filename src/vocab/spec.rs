@@ -54,6 +54,22 @@ impl TokenizerSpec {
         pairs: &[(TokenId, TokenId)],
         special: &[String],
     ) -> Result<Self> {
+        Self::from_words(pattern, han, pairs, &[], special)
+    }
+
+    /// The tokenizer of merges and of `words`, pre-tokens that are tokens as they are; their ids follow those of the
+    /// merges. With words, a pre-token that is a token as a whole is taken as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenizerSpec::from_learned`], and when a word is there already.
+    pub fn from_words(
+        pattern: String,
+        han: HanEdges,
+        pairs: &[(TokenId, TokenId)],
+        words: &[Vec<u8>],
+        special: &[String],
+    ) -> Result<Self> {
         let mut tokens: Vec<Vec<u8>> = super::gpt2_byte_order().iter().map(|&byte| vec![byte]).collect();
         let mut merges = Vec::with_capacity(pairs.len());
         for (rank, &(left, right)) in pairs.iter().enumerate() {
@@ -67,10 +83,11 @@ impl TokenizerSpec {
             merges.push(Merge { left, right, result: tokens.len() as TokenId });
             tokens.push([left_bytes, right_bytes].concat());
         }
+        tokens.extend_from_slice(words);
         let end = tokens.len() as TokenId;
         let tokens = tokens.into_iter().enumerate().map(|(id, bytes)| (id as TokenId, bytes)).collect();
         let special = special.iter().enumerate().map(|(at, name)| (end + at as TokenId, name.clone())).collect();
-        Self::new(pattern, han, Vocab::new(tokens)?, merges, special, false)
+        Self::new(pattern, han, Vocab::new(tokens)?, merges, special, !words.is_empty())
     }
 
     /// The regular expression of the pre-tokens.

@@ -1,0 +1,134 @@
+//! A vocabulary of words: the most frequent spans as they are, and merges that make characters, for all other text.
+//!
+//! A span that is no word falls into characters, and a character that is none of the learned ones into its bytes, so no
+//! text is unknown. The merges stay inside characters, so that a word is either a token or falls apart into them:
+//! nothing in between, as with byte-pair merges.
+
+use std::cmp::Reverse;
+use std::ops::ControlFlow;
+
+use rustc_hash::FxHashSet;
+
+use super::config::{LearnConfig, VocabSize};
+use super::counts::Counts;
+use super::learner::{Learned, learn};
+use crate::error::Result;
+use crate::vocab::{MAX_TOKEN_BYTES, TokenId, gpt2_byte_order};
+
+/// What was learned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LearnedWords {
+    /// The pairs to merge, as in [`Learned`]; they make characters.
+    pub pairs: Vec<(TokenId, TokenId)>,
+    /// The words, the most frequent first; of equal ones that with the lower bytes.
+    pub words: Vec<Vec<u8>>,
+    /// Whether the text held no further word before the size asked for was reached.
+    pub exhausted: bool,
+}
+
+/// Learns a vocabulary of words from counts of spans. Merges that make characters come first and take at most half of
+/// the vocabulary's room. With [`VocabSize::Auto`] a word must occur [`VocabSize::EXAMPLES`] times.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use ciyuan::learn::{Counts, LearnConfig, VocabSize, learn_words};
+/// let mut counts = Counts::default();
+/// counts.add("词元".as_bytes(), 3)?;
+/// counts.add(b" token", 2)?;
+/// let config = LearnConfig { vocab_size: VocabSize::Tokens(270), special: vec![], min_count: 1 };
+/// let learned = learn_words(&counts, &config, &mut |_, _| ControlFlow::Continue(()))?;
+/// assert_eq!(learned.pairs.len(), 4); // two for each of the two characters
+/// assert_eq!(learned.words, ["词元".as_bytes(), b" token"]);
+/// # Ok::<(), ciyuan::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`learn`].
+pub fn learn_words(
+    counts: &Counts,
+    config: &LearnConfig,
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<LearnedWords> {
+    let room = config.max_merges()?;
+    let mut learned = learn(&characters(counts)?, config, progress)?;
+    learned.pairs.truncate(room / 2);
+    let made = made_by(&learned);
+    let fewest = match config.vocab_size {
+        VocabSize::Auto => config.min_count.max(VocabSize::EXAMPLES),
+        VocabSize::Tokens(_) => config.min_count.max(1),
+    };
+    let is_word = |(span, count): &(&[u8], u64)| {
+        *count >= fewest && (2..=MAX_TOKEN_BYTES).contains(&span.len()) && !made.contains(*span)
+    };
+    let mut words: Vec<(&[u8], u64)> = counts.sorted().into_iter().filter(is_word).collect();
+    words.sort_by_key(|(span, count)| (Reverse(*count), *span));
+    let fit = room - learned.pairs.len();
+    let exhausted = words.len() < fit;
+    words.truncate(fit);
+    if config.vocab_size == VocabSize::Auto {
+        let size = 256 + config.special.len() + learned.pairs.len() + words.len();
+        words.truncate(words.len().saturating_sub(size % 64));
+    }
+    let words = words.into_iter().map(|(span, _)| span.to_vec()).collect();
+    Ok(LearnedWords { pairs: learned.pairs, words, exhausted: exhausted && config.vocab_size != VocabSize::Auto })
+}
+
+/// How often each character occurs in the spans.
+fn characters(counts: &Counts) -> Result<Counts> {
+    let mut characters = Counts::default();
+    for (span, count) in counts.sorted() {
+        for c in span.utf8_chunks().flat_map(|chunk| chunk.valid().chars()).filter(|c| !c.is_ascii()) {
+            characters.add(c.encode_utf8(&mut [0; 4]).as_bytes(), count)?;
+        }
+    }
+    Ok(characters)
+}
+
+/// The bytes of the tokens that the merges make.
+fn made_by(learned: &Learned) -> FxHashSet<Vec<u8>> {
+    let mut tokens: Vec<Vec<u8>> = gpt2_byte_order().iter().map(|&byte| vec![byte]).collect();
+    for &(left, right) in &learned.pairs {
+        tokens.push([tokens[left as usize].as_slice(), tokens[right as usize].as_slice()].concat());
+    }
+    tokens.into_iter().skip(256).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learned(spans: &[(&str, u64)], vocab_size: VocabSize) -> LearnedWords {
+        let mut counts = Counts::default();
+        spans.iter().for_each(|(span, count)| counts.add(span.as_bytes(), *count).unwrap());
+        let config = LearnConfig { vocab_size, special: vec![], min_count: 2 };
+        learn_words(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap()
+    }
+
+    #[test]
+    fn frequent_words_first_and_no_character_twice() {
+        let spans = [("词", 9), ("元", 9), ("词元", 7), ("ab", 7), ("zz", 8), ("rare", 1), ("a", 50)];
+        let learned = learned(&spans, VocabSize::Tokens(300));
+        assert_eq!(learned.words, [b"zz".as_slice(), b"ab", "词元".as_bytes()]);
+        assert!(learned.exhausted);
+        assert_eq!(learned.pairs.len(), 4);
+    }
+
+    #[test]
+    fn characters_take_half_of_the_room_at_most() {
+        let spans: Vec<(String, u64)> = ('一'..'十').map(|c| (format!("{c}{c}"), 5)).collect();
+        let spans: Vec<(&str, u64)> = spans.iter().map(|(span, count)| (span.as_str(), *count)).collect();
+        let learned = learned(&spans, VocabSize::Tokens(276));
+        assert_eq!((learned.pairs.len(), learned.words.len(), learned.exhausted), (10, 10, false));
+    }
+
+    #[test]
+    fn the_automatic_size_wants_examples() {
+        let learned = learned(&[("ab", 10), ("cd", 9)], VocabSize::Auto);
+        // 257 tokens, rounded down to a multiple of 64.
+        assert!(learned.words.is_empty());
+        let spans: Vec<(String, u64)> = (0..130).map(|n| (format!("w{n}"), 10 + n % 2)).collect();
+        let spans: Vec<(&str, u64)> = spans.iter().map(|(span, count)| (span.as_str(), *count)).collect();
+        assert_eq!(self::learned(&spans, VocabSize::Auto).words.len(), 128);
+    }
+}
