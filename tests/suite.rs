@@ -13,6 +13,7 @@ mod lexicon;
 mod patterns;
 mod readme;
 mod regressions;
+mod segment_command;
 mod shards;
 mod tiktoken;
 mod tokenizer_files;
