@@ -126,7 +126,7 @@ fn segment() {
     let pretokens = workshop.run_with(&["segment", "--mode", "pretokens"], "你好，it's 2026".as_bytes()).ok();
     assert_eq!(pretokens, "你好/，it's/ /202/6\n");
     let json = workshop.run_with(&["segment", "--json"], "学习语言\n".as_bytes()).json();
-    assert_eq!(json, serde_json::json!({"words": ["学习", "语言"]}));
+    assert_eq!(json, serde_json::json!({"words": ["学习", "语言"], "offsets": [[0, 6], [6, 12]]}));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod lexicon;
 mod patterns;
 mod readme;
 mod regressions;
+mod segment_command;
 mod shards;
 mod tiktoken;
 mod tokenizer_files;

@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, _: &Context) -> Outcome {
     let mut out = BufWriter::new(std::io::stdout().lock());
     if args.lines {
         for_each_line(&args.inputs, |line| {
-            out.write_all(&tokenizer.decode(&ids(line)?)?)?;
+            out.write_all(&tokenizer.decode(&ids(line.text)?)?)?;
             out.write_all(b"\n")?;
             Ok(())
         })?;

@@ -62,6 +62,9 @@ fn exit_code(error: &Error) -> u8 {
         | Error::UnknownForm { .. } => 2,
         Error::Tokenizer(ciyuan::error::TokenizerFault::VocabTooSmall { .. }) => 2,
         Error::Record { .. }
+        | Error::NotUtf8 { .. }
+        | Error::OtherText { .. }
+        | Error::NoGold { .. }
         | Error::Tokenizer(_)
         | Error::UnknownToken { .. }
         | Error::NotAnId { .. }

@@ -5,16 +5,30 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use ciyuan::Error;
-use ciyuan::error::RecordFault;
 
 use super::failure::Outcome;
 
-fn open(path: &Path) -> Outcome<Box<dyn BufRead>> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(BufReader::new(std::io::stdin())));
-    }
-    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-    Ok(Box::new(BufReader::with_capacity(1 << 18, file)))
+/// A line of an input.
+pub(super) struct Line<'l> {
+    /// The line without its line end.
+    pub(super) text: &'l str,
+    /// The input it stands in.
+    pub(super) path: &'l Path,
+    /// Its number in that input, counted from 1.
+    pub(super) number: u64,
+    /// Whether the next line has yet to be read: whoever waits for the answer to this one should get it now.
+    pub(super) pause: bool,
+}
+
+/// Bytes read ahead. At least as many as standard input reads by itself, which then adds no buffer of its own.
+const AHEAD: usize = 1 << 18;
+
+fn open(path: &Path) -> Outcome<BufReader<Box<dyn Read>>> {
+    let source: Box<dyn Read> = match path.as_os_str() == "-" {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(File::open(path).map_err(|error| Error::io("open", path, error))?),
+    };
+    Ok(BufReader::with_capacity(AHEAD, source))
 }
 
 /// Standard input where no file is named.
@@ -22,20 +36,22 @@ pub(super) fn or_stdin(inputs: &[PathBuf]) -> Vec<PathBuf> {
     if inputs.is_empty() { vec![PathBuf::from("-")] } else { inputs.to_vec() }
 }
 
-/// Calls `work` with each line of the inputs, without its line end.
-pub(super) fn for_each_line(inputs: &[PathBuf], mut work: impl FnMut(&str) -> Outcome) -> Outcome {
+/// Calls `work` with each line of the inputs.
+pub(super) fn for_each_line(inputs: &[PathBuf], mut work: impl FnMut(Line<'_>) -> Outcome) -> Outcome {
     for path in or_stdin(inputs) {
         let mut reader = open(&path)?;
-        let (mut line, mut offset) = (0, 0);
+        let mut bytes = Vec::new();
+        let (mut number, mut offset) = (0, 0);
         loop {
-            let mut bytes = Vec::new();
+            bytes.clear();
             let length = reader.read_until(b'\n', &mut bytes).map_err(|error| Error::io("read", &path, error))?;
             if length == 0 {
                 break;
             }
-            line += 1;
-            let text = text(&bytes, &path, line, offset)?;
-            work(text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text)))?;
+            number += 1;
+            let text = text(&bytes, &path, number, offset)?;
+            let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+            work(Line { text, path: &path, number, pause: !reader.buffer().contains(&b'\n') })?;
             offset += length as u64;
         }
     }
@@ -46,17 +62,17 @@ pub(super) fn for_each_line(inputs: &[PathBuf], mut work: impl FnMut(&str) -> Ou
 pub(super) fn whole(path: &Path) -> Outcome<String> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes).map_err(|error| Error::io("read", path, error))?;
-    text(&bytes, path, 0, 0)?;
+    text(&bytes, path, 1, 0)?;
     // The line above has checked it; this gives the bytes over without a copy.
     Ok(String::from_utf8(bytes).unwrap_or_default())
 }
 
-fn text<'b>(bytes: &'b [u8], path: &Path, line: u64, offset: u64) -> Outcome<&'b str> {
-    let fault = |error: std::str::Utf8Error| Error::Record {
-        path: path.to_owned(),
-        line,
-        offset: offset + error.valid_up_to() as u64,
-        fault: RecordFault::InvalidUtf8,
+/// The text of bytes that begin at `offset` of an input, in line `first`.
+fn text<'b>(bytes: &'b [u8], path: &Path, first: u64, offset: u64) -> Outcome<&'b str> {
+    let fault = |error: std::str::Utf8Error| {
+        let good = &bytes[..error.valid_up_to()];
+        let line = first + good.iter().filter(|byte| **byte == b'\n').count() as u64;
+        Error::NotUtf8 { path: path.to_owned(), line, offset: offset + good.len() as u64 }
     };
     Ok(std::str::from_utf8(bytes).map_err(fault)?)
 }

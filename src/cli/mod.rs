@@ -4,6 +4,7 @@
 //! input or output, 4 locked by another run, 130 interrupted and resumable; a closed pipe is a quiet success.
 
 mod args;
+mod colour;
 mod config;
 mod context;
 mod count;
@@ -20,6 +21,8 @@ mod prepare;
 mod progress;
 mod sample;
 mod segment;
+mod segment_score;
+mod segment_stats;
 mod table;
 mod tokenize;
 mod train;

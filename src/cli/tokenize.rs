@@ -9,6 +9,7 @@ use ciyuan::evaluate::ColouredPage;
 use serde::Serialize;
 
 use super::args::TokenizerArgs;
+use super::colour::{self, When};
 use super::context::Context;
 use super::failure::Outcome;
 use super::lines::{for_each_line, or_stdin, whole};
@@ -28,9 +29,9 @@ pub(super) struct Args {
     /// Special tokens that stand for themselves in the text, by commas; `all` for all. Others are ordinary text
     #[arg(long, value_name = "LIST|all")]
     allow_special: Option<String>,
-    /// Show the text coloured by token instead of ids
-    #[arg(long)]
-    color: bool,
+    /// Show the text coloured by token instead of ids; `auto`: on a terminal only
+    #[arg(long, default_value = "never", default_missing_value = "always", num_args = 0..=1, require_equals = true, value_name = "WHEN")]
+    color: When,
 }
 
 /// A document as JSON.
@@ -67,7 +68,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         |text: &str| if allowed.is_empty() { tokenizer.encode(text) } else { tokenizer.encode_with(text, &allowed) };
     let mut out = BufWriter::new(std::io::stdout().lock());
     if args.lines {
-        for_each_line(&args.inputs, |line| write(&mut out, &tokenizer, &encode(line)?, None, args, context))?;
+        for_each_line(&args.inputs, |line| write(&mut out, &tokenizer, &encode(line.text)?, None, args, context))?;
     } else {
         for path in or_stdin(&args.inputs) {
             let start = Instant::now();
@@ -90,10 +91,10 @@ fn write(
     args: &Args,
     context: &Context,
 ) -> Outcome {
-    if args.color {
-        colour(out, tokenizer, ids)?;
-    } else if context.json {
+    if context.json {
         serde_json::to_writer(&mut *out, &tokens(tokenizer, ids, seconds)).map_err(std::io::Error::from)?;
+    } else if args.color.now() {
+        coloured(out, tokenizer, ids)?;
     } else {
         for (at, id) in ids.iter().enumerate() {
             write!(out, "{}{id}", if at > 0 { " " } else { "" })?;
@@ -115,24 +116,10 @@ fn tokens(tokenizer: &Tokenizer, ids: &[u32], seconds: Option<Seconds>) -> Token
     tokens
 }
 
-/// Backgrounds that black text reads well on, in the 256-colour palette.
-const COLOURS: [u8; 5] = [153, 222, 151, 218, 229];
-
-fn colour(out: &mut impl Write, tokenizer: &Tokenizer, ids: &[u32]) -> Outcome {
+fn coloured(out: &mut impl Write, tokenizer: &Tokenizer, ids: &[u32]) -> Outcome {
     let page = ColouredPage::new("", ids, |id| tokenizer.token_bytes(id).unwrap_or_default());
     for (at, piece) in page.pieces.iter().enumerate() {
-        let colour = COLOURS[at % COLOURS.len()];
-        // A background that runs over a line end would fill the next line: each line is coloured by itself.
-        for (line, part) in piece.text.split('\n').enumerate() {
-            if line > 0 {
-                out.write_all(b"\n")?;
-            }
-            if !part.is_empty() {
-                let shown: String =
-                    part.chars().map(|c| if c.is_control() && c != '\t' { '\u{FFFD}' } else { c }).collect();
-                write!(out, "\x1b[30;48;5;{colour}m{shown}\x1b[0m")?;
-            }
-        }
+        colour::write_piece(out, at, &piece.text)?;
     }
     Ok(())
 }

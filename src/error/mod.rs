@@ -75,6 +75,20 @@ pub enum Error {
         fault: RecordFault,
     },
 
+    /// Bytes that are not UTF-8, where there is no choice of what to do with them.
+    #[error(
+        "`{}`, line {line}, byte {offset}: invalid UTF-8; convert the text first, as with `iconv -f GB18030 -t UTF-8`",
+        path.display()
+    )]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// Line of the fault, counted from 1.
+        line: u64,
+        /// Byte offset of the fault in the file.
+        offset: u64,
+    },
+
     /// An error inside a document, with the document's place.
     #[error("`{}`, line {line}: {source}", path.display())]
     InDocument {
@@ -84,6 +98,28 @@ pub enum Error {
         line: u64,
         /// What happened there.
         source: Box<Error>,
+    },
+
+    /// Words that are not of the text which they are judged by.
+    #[error(
+        "not the text of the gold words: after {character} characters {} is expected, but {} stands there; both must have the same lines of the same characters, white space aside",
+        shown(expected),
+        shown(got)
+    )]
+    OtherText {
+        /// Characters that agree, without white space.
+        character: u64,
+        /// How the text of the gold words goes on; empty where it ends.
+        expected: String,
+        /// How the other text goes on; empty where it ends.
+        got: String,
+    },
+
+    /// A gold segmentation without a word.
+    #[error("`{}` holds no word; a gold file has a sentence a line, and white space between words", path.display())]
+    NoGold {
+        /// The file.
+        path: PathBuf,
     },
 
     /// The output path cannot hold the output.
@@ -300,6 +336,11 @@ pub enum Error {
         /// What was going on.
         stage: &'static str,
     },
+}
+
+/// A part of a text, or that it is at its end.
+fn shown(text: &str) -> String {
+    if text.is_empty() { "the end of the line".to_owned() } else { format!("`{text}`") }
 }
 
 /// The remedy for the errors of the operating system that people meet.

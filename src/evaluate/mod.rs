@@ -1,7 +1,8 @@
 //! Room `evaluate`: how good a tokenization is, in figures, and the report that shows them.
 //!
 //! **Takes** a tokenizer, held-out ids and a trained model; **gives** bits per byte and what they are to be compared
-//! with, by language, and the report as data, text and page. **Promises** that every byte of every held-out document is
+//! with, by language, and the report as data, text and page; of spans and words, how they agree with a gold segmentation
+//! and how often they repeat. **Promises** that every byte of every held-out document is
 //! scored once and that the bytes of the scored tokens are the bytes of the documents, or the evaluation fails; sums are
 //! in f64. **Does not know** files: it gives strings.
 //!
@@ -14,6 +15,8 @@ mod html;
 mod language;
 mod plots;
 mod report;
+mod segmentation;
+mod spans;
 mod summary;
 
 pub use anchors::Anchors;
@@ -24,4 +27,6 @@ pub use report::{
     ColouredPage, ColouredPiece, CorpusReport, InputReport, LanguageReport, ModelReport, Report, SampleReport,
     TokenizerReport,
 };
+pub use segmentation::{SegmentationScore, SentenceScore};
+pub use spans::{SpanCounter, SpanFigures, SpanReport};
 pub use summary::{shortened, to_text};
