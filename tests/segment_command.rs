@@ -20,6 +20,9 @@ fn forms_of_output() {
     assert_eq!(segment(&["--separator", "--"]), "我们--学习--语言--模型\n\n國際--論壇-- --and\n");
     assert_eq!(segment(&["--separator="]), "我们学习语言模型\n\n國際論壇 and\n");
     assert_eq!(segment(&["--one-per-line"]), "我们\n学习\n语言\n模型\n國際\n論壇\n \nand\n");
+    assert_eq!(segment(&["--mode", "chars"]), "我/们/学/习/语/言/模/型\n\n國/際/論/壇/ /a/n/d\n");
+    let steps = r#"{"type":"Sequence","pretokenizers":[{"type":"Digits"},{"type":"WhitespaceSplit"}]}"#;
+    assert_eq!(segment(&["--mode", "pretokens", "--pattern", steps]), "我们学习语言模型\n\n國際論壇/and\n");
     // What is printed as settings holds the separator too, and can be given again.
     let printed = workshop.run(&["segment", "--one-per-line", "--print-config"]).ok();
     workshop.write("printed.toml", &printed);
@@ -31,7 +34,7 @@ fn forms_of_output() {
 fn json_has_the_place_of_every_word() {
     let workshop = Workshop::new();
     let text = "\n中国科学院 a𠮷\r\n";
-    for mode in ["words", "hmm", "search", "all", "pretokens"] {
+    for mode in ["words", "hmm", "search", "all", "pretokens", "chars"] {
         let lines = workshop.run_with(&["segment", "--mode", mode, "--json"], text.as_bytes()).ok();
         let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!((lines.len(), &lines[0]), (2, &json!({"words": [], "offsets": []})), "{mode}");
@@ -260,7 +263,7 @@ fn gold_files_that_cannot_be() {
     fails(&["gold.txt", "-"], "我们\n学习\n语言模型\n", 3, &["`-`, line 1", "`学习` is expected"]);
     fails(&["-", "-"], "我们\n", 2, &["once only"]);
     for mode in ["search", "all"] {
-        fails(&["gold.txt", "--mode", mode], "", 2, &["overlap", "words, hmm or pretokens"]);
+        fails(&["gold.txt", "--mode", mode], "", 2, &["overlap", "words, hmm, pretokens or chars"]);
         workshop.run(&["segment", "--stats", "--mode", mode]).fails(2, &["overlap"]);
     }
     fails(&["gold.txt", "--stats"], "", 2, &["--stats", "cannot be used with"]);

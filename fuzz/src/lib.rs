@@ -35,6 +35,7 @@ pub fn segment(data: &[u8]) {
             assert_eq!(ends, wanted, "{}, {}", fast.pattern().source(), instructions.name());
         }
     }
+    spans_of_bytes(TOKENIZERS[0].segmenter(), data);
     let dictionary = Dictionary::built_in();
     assert_eq!(dictionary.words(&text, WordMode::Words), dictionary.naive_words(&text));
     let (regex, rest) = text.split_once('\n').unwrap_or((&text, ""));
@@ -61,6 +62,28 @@ fn spans(segmenter: &Segmenter, text: &str) -> ciyuan::Result<Vec<u32>> {
     segmenter.spans(text, &mut ends).map(|()| ends)
 }
 
+/// Stretches of valid text are cut by themselves, what is between them is left whole.
+fn spans_of_bytes(segmenter: &Segmenter, bytes: &[u8]) {
+    let (mut ends, mut dropped) = (Vec::new(), Vec::new());
+    segmenter.byte_spans(bytes, &mut ends, &mut dropped).unwrap();
+    // Whether each byte is in valid text.
+    let valid: Vec<bool> = bytes
+        .utf8_chunks()
+        .flat_map(|chunk| [vec![true; chunk.valid().len()], vec![false; chunk.invalid().len()]])
+        .flatten()
+        .collect();
+    let mut start = 0;
+    let wanted = valid.chunk_by(|left, right| left == right).flat_map(|stretch| {
+        let from = start;
+        start += stretch.len();
+        let stretch = &bytes[from..start];
+        let ends =
+            std::str::from_utf8(stretch).map_or(vec![stretch.len() as u32], |text| spans(segmenter, text).unwrap());
+        ends.into_iter().map(move |end| from as u32 + end)
+    });
+    assert_eq!(ends, wanted.collect::<Vec<_>>());
+}
+
 /// Tokenizers learned from a few lines: one with the default pattern, one with a single span a text.
 static TOKENIZERS: LazyLock<[Tokenizer; 2]> = LazyLock::new(|| {
     let text = "词元是语言模型的单位，语言模型学习词元。the cat sat on the mat, the cat's hat; aaaa abab 1234 12 \n\n";
@@ -85,6 +108,10 @@ pub fn encode(data: &[u8]) {
         if text.len() < 400 {
             assert_eq!(ids, naive_encode(tokenizer, &text).unwrap());
         }
+        // Bytes come back, and bytes of text have its ids.
+        let of_bytes = tokenizer.encode_bytes(data).unwrap();
+        assert_eq!(tokenizer.decode(&of_bytes).unwrap(), data);
+        assert_eq!(tokenizer.encode_bytes(text.as_bytes()).unwrap(), ids);
         let with = tokenizer.encode_with(&text, &["<|endoftext|>"]).unwrap();
         assert_eq!(tokenizer.decode(&with).unwrap(), text.as_bytes());
     }

@@ -25,13 +25,15 @@ pub(super) struct Args {
     /// Files; standard input where none is named
     #[arg(value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// Dictionary words, words with jieba's hidden Markov model, words for search, every word there is, or pre-tokens
-    #[arg(long, default_value = "words", value_parser = ["words", "hmm", "search", "all", "pretokens"])]
+    /// Dictionary words, words with jieba's hidden Markov model, words for search, every word there is, pre-tokens, or
+    /// characters
+    #[arg(long, default_value = "words", value_parser = ["words", "hmm", "search", "all", "pretokens", "chars"])]
     mode: String,
     /// Look traditional characters up through their simplified form, or as they are
     #[arg(long, default_value = "simplified", value_parser = ["simplified", "none"])]
     fold: String,
-    /// Pattern of the pre-tokens: a name, or a regular expression
+    /// Pattern of the pre-tokens: a name, a regular expression, or the pre_tokenizer of a tokenizer.json. What it takes
+    /// out of the text is not shown
     #[arg(long, default_value = DEFAULT_PATTERN, value_name = "NAME|REGEX")]
     pattern: String,
     /// What stands between the parts of a line. It is not escaped where it stands in the text too: to tell the two
@@ -70,7 +72,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let judged = args.score.is_some() || args.stats;
     if judged && matches!(args.mode.as_str(), "search" | "all") {
         return Err(Failure::Usage(format!(
-            "--mode {} gives words that overlap, which --score and --stats cannot count; use words, hmm or pretokens",
+            "--mode {} gives words that overlap, which --score and --stats cannot count; use words, hmm, pretokens or chars",
             args.mode
         )));
     }
@@ -136,15 +138,22 @@ impl Form<'_> {
 pub(super) type Cut = Box<dyn Fn(&str) -> ciyuan::Result<Vec<Range<usize>>>>;
 
 fn cutter(args: &Args) -> Outcome<Cut> {
-    if args.mode != "pretokens" {
-        return words(args);
-    }
-    let segmenter = Segmenter::new(Pattern::parse(&args.pattern)?, HanEdges::None)?;
+    let pattern = match args.mode.as_str() {
+        "pretokens" => Pattern::parse(&args.pattern)?,
+        "chars" => Pattern::characters(),
+        _ => return words(args),
+    };
+    let segmenter = Segmenter::new(pattern, HanEdges::None)?;
     Ok(Box::new(move |line| {
-        let mut ends = Vec::new();
-        segmenter.spans(line, &mut ends)?;
+        let (mut ends, mut dropped) = (Vec::new(), Vec::new());
+        segmenter.spans_and_dropped(line, &mut ends, &mut dropped)?;
         let mut start = 0;
-        Ok(ends.into_iter().map(|end| std::mem::replace(&mut start, end as usize)..end as usize).collect())
+        let mut dropped = dropped.into_iter().peekable();
+        let ranges = (0..).zip(ends).filter_map(|(at, end)| {
+            let range = std::mem::replace(&mut start, end as usize)..end as usize;
+            dropped.next_if_eq(&at).is_none().then_some(range)
+        });
+        Ok(ranges.collect())
     }))
 }
 

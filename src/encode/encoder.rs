@@ -4,7 +4,7 @@ use super::merge::HeapMerger;
 use super::naive;
 use super::tokenizer::Tokenizer;
 use crate::error::Result;
-use crate::segment::kept_pieces;
+use crate::segment::{Segmenter, kept_pieces};
 use crate::vocab::TokenId;
 
 /// Pre-tokens of more bytes than this go to the heap, whose time does not grow with the square of their length.
@@ -32,14 +32,35 @@ impl<'t> Encoder<'t> {
     ///
     /// As [`Tokenizer::encode`].
     pub fn encode_into(&mut self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
+        self.bytes_into(
+            text.as_bytes(),
+            |segmenter, ends, dropped| segmenter.spans_and_dropped(text, ends, dropped),
+            ids,
+        )
+    }
+
+    /// Appends the ids of bytes that may be no UTF-8; [`Segmenter::byte_spans`] states how they are cut.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::encode`].
+    pub fn encode_bytes_into(&mut self, bytes: &[u8], ids: &mut Vec<TokenId>) -> Result<()> {
+        self.bytes_into(bytes, |segmenter, ends, dropped| segmenter.byte_spans(bytes, ends, dropped), ids)
+    }
+
+    fn bytes_into(
+        &mut self,
+        bytes: &[u8],
+        cut: impl FnOnce(&Segmenter, &mut Vec<u32>, &mut Vec<u32>) -> Result<()>,
+        ids: &mut Vec<TokenId>,
+    ) -> Result<()> {
         let (mut ends, mut dropped) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.dropped));
-        let segmenter = self.tokenizer.segmenter();
-        let cut = segmenter.spans_and_dropped(text, &mut ends, &mut dropped);
-        if cut.is_ok() {
-            kept_pieces(text, &ends, &dropped).for_each(|piece| self.piece(piece.as_bytes(), ids));
+        let done = cut(self.tokenizer.segmenter(), &mut ends, &mut dropped);
+        if done.is_ok() {
+            kept_pieces(bytes, &ends, &dropped).for_each(|piece| self.piece(piece, ids));
         }
         (self.ends, self.dropped) = (ends, dropped);
-        cut
+        done
     }
 
     /// Appends the ids of one pre-token.
@@ -105,6 +126,22 @@ mod tests {
         assert_eq!(SMALL.decode(&ids).unwrap(), text.as_bytes());
         assert_eq!(SMALL.encode_with(text, &[]).unwrap(), plain);
         assert!(SMALL.encode_with(text, &["<|none|>"]).is_err());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_come_back() {
+        for bytes in [
+            &b""[..],
+            b"the then",
+            b"\xFF",
+            "词\u{10FFFF}".as_bytes(),
+            b"\xE8\xAF\x8D\xE8\xAF",
+            b"aa\xF0\x9F aaaa\xC0\x80",
+        ] {
+            let ids = SMALL.encode_bytes(bytes).unwrap();
+            assert_eq!(SMALL.decode(&ids).unwrap(), bytes);
+        }
+        assert_eq!(SMALL.encode_bytes("词元aaaa".as_bytes()).unwrap(), SMALL.encode("词元aaaa").unwrap());
     }
 
     #[test]

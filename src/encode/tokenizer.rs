@@ -114,6 +114,17 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// The ids of bytes that may be no UTF-8; [`Segmenter::byte_spans`] states how they are cut.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::encode`].
+    pub fn encode_bytes(&self, bytes: &[u8]) -> Result<Vec<TokenId>> {
+        let mut ids = Vec::new();
+        Encoder::new(self).encode_bytes_into(bytes, &mut ids)?;
+        Ok(ids)
+    }
+
     /// The ids of `text`, in which the special tokens named in `allowed` stand for themselves.
     ///
     /// # Errors

@@ -365,6 +365,14 @@ impl Error {
         Self::Io { op, path, source }
     }
 
+    /// The error of a part of a text as one of the text, in which that part begins at `start`.
+    pub(crate) fn moved(mut self, start: usize) -> Self {
+        if let Self::PatternLimit { offset, .. } = &mut self {
+            *offset += start;
+        }
+        self
+    }
+
     /// This error, with the document it happened in.
     #[must_use]
     pub fn in_document(self, path: impl Into<PathBuf>, line: u64) -> Self {

@@ -156,7 +156,7 @@ impl Pattern {
                     finer.push((end, out));
                 } else {
                     let part = &text[start as usize..end as usize];
-                    step.parts(instructions, part, &mut scratch).map_err(|error| moved(error, start))?;
+                    step.parts(instructions, part, &mut scratch).map_err(|error| error.moved(start as usize))?;
                     finer.extend(scratch.parts.iter().map(|&(end, out)| (start + end, out)));
                 }
                 start = end;
@@ -165,16 +165,6 @@ impl Pattern {
             finer.clear();
         }
         Ok(parts)
-    }
-}
-
-/// The error of a part of a text as one of the text.
-fn moved(error: Error, start: u32) -> Error {
-    match error {
-        Error::PatternLimit { pattern, offset, limit } => {
-            Error::PatternLimit { pattern, offset: offset + start as usize, limit }
-        }
-        error => error,
     }
 }
 

@@ -146,6 +146,52 @@ impl Segmenter {
         self.cut_all(Instructions::best(), text, ends, dropped)
     }
 
+    /// The door for bytes that may be no UTF-8: as [`Segmenter::spans_and_dropped`], on bytes.
+    ///
+    /// The rule: each stretch of valid UTF-8 is cut as a text by itself, and each stretch of other bytes between them is
+    /// one span. What is valid is as in [`str::from_utf8`], so that a character cut off at the end, a surrogate or a
+    /// byte too many are other bytes. Nothing is replaced, and all bytes are in some span.
+    ///
+    /// ```
+    /// use ciyuan::segment::{HanEdges, Pattern, Segmenter};
+    /// let segmenter = Segmenter::new(Pattern::default(), HanEdges::None)?;
+    /// let (mut ends, mut dropped) = (Vec::new(), Vec::new());
+    /// segmenter.byte_spans(b"two words\xFF\xE4\xB8 more", &mut ends, &mut dropped)?;
+    /// assert_eq!(ends, [3, 9, 12, 17]);
+    /// # Ok::<(), ciyuan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segmenter::spans`]; the offset of [`Error::PatternLimit`] is one in `bytes`.
+    pub fn byte_spans(&self, bytes: &[u8], ends: &mut Vec<u32>, dropped: &mut Vec<u32>) -> Result<()> {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return self.spans_and_dropped(text, ends, dropped);
+        }
+        check_length(bytes.len())?;
+        ends.clear();
+        dropped.clear();
+        let (mut of_text, mut gone) = (Vec::new(), Vec::new());
+        let (mut start, mut after_text) = (0, true);
+        for chunk in bytes.utf8_chunks() {
+            if !chunk.valid().is_empty() {
+                self.spans_and_dropped(chunk.valid(), &mut of_text, &mut gone).map_err(|error| error.moved(start))?;
+                dropped.extend(gone.iter().map(|at| ends.len() as u32 + at));
+                ends.extend(of_text.iter().map(|end| start as u32 + end));
+                (start, after_text) = (start + chunk.valid().len(), true);
+            }
+            if !chunk.invalid().is_empty() {
+                start += chunk.invalid().len();
+                match ends.last_mut() {
+                    Some(last) if !after_text => *last = start as u32,
+                    _ => ends.push(start as u32),
+                }
+                after_text = false;
+            }
+        }
+        Ok(())
+    }
+
     fn cut_all(
         &self,
         instructions: Instructions,
@@ -153,13 +199,7 @@ impl Segmenter {
         ends: &mut Vec<u32>,
         dropped: &mut Vec<u32>,
     ) -> Result<()> {
-        if u32::try_from(text.len()).is_err() {
-            return Err(Error::Limit {
-                what: "the text of one document, in bytes,",
-                value: text.len() as u64,
-                max: u64::from(u32::MAX),
-            });
-        }
+        check_length(text.len())?;
         ends.clear();
         dropped.clear();
         self.pattern.spans(instructions, text, ends, dropped)?;
@@ -216,8 +256,23 @@ impl Segmenter {
     }
 }
 
-/// The pieces of `text` that are not dropped; see [`Segmenter::spans_and_dropped`].
-pub fn kept_pieces<'t>(text: &'t str, ends: &[u32], dropped: &[u32]) -> impl Iterator<Item = &'t str> {
+/// Offsets are numbers of 32 bits.
+fn check_length(bytes: usize) -> Result<()> {
+    match u32::try_from(bytes) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::Limit {
+            what: "the text of one document, in bytes,",
+            value: bytes as u64,
+            max: u64::from(u32::MAX),
+        }),
+    }
+}
+
+/// The pieces of a text (or of bytes) that are not dropped; see [`Segmenter::spans_and_dropped`].
+pub fn kept_pieces<'t, T>(text: &'t T, ends: &[u32], dropped: &[u32]) -> impl Iterator<Item = &'t T>
+where
+    T: std::ops::Index<std::ops::Range<usize>, Output = T> + ?Sized,
+{
     let mut dropped = dropped.iter().peekable();
     let mut start = 0;
     (0..).zip(ends).filter_map(move |(at, end)| {
@@ -253,6 +308,27 @@ mod tests {
         assert_eq!(kept_pieces(text, &ends, &dropped).collect::<Vec<_>>(), ["词", "元", "ab"]);
         assert_eq!(ends.last(), Some(&(text.len() as u32)));
         assert_eq!(dropped, [2, 4, 5]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_stand_apart() {
+        let split = |pattern: &str, bytes: &'static [u8]| {
+            let segmenter = Segmenter::new(Pattern::parse(pattern).unwrap(), HanEdges::None).unwrap();
+            let (mut ends, mut dropped) = (Vec::new(), Vec::new());
+            segmenter.byte_spans(bytes, &mut ends, &mut dropped).unwrap();
+            assert_eq!(ends.last().map_or(0, |end| *end as usize), bytes.len());
+            kept_pieces(bytes, &ends, &dropped).collect::<Vec<_>>()
+        };
+        assert_eq!(split("cl100k", b""), Vec::<&[u8]>::new());
+        assert_eq!(split("cl100k", b"a b"), [b"a".as_slice(), b" b"]);
+        // White space before bad bytes has nothing behind it; a surrogate is three bad bytes, and all of a run are one.
+        assert_eq!(split("cl100k", b"a  \xED\xA0\x80\xFFb"), [b"a".as_slice(), b"  ", b"\xED\xA0\x80\xFF", b"b"]);
+        assert_eq!(split("cl100k", b"\xFF\xE4\xB8"), [b"\xFF\xE4\xB8"]);
+        assert_eq!(split(r#"{"type":"WhitespaceSplit"}"#, b" a\xFF b\n"), [b"a".as_slice(), b"\xFF", b"b"]);
+        let limited = Segmenter::new(Pattern::parse("(a|aa)+(?!x)$").unwrap(), HanEdges::None).unwrap();
+        let bytes = [&b"b\xFF"[..], &[b'a'; 60], b"b"].concat();
+        let result = limited.byte_spans(&bytes, &mut Vec::new(), &mut Vec::new());
+        assert!(matches!(result, Err(Error::PatternLimit { offset: 2, .. })), "{result:?}");
     }
 
     #[test]
