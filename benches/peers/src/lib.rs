@@ -1,0 +1,1 @@
+//! The comparisons are the programs in `src/bin`.
