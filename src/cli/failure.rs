@@ -62,6 +62,7 @@ fn exit_code(error: &Error) -> u8 {
         | Error::UnknownForm { .. } => 2,
         Error::Tokenizer(ciyuan::error::TokenizerFault::VocabTooSmall { .. }) => 2,
         Error::Record { .. }
+        | Error::UserWord { .. }
         | Error::Tokenizer(_)
         | Error::UnknownToken { .. }
         | Error::NotAnId { .. }

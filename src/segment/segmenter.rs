@@ -87,6 +87,13 @@ impl Segmenter {
         }
     }
 
+    /// The same with the words of `dictionary`, as far as words are asked for.
+    #[cfg(feature = "chinese")]
+    #[must_use]
+    pub fn with_dictionary(pattern: Pattern, edges: HanEdges, dictionary: Arc<Dictionary>) -> Self {
+        Self { pattern, edges, dictionary: (edges == HanEdges::Words).then_some(dictionary) }
+    }
+
     /// The pattern.
     #[must_use]
     pub fn pattern(&self) -> &Pattern {
