@@ -7,7 +7,7 @@ use ciyuan::segment::{DEFAULT_PATTERN, HanEdges, Pattern, Segmenter};
 use serde::Serialize;
 
 use super::context::Context;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::lines::for_each_line;
 
 /// Text to Chinese words or pre-tokens: one line out for each line in, parts joined by `/`
@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// Look traditional characters up through their simplified form, or as they are
     #[arg(long, default_value = "simplified", value_parser = ["simplified", "none"])]
     fold: String,
+    /// Words of your own: `word [frequency] [tag]` a line, as jieba reads them, the frequency 0 deletes a word; may be given several times
+    #[arg(long, value_name = "FILE")]
+    user_dict: Vec<PathBuf>,
     /// Pattern of the pre-tokens: a name, or a regular expression
     #[arg(long, default_value = DEFAULT_PATTERN, value_name = "NAME|REGEX")]
     pattern: String,
@@ -57,6 +60,11 @@ fn cutter(args: &Args) -> Outcome<Cut> {
     if args.mode != "pretokens" {
         return words(args);
     }
+    if !args.user_dict.is_empty() {
+        return Err(Failure::Usage(
+            "--user-dict is for words, but --mode pretokens gives none; leave one out".to_owned(),
+        ));
+    }
     let segmenter = Segmenter::new(Pattern::parse(&args.pattern)?, HanEdges::None)?;
     Ok(Box::new(move |line| {
         let mut ends = Vec::new();
@@ -68,14 +76,15 @@ fn cutter(args: &Args) -> Outcome<Cut> {
 
 #[cfg(feature = "chinese")]
 fn words(args: &Args) -> Outcome<Cut> {
-    use ciyuan::segment::{Dictionary, Fold, WordMode};
+    use ciyuan::segment::{Fold, WordMode};
     let mode = match args.mode.as_str() {
         "hmm" => WordMode::Hmm,
         "search" => WordMode::Search,
         "all" => WordMode::All,
         _ => WordMode::Words,
     };
-    let dictionary = Dictionary::new(if args.fold == "none" { Fold::None } else { Fold::Simplified });
+    let fold = if args.fold == "none" { Fold::None } else { Fold::Simplified };
+    let dictionary = ciyuan::pipeline::load_dictionary(fold, &args.user_dict)?;
     Ok(Box::new(move |line| Ok(dictionary.words(line, mode))))
 }
 

@@ -1,6 +1,7 @@
 //! The stage that learns a tokenizer.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -23,6 +24,9 @@ pub struct LearnSettings {
     pub pattern: String,
     /// What is done with Chinese.
     pub han: Han,
+    /// User dictionaries, whose words bound merges while learning, as those of the built-in dictionary do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user_dict: Vec<PathBuf>,
     /// Size and special tokens.
     #[serde(flatten)]
     pub config: LearnConfig,
@@ -37,6 +41,7 @@ impl Default for LearnSettings {
         Self {
             pattern: DEFAULT_PATTERN.to_owned(),
             han: Han::default(),
+            user_dict: Vec::new(),
             config: LearnConfig::default(),
             val: ValFraction::Of(0.0),
             on_bad_record: BadRecords::default(),
@@ -50,14 +55,45 @@ impl LearnSettings {
     /// # Errors
     ///
     /// [`Error::Setting`], [`Error::UnknownPattern`], [`Error::Pattern`], [`Error::Tokenizer`] for a vocabulary that is
-    /// too small or special tokens that are not distinct.
+    /// too small or special tokens that are not distinct, and those of reading user dictionaries.
     pub fn check(&self) -> Result<()> {
         self.val.check()?;
-        let regex = Pattern::parse(&self.pattern)?.regex().to_owned();
+        let regex = self.segmenter()?.pattern().regex().to_owned();
         TokenizerSpec::from_learned(regex, self.han.encoding(), &[], &self.config.special)?;
         learn(&Counts::default(), &self.config, &mut |_, _| ControlFlow::Continue(())).map(|_| ())
     }
+
+    /// What cuts the text that is learned from.
+    fn segmenter(&self) -> Result<Segmenter> {
+        let pattern = Pattern::parse(&self.pattern)?;
+        if self.user_dict.is_empty() {
+            return Segmenter::new(pattern, self.han.learning());
+        }
+        let refused = |with: &str, expected: &str| {
+            let value = format!("given with `--han {with}`");
+            Err(Error::Setting { name: "user-dict", value, expected: expected.to_owned() })
+        };
+        match self.han {
+            Han::LearnWords => {}
+            Han::Words => {
+                let expected = "used with `--han learn-words`: text would have to be encoded with the same words, and a \
+                                tokenizer file does not hold them";
+                return refused("words", expected);
+            }
+            Han::Runs => return refused("runs", WITHOUT_WORDS),
+            Han::Chars => return refused("chars", WITHOUT_WORDS),
+        }
+        #[cfg(feature = "chinese")]
+        {
+            let dictionary = super::files::load_dictionary(crate::segment::Fold::default(), &self.user_dict)?;
+            Ok(Segmenter::with_dictionary(pattern, self.han.learning(), dictionary.into()))
+        }
+        #[cfg(not(feature = "chinese"))]
+        Err(Error::Feature { feature: "chinese", what: "cutting Chinese into words" })
+    }
 }
+
+const WITHOUT_WORDS: &str = "used with `--han learn-words`: Chinese is not cut into words here";
 
 /// A tokenizer, and what it was learned from.
 #[derive(Debug, Clone)]
@@ -88,9 +124,8 @@ pub fn learn_tokenizer(
     progress: &Progress<'_>,
 ) -> Result<LearnedTokenizer> {
     settings.check()?;
-    let pattern = Pattern::parse(&settings.pattern)?;
-    let regex = pattern.regex().to_owned();
-    let segmenter = Segmenter::new(pattern, settings.han.learning())?;
+    let segmenter = settings.segmenter()?;
+    let regex = segmenter.pattern().regex().to_owned();
     let start = Instant::now();
     let (counts, tally) = count(source, options, settings, &segmenter, progress)?;
     if tally.documents.left == 0 {

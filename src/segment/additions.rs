@@ -21,8 +21,6 @@ pub(super) struct Additions<'f> {
     /// The number of each frequency.
     numbers: HashMap<u64, usize>,
     logarithms: Vec<f64>,
-    /// The sum of frequencies that the weights were made for.
-    weighed: u64,
     codes: Vec<u16>,
     ends: Vec<u32>,
 }
@@ -35,7 +33,6 @@ impl<'f> Additions<'f> {
             growth: Growth::of(&lexicon.array),
             numbers: lexicon.frequencies.iter().copied().zip(1..).collect(),
             logarithms: lexicon.frequencies.iter().map(|frequency| (*frequency as f64).ln()).collect(),
-            weighed: lexicon.sum,
             codes: Vec::new(),
             ends: Vec::new(),
             lexicon,
@@ -45,13 +42,8 @@ impl<'f> Additions<'f> {
 
     /// The lexicon with all words.
     pub(super) fn finish(mut self) -> Lexicon {
-        self.weigh();
-        self.lexicon
-    }
-
-    fn weigh(&mut self) {
         self.lexicon.weigh(&self.logarithms);
-        self.weighed = self.lexicon.sum;
+        self.lexicon
     }
 
     /// Adds a word with the frequency given, or with the suggested one, which it gives.
@@ -69,9 +61,8 @@ impl<'f> Additions<'f> {
 
     /// `suggest_freq(word, tune=False)`, operation by operation.
     fn suggested(&mut self, word: &str) -> u64 {
-        if self.weighed != self.lexicon.sum || self.logarithms.len() != self.lexicon.frequencies.len() {
-            self.weigh();
-        }
+        // The sum has grown since the weights were made; all of them would take longer than the rest.
+        self.lexicon.weigh_words_of(word, &self.logarithms);
         self.ends.clear();
         self.lexicon.word_ends(word, &mut self.ends);
         let sum = self.lexicon.sum as f64;

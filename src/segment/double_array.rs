@@ -182,6 +182,8 @@ impl Growth {
                 growth.highest = growth.highest.max(node.base());
             }
         }
+        // New nodes lie close together behind the others; the gaps among those are filled when there is no more room.
+        growth.reached = [array.nodes.len() / 64; 16];
         growth
     }
 
@@ -220,7 +222,7 @@ impl Growth {
             }
             if there != NO_BASE {
                 // Who goes: these children or those. The root's stay.
-                if base == 0 || there != 0 && self.children(there).count() <= self.children(base).count() {
+                if base == 0 || there != 0 && self.has_no_more_than(there, base) {
                     self.relocate(array, characters, there, None)?;
                 } else {
                     base = self.relocate(array, characters, base, Some(code))?;
@@ -282,6 +284,19 @@ impl Growth {
         let known = |code: u16| (code != 0).then_some(code);
         let next = move |code: &u16| known(self.next[base as usize + usize::from(*code)]);
         std::iter::successors(known(self.first[base as usize]), next)
+    }
+
+    /// Whether the node with the base `one` has no more children than that with `other`. Only as many are looked at as the
+    /// smaller family has.
+    fn has_no_more_than(&self, one: u32, other: u32) -> bool {
+        let (mut one, mut other) = (self.children(one), self.children(other));
+        loop {
+            match (one.next(), other.next()) {
+                (None, _) => return true,
+                (_, None) => return false,
+                _ => {}
+            }
+        }
     }
 
     /// A base that no node has, with free places for these children.

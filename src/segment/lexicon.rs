@@ -162,19 +162,35 @@ impl Lexicon {
         self.weight_of_none = 0.0 - of_sum;
     }
 
-    /// The frequency of a word; 0 for what no more than begins some, or was deleted; `None` for what is neither.
-    pub(super) fn frequency(&self, word: &str) -> Option<u64> {
+    /// Sets the weights of the words in `text` only.
+    pub(super) fn weigh_words_of(&mut self, text: &str, logarithms: &[f64]) {
+        let of_sum = (self.sum as f64).ln();
+        let beginnings = text.char_indices().flat_map(|(at, _)| self.walk(&text[at..]));
+        let numbers: Vec<usize> = beginnings.map(|node| node.frequency(self.array.filter)).collect();
+        self.weights.resize(logarithms.len() + 1, 0.0);
+        for number in numbers.into_iter().filter(|number| *number > 0) {
+            self.weights[number] = logarithms[number - 1] - of_sum;
+        }
+        self.weight_of_none = 0.0 - of_sum;
+    }
+
+    /// The nodes of the beginnings of `text`, as long as there are any.
+    fn walk(&self, text: &str) -> impl Iterator<Item = Node> {
         let mut last: Option<Node> = None;
-        for c in word.chars() {
+        text.chars().map_while(move |c| {
             let code = self.code(u32::from(c)) & !IN_BLOCK;
             let base = last.map_or(0, Node::base);
             let node = self.array.node(base + u32::from(code));
-            if code == 0 || !last.is_none_or(|last| last.has_children()) || node.before() != base {
-                return None;
-            }
-            last = Some(node);
-        }
-        let number = last?.frequency(self.array.filter);
+            let found = code != 0 && last.is_none_or(Node::has_children) && node.before() == base;
+            last = found.then_some(node);
+            last
+        })
+    }
+
+    /// The frequency of a word; 0 for what no more than begins some, or was deleted; `None` for what is neither.
+    pub(super) fn frequency(&self, word: &str) -> Option<u64> {
+        let node = self.walk(word).nth(word.chars().count().checked_sub(1)?)?;
+        let number = node.frequency(self.array.filter);
         Some(if number == 0 { 0 } else { self.frequencies[number - 1] })
     }
 
