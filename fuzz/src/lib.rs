@@ -77,11 +77,6 @@ fn user_words(data: &[u8], text: &str) {
         assert!(ends.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(ends.iter().all(|&end| text.is_char_boundary(end as usize)));
         assert_eq!(ends.last().map_or(0, |&end| end as usize), text.len());
-        // Words that jieba-rs can find are found as it finds them; making it takes its time.
-        let within = |byte: &u8| byte.is_ascii_alphanumeric() || b"\n+#&._%-".contains(byte);
-        if lines.len() < 40 && lines.iter().all(within) {
-            assert_eq!(dictionary.words(text, WordMode::Words), dictionary.naive_words(text));
-        }
     }
 }
 

@@ -56,7 +56,7 @@ impl Dictionary {
     ///
     /// [`Error::UserWord`] with the line: invalid UTF-8, a control character (also a tab), a frequency above
     /// 4,294,967,295, a word of more than 255 characters, or more words, characters or frequencies than there is room
-    /// for. The room is for hundreds of thousands of words, for 20,722 characters that are in no built-in word, and for
+    /// for. The room is for a hundred thousand words and more, for 20,722 characters that are in no built-in word, and for
     /// 125,984 frequencies that no built-in word has.
     pub fn with_user_words(fold: Fold, text: &[u8]) -> Result<Self> {
         let mut dictionary = Self::new(fold);
@@ -134,10 +134,11 @@ fn shortened(digits: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{HanEdges, Pattern, Segmenter};
     use super::*;
     use proptest::prelude::*;
     use regex::Regex;
-    use std::sync::LazyLock;
+    use std::sync::{Arc, LazyLock};
 
     fn parsed(line: &str) -> (&str, Option<u32>) {
         let UserWord { word, frequency } = parse(line.as_bytes()).unwrap().unwrap();
@@ -190,8 +191,20 @@ mod tests {
         assert!(matches!(error, Error::UserWord { path: None, line: 3, .. }), "{error}");
         let text = error.in_user_dictionary("own.txt").to_string();
         assert!(text.starts_with("user dictionary `own.txt`, line 3: `词\\t5` holds"), "{text}");
-        assert_eq!(dictionary.words("我们", super::super::WordMode::Words), [0..6]);
-        assert_eq!(dictionary.words("云计算", super::super::WordMode::Words), [0..9]);
+        let mut ends = Vec::new();
+        dictionary.word_ends("我们云计算", &mut ends);
+        assert_eq!(ends, [6, 15]);
+    }
+
+    #[test]
+    fn a_segmenter_cuts_by_them() {
+        let dictionary = Arc::new(Dictionary::with_user_words(Fold::Simplified, "云计算\n".as_bytes()).unwrap());
+        let mut ends = Vec::new();
+        for (edges, expected) in [(HanEdges::Words, &[3, 12, 14][..]), (HanEdges::None, &[12, 14])] {
+            let segmenter = Segmenter::with_dictionary(Pattern::default(), edges, dictionary.clone());
+            segmenter.spans("用雲計算 a", &mut ends).unwrap();
+            assert_eq!(ends, expected);
+        }
     }
 
     proptest! {
