@@ -130,6 +130,83 @@ fn segment() {
 }
 
 #[test]
+fn words_of_the_user_s_own() {
+    let workshop = Workshop::new();
+    workshop.write("own.txt", "\u{FEFF}词元 5 n\r\n\r\n雲計算 nz\r\n研究生 0\r\n");
+    workshop.write("more.txt", "元宇宙\nNew York 3\n");
+    let segment = |arguments: &[&str], text: &str| {
+        workshop.run_with(&[&["segment"][..], arguments].concat(), text.as_bytes()).ok()
+    };
+    let own = ["--user-dict", "own.txt", "--user-dict", "more.txt"];
+    assert_eq!(segment(&[], "词元与云计算、元宇宙"), "词/元/与/云/计算/、/元/宇宙\n");
+    assert_eq!(segment(&own, "词元与云计算、元宇宙"), "词元/与/云计算/、/元宇宙\n");
+    assert_eq!(segment(&own, "我在New York研究生命"), "我/在/New York/研究/生命\n");
+    assert_eq!(segment(&[&own[..], &["--fold", "none"]].concat(), "雲計算云计算"), "雲計算/云/计算\n");
+    for mode in ["hmm", "search", "all"] {
+        let words = segment(&[&own[..], &["--mode", mode]].concat(), "他是词元研究生");
+        assert!(words.contains("/词元/") && !words.contains("研究生"), "{mode}: {words}");
+    }
+
+    workshop.write("bad.txt", "词元\n\n云\t5\n");
+    workshop.write("large.txt", "词元 99999999999 n\n");
+    workshop.write("bytes.txt", b"a\nb\xFF\n");
+    let fails = |file: &str, texts: &[&str]| workshop.run_with(&["segment", "--user-dict", file], b"a").fails(3, texts);
+    fails("bad.txt", &["`bad.txt`, line 3", "`云\\t5`", "U+0009", "`word [frequency] [tag]`"]);
+    fails("large.txt", &["`large.txt`, line 1", "99999999999", "4294967295", "smaller"]);
+    fails("bytes.txt", &["`bytes.txt`, line 2", "invalid UTF-8 at byte 2", "save the file as UTF-8"]);
+    workshop.run_with(&["segment", "--user-dict", "none.txt"], b"a").fails(1, &["no such file", "none.txt"]);
+    workshop
+        .run_with(&["segment", "--user-dict", "own.txt", "--mode", "pretokens"], b"a")
+        .fails(2, &["--user-dict", "--mode pretokens"]);
+    let printed = workshop.run(&[&["segment", "--print-config"][..], &own].concat()).ok();
+    assert!(printed.contains("user-dict = [\"own.txt\", \"more.txt\"]"), "{printed}");
+}
+
+#[test]
+fn words_of_the_user_s_own_bound_merges() {
+    let workshop = Workshop::new();
+    // 天气预报 is a word of the built-in dictionary.
+    workshop.write("a.txt", "天气预报。\n".repeat(50));
+    workshop.write("own.txt", "天气预报 0\n天气预 900000000\n");
+    let tokens = |arguments: &[&str]| {
+        let learn = ["learn", "a.txt", "-o", "t.json", "--vocab-size", "300"];
+        workshop.run(&[&learn[..], arguments].concat()).ok();
+        workshop.run(&["inspect", "t.json", "--tokens", "256..299"]).ok()
+    };
+    let built_in = tokens(&[]);
+    assert!(built_in.contains("\"天气预报\""), "{built_in}");
+    let own = tokens(&["--user-dict", "own.txt"]);
+    assert!(own.contains("\"天气预\"") && !own.contains("预报") && own.contains("\"报\""), "{own}");
+
+    let learn = ["learn", "a.txt", "-o", "t.json", "--user-dict"];
+    let fails = |arguments: &[&str], code, texts: &[&str]| {
+        workshop.run(&[&learn[..], arguments].concat()).fails(code, texts);
+    };
+    fails(&["own.txt", "--han", "words"], 2, &["`user-dict`", "--han words", "tokenizer file does not hold them"]);
+    fails(&["own.txt", "--han", "runs"], 2, &["`user-dict`", "--han runs", "learn-words"]);
+    workshop.write("bad.txt", "云\t5\n");
+    fails(&["bad.txt"], 3, &["`bad.txt`, line 1"]);
+    fails(&["none.txt"], 1, &["none.txt"]);
+}
+
+#[test]
+fn prepare_notes_what_is_in_user_dictionaries() {
+    let workshop = Workshop::new();
+    let zh = root().join("corpora/zh").display().to_string();
+    workshop.write("own.txt", "词元\n");
+    let prepare = ["prepare", &zh, "-o", "out", "--steps", "1", "--context", "16", "--width", "16", "--heads", "2"];
+    let with = [&prepare[..], &["--vocab-size", "400", "--user-dict", "own.txt"]].concat();
+    workshop.run(&with).ok();
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(workshop.path("out/report.json")).unwrap()).unwrap();
+    let noted = &report["settings"]["user-dict"][0];
+    assert_eq!((noted[0].as_str().unwrap(), noted[1].as_str().unwrap().len()), ("own.txt", 32));
+    assert!(workshop.run(&with).stderr.contains("complete already"));
+    workshop.write("own.txt", "词元 5\n");
+    workshop.run(&with).fails(1, &["user-dict", "choose another folder"]);
+}
+
+#[test]
 fn tokenize_and_decode() {
     let workshop = with_tokenizer();
     let text = "词元是 tokens。\nIt's 2026 <|endoftext|>\n";

@@ -10,7 +10,9 @@ use std::sync::LazyLock;
 use ciyuan::Error;
 use ciyuan::encode::{Tokenizer, naive_encode};
 use ciyuan::learn::{Counts, LearnConfig, VocabSize};
-use ciyuan::segment::{Dictionary, HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter, WordMode};
+use ciyuan::segment::{
+    Dictionary, Fold, HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter, WordMode,
+};
 use ciyuan::shard::{Manifest, Shard, ShardWriter};
 use ciyuan::vocab::{Fingerprint, TokenizerSpec};
 
@@ -38,6 +40,7 @@ pub fn segment(data: &[u8]) {
     spans_of_bytes(TOKENIZERS[0].segmenter(), data);
     let dictionary = Dictionary::built_in();
     assert_eq!(dictionary.words(&text, WordMode::Words), dictionary.naive_words(&text));
+    user_words(data, &text);
     let (regex, rest) = text.split_once('\n').unwrap_or((&text, ""));
     // A short pattern may still ask for a large machine; that is refused, and takes its time to be.
     if regex.len() > if regex.starts_with('{') { 400 } else { 80 } {
@@ -54,6 +57,27 @@ pub fn segment(data: &[u8]) {
             }
             Err(error) => assert!(matches!(error, Error::PatternLimit { .. }), "{error}"),
         }
+    }
+}
+
+/// What stands before the first blank line is a user dictionary: it is refused with its line, or its words cover the text.
+fn user_words(data: &[u8], text: &str) {
+    let Some(end) = data.windows(2).position(|pair| pair == b"\n\n") else { return };
+    let lines = &data[..end];
+    for fold in [Fold::Simplified, Fold::None] {
+        let dictionary = match Dictionary::with_user_words(fold, lines) {
+            Ok(dictionary) => dictionary,
+            Err(Error::UserWord { line, .. }) => {
+                assert!(line >= 1 && line as usize <= lines.split(|&byte| byte == b'\n').count());
+                continue;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let mut ends = Vec::new();
+        dictionary.word_ends(text, &mut ends);
+        assert!(ends.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(ends.iter().all(|&end| text.is_char_boundary(end as usize)));
+        assert_eq!(ends.last().map_or(0, |&end| end as usize), text.len());
     }
 }
 

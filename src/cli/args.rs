@@ -167,6 +167,9 @@ pub(super) struct LearnArgs {
     /// Chinese: words bound merges while learning only, runs as the pattern gives them, words always, or characters
     #[arg(long, default_value = "learn-words", value_parser = word::<ciyuan::segment::Han>(&["learn-words", "runs", "words", "chars"]), help_heading = "Learning")]
     han: ciyuan::segment::Han,
+    /// Words of your own, which bound merges while learning: `word [frequency] [tag]` a line, as jieba reads them, the frequency 0 deletes a word; may be given several times
+    #[arg(long, value_name = "FILE", help_heading = "Learning")]
+    user_dict: Vec<PathBuf>,
     /// Special tokens, by commas; `none` for none
     #[arg(long, default_value = SpecialTokens::END_OF_TEXT, value_name = "LIST|none", help_heading = "Learning")]
     special: String,
@@ -182,8 +185,9 @@ impl LearnArgs {
             list => list.split(',').map(str::to_owned).collect(),
         };
         let config = ciyuan::learn::LearnConfig { vocab_size: self.vocab_size, special, min_count: self.min_count };
-        let Self { granularity, han, ref pattern, .. } = *self;
-        ciyuan::pipeline::LearnSettings { granularity, pattern: pattern.clone(), han, config, val, on_bad_record }
+        let Self { granularity, han, ref pattern, ref user_dict, .. } = *self;
+        let (pattern, user_dict) = (pattern.clone(), user_dict.clone());
+        ciyuan::pipeline::LearnSettings { granularity, pattern, han, user_dict, config, val, on_bad_record }
     }
 }
 

@@ -1,13 +1,14 @@
 //! The settings file: `--config FILE` and `--print-config`.
 //!
 //! Its keys are the long flags of all commands, so one file can serve every command: a command takes the keys it has.
-//! They are put before the arguments of the command line, which override them.
+//! They are put before the arguments of the command line, which override them. A flag that may be given several times
+//! can have a list.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::failure::{Failure, Outcome};
 
@@ -27,15 +28,35 @@ pub(super) fn with_file(definition: &Command, arguments: Vec<OsString>) -> Outco
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
     let mut merged = arguments[..=at].to_vec();
     for (key, value) in &table {
-        let has = |command: &Command| command.get_arguments().any(|argument| argument.get_long() == Some(key));
-        if has(command) || has(definition) {
-            merged.extend(flag(key, value).map_err(&wrong)?);
-        } else if !definition.get_subcommands().any(has) {
+        let find = |command: &Command| command.get_arguments().find(|arg| arg.get_long() == Some(key)).cloned();
+        if let Some(argument) = find(command).or_else(|| find(definition)) {
+            let values = match value {
+                // The command line overrides the whole list.
+                _ if repeats(&argument) && is_given(key, &arguments) => &[],
+                toml::Value::Array(values) if repeats(&argument) => values.as_slice(),
+                value => std::slice::from_ref(value),
+            };
+            for value in values {
+                merged.extend(flag(key, value).map_err(&wrong)?);
+            }
+        } else if !definition.get_subcommands().any(|command| find(command).is_some()) {
             return Err(wrong(format!("`{key}` is no setting of any command")));
         }
     }
     merged.extend_from_slice(&arguments[at + 1..]);
     Ok(merged)
+}
+
+fn repeats(argument: &Arg) -> bool {
+    matches!(argument.get_action(), ArgAction::Append)
+}
+
+/// Whether the command line has this flag.
+fn is_given(key: &str, arguments: &[OsString]) -> bool {
+    arguments.iter().filter_map(|argument| argument.to_str()?.strip_prefix("--")?.strip_prefix(key)).any(|rest| {
+        // Not a longer flag that begins so.
+        rest.is_empty() || rest.starts_with('=')
+    })
 }
 
 fn config_path(arguments: &[OsString]) -> Option<PathBuf> {
@@ -91,7 +112,11 @@ fn value_of(argument: &Arg, matches: &ArgMatches) -> Option<toml::Value> {
     if !argument.get_action().takes_values() {
         return Some(matches.get_flag(id).into());
     }
-    let text = matches.try_get_raw(id).ok()??.next().and_then(OsStr::to_str)?;
+    let mut values = matches.try_get_raw(id).ok()??.map(OsStr::to_str);
+    if repeats(argument) {
+        return Some(values.collect::<Option<Vec<&str>>>()?.into());
+    }
+    let text = values.next()??;
     let number = text.parse::<i64>().map(toml::Value::from).or_else(|_| text.parse::<f64>().map(toml::Value::from));
     Some(number.unwrap_or_else(|_| text.into()))
 }
@@ -127,6 +152,19 @@ mod tests {
             merged.unwrap(),
             ["ciyuan", "learn", "--quiet", "--vocab-size=500", "--config", "FILE", "x", "--vocab-size", "9"]
         );
+    }
+
+    #[test]
+    fn a_list_is_for_a_flag_given_several_times() {
+        let file = "user-dict = [\"a\", \"b\"]\n";
+        let merged = merge(file, &["ciyuan", "segment", "--config", "FILE"]).unwrap();
+        assert_eq!(merged, ["ciyuan", "segment", "--user-dict=a", "--user-dict=b", "--config", "FILE"]);
+        let merged = merge("user-dict = \"a\"\n", &["ciyuan", "segment", "--config", "FILE"]).unwrap();
+        assert_eq!(merged, ["ciyuan", "segment", "--user-dict=a", "--config", "FILE"]);
+        for given in ["--user-dict=c", "--user-dict"] {
+            let merged = merge(file, &["ciyuan", "segment", "--config", "FILE", given, "d"]).unwrap();
+            assert_eq!(merged, ["ciyuan", "segment", "--config", "FILE", given, "d"]);
+        }
     }
 
     #[test]

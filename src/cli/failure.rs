@@ -65,6 +65,7 @@ fn exit_code(error: &Error) -> u8 {
         | Error::NotUtf8 { .. }
         | Error::OtherText { .. }
         | Error::NoGold { .. }
+        | Error::UserWord { .. }
         | Error::Tokenizer(_)
         | Error::UnknownToken { .. }
         | Error::NotAnId { .. }

@@ -32,6 +32,9 @@ pub(super) struct Args {
     /// Look traditional characters up through their simplified form, or as they are
     #[arg(long, default_value = "simplified", value_parser = ["simplified", "none"])]
     fold: String,
+    /// Words of your own: `word [frequency] [tag]` a line, as jieba reads them, the frequency 0 deletes a word; may be given several times
+    #[arg(long, value_name = "FILE")]
+    user_dict: Vec<PathBuf>,
     /// Pattern of the pre-tokens: a name, a regular expression, or the pre_tokenizer of a tokenizer.json. What it takes
     /// out of the text is not shown
     #[arg(long, default_value = DEFAULT_PATTERN, value_name = "NAME|REGEX")]
@@ -143,6 +146,12 @@ fn cutter(args: &Args) -> Outcome<Cut> {
         "chars" => Pattern::characters(),
         _ => return words(args),
     };
+    if !args.user_dict.is_empty() {
+        return Err(Failure::Usage(format!(
+            "--user-dict is for words, but --mode {} gives none; leave one out",
+            args.mode
+        )));
+    }
     let segmenter = Segmenter::new(pattern, HanEdges::None)?;
     Ok(Box::new(move |line| {
         let (mut ends, mut dropped) = (Vec::new(), Vec::new());
@@ -159,14 +168,15 @@ fn cutter(args: &Args) -> Outcome<Cut> {
 
 #[cfg(feature = "chinese")]
 fn words(args: &Args) -> Outcome<Cut> {
-    use ciyuan::segment::{Dictionary, Fold, WordMode};
+    use ciyuan::segment::{Fold, WordMode};
     let mode = match args.mode.as_str() {
         "hmm" => WordMode::Hmm,
         "search" => WordMode::Search,
         "all" => WordMode::All,
         _ => WordMode::Words,
     };
-    let dictionary = Dictionary::new(if args.fold == "none" { Fold::None } else { Fold::Simplified });
+    let fold = if args.fold == "none" { Fold::None } else { Fold::Simplified };
+    let dictionary = ciyuan::pipeline::load_dictionary(fold, &args.user_dict)?;
     Ok(Box::new(move |line| Ok(dictionary.words(line, mode))))
 }
 

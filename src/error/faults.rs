@@ -1,4 +1,5 @@
-//! The sub-enums of [`Error`](super::Error): what can be wrong with a record, a tokenizer, a shard, a manifest, a model.
+//! The sub-enums of [`Error`](super::Error): what can be wrong with a record, a user dictionary, a tokenizer, a
+//! shard, a manifest, a model.
 
 /// Why a record of the input is no document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +41,70 @@ pub enum RecordFault {
     TooLong {
         /// The limit in bytes.
         max: u64,
+    },
+}
+
+/// What is wrong with a line of a user dictionary.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UserWordFault {
+    /// Bytes that are not UTF-8.
+    #[error("invalid UTF-8 at byte {column} of the line; save the file as UTF-8")]
+    InvalidUtf8 {
+        /// Place of the fault in the line, counted from 1.
+        column: usize,
+    },
+    /// A control character in the word.
+    #[error(
+        "`{}` holds the control character U+{:04X}; a line is `word [frequency] [tag]`, with single spaces between", word.escape_debug(), u32::from(*character)
+    )]
+    Control {
+        /// What was taken for the word.
+        word: String,
+        /// The character.
+        character: char,
+    },
+    /// A frequency beyond what can be stored.
+    #[error("the frequency {found} is above the limit of {max}; give a smaller one, or none")]
+    Frequency {
+        /// The frequency as it stands there.
+        found: String,
+        /// The highest.
+        max: u32,
+    },
+    /// A word above the limit.
+    #[error("a word of {characters} characters, the limit is {max}; shorten or remove it")]
+    TooLong {
+        /// Its length.
+        characters: usize,
+        /// The longest allowed.
+        max: usize,
+    },
+    /// More different characters than there are numbers for.
+    #[error(
+        "`{word}` has a character beyond the {max} different ones that words can be made of; remove words with rare characters"
+    )]
+    Characters {
+        /// The word.
+        word: String,
+        /// How many there can be.
+        max: usize,
+    },
+    /// More different frequencies than there are numbers for.
+    #[error(
+        "the frequency {frequency} is one beyond the {max} different ones that there can be; round the frequencies"
+    )]
+    Frequencies {
+        /// The frequency, as given or as suggested.
+        frequency: u64,
+        /// How many there can be.
+        max: usize,
+    },
+    /// The dictionary is full.
+    #[error("no room for `{word}`; the words before it fill the dictionary, remove some")]
+    Full {
+        /// The word.
+        word: String,
     },
 }
 

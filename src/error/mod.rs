@@ -6,9 +6,9 @@
 
 mod faults;
 
-pub use faults::{CheckpointFault, ManifestFault, RecordFault, ShardFault, TokenizerFault};
+pub use faults::{CheckpointFault, ManifestFault, RecordFault, ShardFault, TokenizerFault, UserWordFault};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The result of every fallible function of the library.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -184,6 +184,17 @@ pub enum Error {
         max: u64,
     },
 
+    /// A line of a user dictionary that is no word, or that finds no room.
+    #[error("user dictionary{}, line {line}: {fault}", named(path.as_deref()))]
+    UserWord {
+        /// The file; the room that reads it adds it.
+        path: Option<PathBuf>,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        fault: UserWordFault,
+    },
+
     /// A part of the library that was left out of this build.
     #[error("{what} needs the feature `{feature}`; build ciyuan with `--features {feature}`")]
     Feature {
@@ -343,6 +354,10 @@ fn shown(text: &str) -> String {
     if text.is_empty() { "the end of the line".to_owned() } else { format!("`{text}`") }
 }
 
+fn named(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| format!(" `{}`", path.display()))
+}
+
 /// The remedy for the errors of the operating system that people meet.
 fn io_remedy(source: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
@@ -371,6 +386,15 @@ impl Error {
             *offset += start;
         }
         self
+    }
+
+    /// This error, with the file of the user dictionary it happened in.
+    #[must_use]
+    pub fn in_user_dictionary(self, file: impl Into<PathBuf>) -> Self {
+        match self {
+            Self::UserWord { line, fault, .. } => Self::UserWord { path: Some(file.into()), line, fault },
+            other => other,
+        }
     }
 
     /// This error, with the document it happened in.

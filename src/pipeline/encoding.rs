@@ -131,19 +131,24 @@ pub(super) fn all_settings(options: &ReadOptions, settings: &EncodeSettings) -> 
 
 /// Names, lengths and checksums of the inputs.
 pub(super) fn inputs(source: &Source, progress: &Progress<'_>) -> Result<Vec<InputEntry>> {
-    let checksum = |file: &InputFile| -> Result<InputEntry> {
+    let entry = |file: &InputFile| -> Result<InputEntry> {
         let path = file.path.display().to_string();
         if path == "-" {
             return Ok(InputEntry { path, bytes: 0, checksum: String::new() });
         }
-        progress.check("reading text")?;
-        let mut hash = Xxh3::new();
-        let copied = fs::File::open(&file.path).and_then(|mut input| std::io::copy(&mut input, &mut hash));
-        copied.map_err(|error| Error::io("read", &file.path, error))?;
-        Ok(InputEntry { path, bytes: file.bytes, checksum: format!("{:032x}", hash.digest128()) })
+        Ok(InputEntry { path, bytes: file.bytes, checksum: checksum(&file.path, progress)? })
     };
-    let entries: Vec<Result<InputEntry>> = source.files.par_iter().map(checksum).collect();
+    let entries: Vec<Result<InputEntry>> = source.files.par_iter().map(entry).collect();
     entries.into_iter().collect()
+}
+
+/// The checksum of a file.
+pub(super) fn checksum(path: &Path, progress: &Progress<'_>) -> Result<String> {
+    progress.check("reading text")?;
+    let mut hash = Xxh3::new();
+    let copied = fs::File::open(path).and_then(|mut input| std::io::copy(&mut input, &mut hash));
+    copied.map_err(|error| Error::io("read", path, error))?;
+    Ok(format!("{:032x}", hash.digest128()))
 }
 
 /// What all units of a run share.

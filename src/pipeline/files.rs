@@ -6,6 +6,8 @@ use crate::encode::Tokenizer;
 use crate::error::{CheckpointFault, Error, Result};
 use crate::model::{Gpt, ModelConfig};
 use crate::segment::Pattern;
+#[cfg(feature = "chinese")]
+use crate::segment::{Dictionary, Fold};
 use crate::shard::write_atomic;
 use crate::text::Source;
 use crate::vocab::{Fingerprint, TokenId, TokenizerSpec};
@@ -53,6 +55,20 @@ pub fn load_tokenizer(path: &Path, pattern: Option<&str>, special: &[(TokenId, S
         TokenizerSpec::from_json(&bytes)
     };
     spec.and_then(Tokenizer::new).map_err(of_file(&path))
+}
+
+/// The built-in dictionary with the words of user dictionaries, taken in order.
+///
+/// # Errors
+///
+/// [`Error::Missing`], [`Error::Io`], and [`Error::UserWord`] with the file and the line.
+#[cfg(feature = "chinese")]
+pub fn load_dictionary(fold: Fold, files: &[PathBuf]) -> Result<Dictionary> {
+    let mut dictionary = Dictionary::new(fold);
+    for file in files {
+        dictionary.add_user_words(&read(file)?).map_err(|error| error.in_user_dictionary(file))?;
+    }
+    Ok(dictionary)
 }
 
 /// Writes a tokenizer as `tokenizer.json`.

@@ -1,6 +1,7 @@
 //! The stage that learns a tokenizer.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -25,6 +26,9 @@ pub struct LearnSettings {
     pub pattern: String,
     /// What is done with Chinese.
     pub han: Han,
+    /// User dictionaries, whose words bound merges while learning, as those of the built-in dictionary do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user_dict: Vec<PathBuf>,
     /// Size and special tokens.
     #[serde(flatten)]
     pub config: LearnConfig,
@@ -40,6 +44,7 @@ impl Default for LearnSettings {
             granularity: Granularity::default(),
             pattern: DEFAULT_PATTERN.to_owned(),
             han: Han::default(),
+            user_dict: Vec::new(),
             config: LearnConfig::default(),
             val: ValFraction::Of(0.0),
             on_bad_record: BadRecords::default(),
@@ -53,10 +58,10 @@ impl LearnSettings {
     /// # Errors
     ///
     /// [`Error::Setting`], [`Error::UnknownPattern`], [`Error::Pattern`], [`Error::Tokenizer`] for a vocabulary that is
-    /// too small or special tokens that are not distinct.
+    /// too small or special tokens that are not distinct, and those of reading user dictionaries.
     pub fn check(&self) -> Result<()> {
         self.val.check()?;
-        let pattern = self.pattern()?;
+        let pattern = self.segmenter()?.pattern().clone();
         if pattern.drops_text() || pattern.changes_text() {
             return Err(Error::Setting {
                 name: "pattern",
@@ -117,6 +122,32 @@ impl LearnSettings {
             }
         }
     }
+
+    /// What cuts the text that is learned from.
+    fn segmenter(&self) -> Result<Segmenter> {
+        let (pattern, edges) = (self.pattern()?, self.learning());
+        if self.user_dict.is_empty() {
+            return Segmenter::new(pattern, edges);
+        }
+        if edges != HanEdges::Words || self.encoding() == HanEdges::Words {
+            let expected = match edges {
+                HanEdges::Words => {
+                    "used with `--han learn-words` and byte-pair merges: text would have to be encoded with the same words, \
+                     and a tokenizer file does not hold them"
+                }
+                _ => "used with `--han learn-words`: Chinese is not cut into words here",
+            };
+            let value = format!("given with `--han {}`", self.han.name());
+            return Err(Error::Setting { name: "user-dict", value, expected: expected.to_owned() });
+        }
+        #[cfg(feature = "chinese")]
+        {
+            let dictionary = super::files::load_dictionary(crate::segment::Fold::default(), &self.user_dict)?;
+            Ok(Segmenter::with_dictionary(pattern, edges, dictionary.into()))
+        }
+        #[cfg(not(feature = "chinese"))]
+        Err(Error::Feature { feature: "chinese", what: "cutting Chinese into words" })
+    }
 }
 
 /// A tokenizer, and what it was learned from.
@@ -148,7 +179,7 @@ pub fn learn_tokenizer(
     progress: &Progress<'_>,
 ) -> Result<LearnedTokenizer> {
     settings.check()?;
-    let segmenter = Segmenter::new(settings.pattern()?, settings.learning())?;
+    let segmenter = settings.segmenter()?;
     let start = Instant::now();
     let (counts, tally) = count(source, options, settings, &segmenter, progress)?;
     if tally.documents.left == 0 {

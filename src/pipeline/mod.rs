@@ -31,6 +31,8 @@ mod verify;
 pub use documents::BadRecords;
 pub use encoding::{EncodeSeconds, EncodeSettings, EncodedFolder, encode};
 pub use evaluating::evaluate_folder;
+#[cfg(feature = "chinese")]
+pub use files::load_dictionary;
 pub use files::{
     MODEL_FOLDER, REJECTS_FILE, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_model,
     load_tokenizer, save_model, save_tokenizer,

@@ -1,13 +1,13 @@
 //! The whole way: learn, encode, train, evaluate, report.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use super::documents::ReadTally;
-use super::encoding::{EncodeSettings, EncodedFolder, all_settings, encode, inputs};
+use super::encoding::{EncodeSettings, EncodedFolder, all_settings, checksum, encode, inputs};
 use super::evaluating::{evaluate_folder, show};
 use super::files::{
     MODEL_FOLDER, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_tokenizer, save_model,
@@ -60,6 +60,11 @@ pub fn prepare(source: &Source, settings: &PrepareSettings, output: &Path, progr
         settings_of(&settings.learn).into_iter().filter(|(key, _)| !matches!(key.as_str(), "val" | "on-bad-record")),
     );
     all.extend(settings_of(&settings.model));
+    if !settings.learn.user_dict.is_empty() {
+        // What is in the files counts, as with the inputs.
+        let checksums = checksums(&settings.learn.user_dict, progress)?;
+        all.insert("user-dict".to_owned(), serde_json::json!(checksums));
+    }
     let plan = Plan { settings: all, inputs: inputs(source, progress)?, tokenizer: None };
     plan.keep(output, &output.join(".prepare.json"))?;
     if let Some(report) = load_report(output)? {
@@ -100,6 +105,11 @@ pub fn prepare(source: &Source, settings: &PrepareSettings, output: &Path, progr
     json.push('\n');
     write_atomic(&output.join(REPORT_FILE), json.as_bytes())?;
     Ok(report)
+}
+
+/// Names of files with their checksums, in order.
+fn checksums(files: &[PathBuf], progress: &Progress<'_>) -> Result<Vec<(String, String)>> {
+    files.iter().map(|file| Ok((file.display().to_string(), checksum(file, progress)?))).collect()
 }
 
 /// The report of a folder that is complete.

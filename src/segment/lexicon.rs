@@ -13,10 +13,7 @@
 //! | 4 × F | the different frequencies of words; number 1 is the first |
 //! | 8 × N | the nodes |
 //!
-//! A node stands for the beginning of some word: bits 0 to 20 its base, 21 to 41 the base of the node before it, 42 to
-//! 54 the number of its frequency, or 0 where no word ends, 55 to 62 a filter of its children, bit `c % 8` for the child
-//! by the character number c, and 63 whether there are any. The child of a node by the character c is at its base plus
-//! c, if the node there has that base before it; no two nodes have the same base. The root has base 0 and no entry.
+//! What a node is stands in `double_array.rs`, where words are also added to a copy of them.
 //!
 //! The words of a text are those that jieba-rs gives without its hidden Markov model: the sequence of words with the
 //! highest product of frequencies, found from right to left; a tie goes to the longer word. One pass does both, the
@@ -25,25 +22,37 @@
 //! Tried and slower: the second node of each character loaded and kept before the walk, or only touched, so that loads
 //! overlap; a vector each for the numbers and the ends of characters.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
+
+use super::double_array::{Double, NARROW, Node, WIDE, owners};
 
 static FILE: &[u8] = include_bytes!("lexicon.bin");
 const MAGIC: &[u8] = b"ciyuanL1";
 
 /// A bit of [`Lexicon::codes`]: the character belongs to text that is cut into words; others stand alone.
-const IN_BLOCK: u16 = 1 << 15;
+pub(super) const IN_BLOCK: u16 = 1 << 15;
 
+#[derive(Clone)]
 pub(super) struct Lexicon {
     /// The number of each character of the basic plane, 0 for those in no word, and [`IN_BLOCK`].
     codes: Vec<u16>,
-    /// The same for characters beyond, as far as they are folded to others.
+    /// The same for characters beyond, as far as they are folded to others or stand in words that were added.
     codes_beyond: HashMap<u32, u16>,
-    /// ln(frequency / sum of frequencies), by number.
+    /// What each byte is to [`ascii`].
+    kinds: [Kind; 256],
+    /// The highest number of a character.
+    pub(super) characters: u16,
+    /// The different frequencies; number 1 is the first.
+    pub(super) frequencies: Vec<u64>,
+    /// The sum of the frequencies of all words.
+    pub(super) sum: u64,
+    /// ln(frequency / sum), by number.
     weights: Vec<f64>,
     /// ln(1 / sum), of a character that starts no word.
     weight_of_none: f64,
-    nodes: &'static [[u8; 8]],
+    pub(super) array: Double,
 }
 
 /// What a thread uses again for each text.
@@ -62,44 +71,60 @@ thread_local! {
 /// Characters beyond this many are given back at the end of a text.
 const KEEP: usize = 1 << 18;
 
-#[derive(Clone, Copy)]
-struct Node(u64);
+/// The parts of the built-in file.
+struct Parts {
+    sum: u64,
+    /// UTF-16 units of the characters; number 1 is the first.
+    characters: &'static [[u8; 2]],
+    frequencies: &'static [[u8; 4]],
+    nodes: &'static [[u8; 8]],
+}
 
-impl Node {
-    fn base(self) -> u32 {
-        self.0 as u32 & 0x1F_FFFF
+fn parts() -> Parts {
+    let (head, rest) = FILE.split_at(28);
+    debug_assert_eq!(&head[..8], MAGIC);
+    let number = |at: usize| u32::from_le_bytes(array(&head[at..])) as usize;
+    let (characters, rest) = rest.split_at(2 * number(8));
+    let (frequencies, nodes) = rest.split_at(4 * number(12));
+    Parts {
+        sum: u64::from_le_bytes(array(&head[20..])),
+        characters: characters.as_chunks().0,
+        frequencies: frequencies.as_chunks().0,
+        nodes: &nodes.as_chunks().0[..number(16)],
     }
+}
 
-    fn before(self) -> u32 {
-        (self.0 >> 21) as u32 & 0x1F_FFFF
-    }
-
-    fn frequency(self) -> usize {
-        (self.0 >> 42) as usize & 0x1FFF
-    }
-
-    fn may_have(self, code: u16) -> bool {
-        self.0 >> 63 & self.0 >> (55 + (code & 7)) & 1 == 1
+/// Calls `visit` with each built-in word and its frequency.
+pub(super) fn for_each_word(mut visit: impl FnMut(&str, u64)) {
+    let Parts { characters, frequencies, nodes, .. } = parts();
+    let owners = owners(nodes);
+    let (mut codes, mut word) = (Vec::new(), String::new());
+    for (at, node) in nodes.iter().enumerate() {
+        let number = Node::of(*node).frequency(NARROW);
+        if number == 0 {
+            continue;
+        }
+        codes.clear();
+        let mut at = at;
+        while at != 0 {
+            let before = Node::of(nodes[at]).before() as usize;
+            codes.push(at - before);
+            at = owners[before] as usize;
+        }
+        word.clear();
+        let unit = |code: &usize| char::from_u32(u32::from(u16::from_le_bytes(characters[code - 1])));
+        word.extend(codes.iter().rev().filter_map(unit));
+        visit(&word, u64::from(u32::from_le_bytes(frequencies[number - 1])));
     }
 }
 
 impl Lexicon {
     /// The built-in words, each character taken for what `fold` says of it.
     pub(super) fn new(fold: &HashMap<char, char>) -> Self {
-        let (head, rest) = FILE.split_at(28);
-        debug_assert_eq!(&head[..8], MAGIC);
-        let number = |at: usize| u32::from_le_bytes(array(&head[at..])) as usize;
-        let (characters, rest) = rest.split_at(2 * number(8));
-        let (frequencies, nodes) = rest.split_at(4 * number(12));
-        let sum = u64::from_le_bytes(array(&head[20..])) as f64;
-
+        let Parts { sum, characters, frequencies, nodes } = parts();
         let mut plain: Vec<u16> = (0..=u16::MAX).map(|code| block_bit(char::from_u32(u32::from(code)))).collect();
-        for (index, character) in characters.as_chunks::<2>().0.iter().enumerate() {
-            let code = &mut plain[usize::from(u16::from_le_bytes(*character))];
-            // What is not cut into words is in none.
-            if *code != 0 {
-                *code |= index as u16 + 1;
-            }
+        for (index, character) in characters.iter().enumerate() {
+            plain[usize::from(u16::from_le_bytes(*character))] |= index as u16 + 1;
         }
         let mut codes = plain.clone();
         let mut codes_beyond = HashMap::new();
@@ -110,10 +135,81 @@ impl Lexicon {
                 None => drop(codes_beyond.insert(*from as u32, code)),
             }
         }
-        let weight = |bytes: &[u8; 4]| f64::from(u32::from_le_bytes(*bytes)).ln() - sum.ln();
-        let weights = [f64::NAN].into_iter().chain(frequencies.as_chunks::<4>().0.iter().map(weight)).collect();
-        let nodes = &nodes.as_chunks::<8>().0[..number(16)];
-        Self { codes, codes_beyond, weights, weight_of_none: 0.0 - sum.ln(), nodes }
+        let frequencies = frequencies.iter().map(|bytes| u64::from(u32::from_le_bytes(*bytes))).collect();
+        let array = Double { nodes: Cow::Borrowed(nodes), filter: NARROW };
+        let mut lexicon = Self {
+            codes,
+            codes_beyond,
+            kinds: KINDS,
+            characters: characters.len() as u16,
+            frequencies,
+            sum,
+            weights: Vec::new(),
+            weight_of_none: 0.0,
+            array,
+        };
+        let logarithms: Vec<f64> = lexicon.frequencies.iter().map(|frequency| (*frequency as f64).ln()).collect();
+        lexicon.weigh(&logarithms);
+        lexicon
+    }
+
+    /// Sets the weights from the logarithms of the frequencies, and from the sum.
+    pub(super) fn weigh(&mut self, logarithms: &[f64]) {
+        let of_sum = (self.sum as f64).ln();
+        self.weights.clear();
+        self.weights.push(f64::NAN);
+        self.weights.extend(logarithms.iter().map(|logarithm| logarithm - of_sum));
+        self.weight_of_none = 0.0 - of_sum;
+    }
+
+    /// Sets the weights of the words in `text` only.
+    pub(super) fn weigh_words_of(&mut self, text: &str, logarithms: &[f64]) {
+        let of_sum = (self.sum as f64).ln();
+        let beginnings = text.char_indices().flat_map(|(at, _)| self.walk(&text[at..]));
+        let numbers: Vec<usize> = beginnings.map(|node| node.frequency(self.array.filter)).collect();
+        self.weights.resize(logarithms.len() + 1, 0.0);
+        for number in numbers.into_iter().filter(|number| *number > 0) {
+            self.weights[number] = logarithms[number - 1] - of_sum;
+        }
+        self.weight_of_none = 0.0 - of_sum;
+    }
+
+    /// The nodes of the beginnings of `text`, as long as there are any.
+    fn walk(&self, text: &str) -> impl Iterator<Item = Node> {
+        let mut last: Option<Node> = None;
+        text.chars().map_while(move |c| {
+            let code = self.code(u32::from(c)) & !IN_BLOCK;
+            let base = last.map_or(0, Node::base);
+            let node = self.array.node(base + u32::from(code));
+            let found = code != 0 && last.is_none_or(Node::has_children) && node.before() == base;
+            last = found.then_some(node);
+            last
+        })
+    }
+
+    /// The frequency of a word; 0 for what no more than begins some, or was deleted; `None` for what is neither.
+    pub(super) fn frequency(&self, word: &str) -> Option<u64> {
+        let node = self.walk(word).nth(word.chars().count().checked_sub(1)?)?;
+        let number = node.frequency(self.array.filter);
+        Some(if number == 0 { 0 } else { self.frequencies[number - 1] })
+    }
+
+    /// Sets the entry of a character in the table of codes.
+    pub(super) fn set_code(&mut self, c: char, code: u16) {
+        match self.codes.get_mut(c as usize) {
+            Some(place) => *place = code,
+            None => drop(self.codes_beyond.insert(u32::from(c), code)),
+        }
+    }
+
+    /// From now on, words may have this sign of ASCII. `unknown`: there is a word of ASCII that is told by it.
+    pub(super) fn allow_sign(&mut self, sign: u8, unknown: bool) {
+        let kind = &mut self.kinds[usize::from(sign)];
+        if unknown {
+            *kind = Kind::Unknown;
+        } else if *kind == Kind::Apart {
+            *kind = Kind::Single;
+        }
     }
 
     /// Pushes the end of each word of `text`.
@@ -129,7 +225,7 @@ impl Lexicon {
     fn cut(&self, text: &str, scratch: &mut Scratch, ends: &mut Vec<u32>) {
         let bytes = text.as_bytes();
         scratch.characters.clear();
-        let mut at = ascii(bytes, 0, ends);
+        let mut at = ascii(&self.kinds, bytes, 0, ends);
         while at < bytes.len() {
             let (code_point, length) = decode(bytes, at);
             let code = self.code(code_point);
@@ -143,13 +239,13 @@ impl Lexicon {
                 at += length;
                 ends.push(at as u32);
             }
-            at = ascii(bytes, at, ends);
+            at = ascii(&self.kinds, bytes, at, ends);
         }
         self.cut_block(bytes, scratch, ends);
     }
 
     #[inline(always)]
-    fn code(&self, code_point: u32) -> u16 {
+    pub(super) fn code(&self, code_point: u32) -> u16 {
         match self.codes.get(code_point as usize) {
             Some(code) => *code,
             None => self.code_beyond(code_point),
@@ -164,7 +260,10 @@ impl Lexicon {
     /// Pushes the ends of the words of the characters in `scratch`, which is empty behind it.
     fn cut_block(&self, text: &[u8], scratch: &mut Scratch, ends: &mut Vec<u32>) {
         let Scratch { characters, best } = scratch;
-        self.choose(characters, best);
+        match self.array.filter {
+            NARROW => self.choose::<NARROW>(characters, best),
+            _ => self.choose::<WIDE>(characters, best),
+        }
         // Letters and digits of ASCII that are in no longer word are joined.
         let mut joined = None;
         let mut at = 0;
@@ -184,8 +283,9 @@ impl Lexicon {
     }
 
     /// From right to left, the best words from each character on.
-    fn choose(&self, characters: &[(u16, u32)], best: &mut Vec<(f64, u32)>) {
+    fn choose<const FILTER: u32>(&self, characters: &[(u16, u32)], best: &mut Vec<(f64, u32)>) {
         let count = characters.len();
+        let nodes: &[[u8; 8]] = &self.array.nodes;
         if best.len() <= count {
             best.resize(count + 1, (0.0, 0));
         }
@@ -195,18 +295,18 @@ impl Lexicon {
             let mut base = 0;
             for at in start..count {
                 let code = characters[at].0;
-                let node = self.node(base + u32::from(code));
+                let node = Node::of(nodes[(base + u32::from(code)) as usize]);
                 if code == 0 || node.before() != base {
                     break;
                 }
-                if node.frequency() != 0 {
-                    let other = self.weights[node.frequency()] + best[at + 1].0;
+                if node.frequency(FILTER) != 0 {
+                    let other = self.weights[node.frequency(FILTER)] + best[at + 1].0;
                     if other >= weight {
                         (weight, end) = (other, at + 1);
                     }
                 }
                 base = node.base();
-                if !characters.get(at + 1).is_some_and(|(next, _)| node.may_have(*next)) {
+                if !characters.get(at + 1).is_some_and(|(next, _)| node.may_have(*next, FILTER)) {
                     break;
                 }
             }
@@ -215,11 +315,6 @@ impl Lexicon {
             }
             best[start] = (weight, end as u32);
         }
-    }
-
-    #[inline(always)]
-    fn node(&self, at: u32) -> Node {
-        Node(u64::from_le_bytes(self.nodes[at as usize]))
     }
 }
 
@@ -253,19 +348,19 @@ static KINDS: [Kind; 256] = {
 
 /// Pushes the ends of the words of ASCII from `at` on, as far as no word of the dictionary can be among them: those
 /// have `+`, `#`, `&` or other characters. Gives the place where it stopped, which is not inside a block.
-fn ascii(text: &[u8], mut at: usize, ends: &mut Vec<u32>) -> usize {
+fn ascii(kinds: &[Kind; 256], text: &[u8], mut at: usize, ends: &mut Vec<u32>) -> usize {
     // Where the block starts, and how many ends were there then.
     let (mut block, mut before) = (at, ends.len());
     loop {
         let start = at;
-        while text.get(at).is_some_and(|byte| KINDS[usize::from(*byte)] == Kind::Joined) {
+        while text.get(at).is_some_and(|byte| kinds[usize::from(*byte)] == Kind::Joined) {
             at += 1;
         }
         if at > start {
             ends.push(at as u32);
         }
         let Some(byte) = text.get(at) else { return at };
-        match KINDS[usize::from(*byte)] {
+        match kinds[usize::from(*byte)] {
             Kind::Unknown => {
                 // The block may go on.
                 ends.truncate(before);
@@ -275,7 +370,7 @@ fn ascii(text: &[u8], mut at: usize, ends: &mut Vec<u32>) -> usize {
             _ => at += 1,
         }
         ends.push(at as u32);
-        if KINDS[usize::from(*byte)] == Kind::Apart {
+        if kinds[usize::from(*byte)] == Kind::Apart {
             (block, before) = (at, ends.len());
         }
     }
@@ -323,44 +418,24 @@ fn block_bit(c: Option<char>) -> u16 {
 mod tests {
     use super::*;
 
-    /// All words below a node, whose characters so far are `word`.
-    fn collect(lexicon: &Lexicon, characters: &[char], base: u32, word: &mut String, words: &mut Vec<String>) {
-        for (code, c) in (1..).zip(characters) {
-            let at = (base + code) as usize;
-            let node = Node(lexicon.nodes.get(at).map_or(u64::MAX, |node| u64::from_le_bytes(*node)));
-            if node.before() != base {
-                continue;
-            }
-            word.push(*c);
-            if node.frequency() != 0 {
-                words.push(word.clone());
-            }
-            if node.0 >> 63 == 1 {
-                collect(lexicon, characters, node.base(), word, words);
-            }
-            word.pop();
-        }
+    #[test]
+    fn the_words_are_those_of_jieba() {
+        let lexicon = Lexicon::new(&HashMap::new());
+        let jieba = jieba_rs::Jieba::new();
+        let (mut count, mut sum) = (0, 0);
+        for_each_word(|word, frequency| {
+            assert!(jieba.has_word(word), "{word}");
+            assert_eq!(lexicon.frequency(word), Some(frequency), "{word}");
+            (count, sum) = (count + 1, sum + frequency);
+        });
+        assert_eq!((count, sum), (349_045, lexicon.sum));
     }
 
-    /// The words in the file are words of jieba-rs; that none is missing, the comparison of texts shows.
     #[test]
-    fn the_words_are_words_of_jieba() {
+    fn frequencies_of_words_of_beginnings_and_of_neither() {
         let lexicon = Lexicon::new(&HashMap::new());
-        let count = u32::from_le_bytes(array(&FILE[8..])) as usize;
-        let unit = |pair: &[u8; 2]| char::from_u32(u32::from(u16::from_le_bytes(*pair))).unwrap();
-        let characters: Vec<char> = FILE[28..28 + 2 * count].as_chunks::<2>().0.iter().map(unit).collect();
-        // A part of them, as each node is asked for every character: those of the commonest first characters and of the
-        // rarest.
-        let mut words = Vec::new();
-        for first in characters.iter().take(60).chain(characters.iter().rev().take(60)) {
-            let code = u32::from(lexicon.code(*first as u32) & !IN_BLOCK);
-            let node = lexicon.node(code);
-            if code != 0 && node.before() == 0 && node.0 >> 63 == 1 {
-                collect(&lexicon, &characters, node.base(), &mut first.to_string(), &mut words);
-            }
-        }
-        let jieba = jieba_rs::Jieba::new();
-        assert!(words.len() > 10_000, "{}", words.len());
-        assert_eq!(words.iter().find(|word| !jieba.has_word(word)), None);
+        let frequency = |word| lexicon.frequency(word);
+        assert_eq!([frequency("我们"), frequency("AT"), frequency("A")], [Some(98_740), Some(0), Some(0)]);
+        assert_eq!([frequency("我们们"), frequency(""), frequency(" "), frequency("𠮷")], [None; 4]);
     }
 }

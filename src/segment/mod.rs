@@ -8,7 +8,8 @@
 //!
 //! The named patterns are cut by scanners of our own (`scanner.rs`, `blocks.rs`), any other one by a regex engine
 //! (`engine.rs`), and a sequence of pre-tokenizers, as `tokenizer.json` files hold them, step by step (`steps.rs`,
-//! `split.rs`); words of Chinese by an automaton (`lexicon.rs`). Each has its oracle: the regular expression on
+//! `split.rs`); words of Chinese by an automaton (`lexicon.rs`), to which the words of a user dictionary are added
+//! (`user_words.rs`). Each has its oracle: the regular expression on
 //! `fancy-regex` ([`NaivePattern`]), and jieba-rs ([`Dictionary::naive_words`]).
 //!
 //! # Why Han runs stand apart, and why words bound merges only while learning
@@ -24,9 +25,13 @@
 //!
 #![doc = include_str!("patterns.md")]
 
+#[cfg(feature = "chinese")]
+mod additions;
 mod blocks;
 mod class_runs;
 mod classes;
+#[cfg(feature = "chinese")]
+mod double_array;
 mod engine;
 mod han;
 mod lanes;
@@ -43,6 +48,8 @@ mod split;
 mod steps;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "chinese")]
+mod user_words;
 #[cfg(feature = "chinese")]
 mod words;
 

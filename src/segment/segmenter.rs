@@ -28,6 +28,17 @@ pub enum Han {
 }
 
 impl Han {
+    /// The name by which the command knows it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LearnWords => "learn-words",
+            Self::Runs => "runs",
+            Self::Words => "words",
+            Self::Chars => "chars",
+        }
+    }
+
     /// The edges that bound merges while learning.
     #[must_use]
     pub fn learning(self) -> HanEdges {
@@ -85,6 +96,13 @@ impl Segmenter {
             HanEdges::Words => Err(Error::Feature { feature: "chinese", what: "cutting Chinese into words" }),
             _ => Ok(Self { pattern, edges }),
         }
+    }
+
+    /// The same with the words of `dictionary`, as far as words are asked for.
+    #[cfg(feature = "chinese")]
+    #[must_use]
+    pub fn with_dictionary(pattern: Pattern, edges: HanEdges, dictionary: Arc<Dictionary>) -> Self {
+        Self { pattern, edges, dictionary: (edges == HanEdges::Words).then_some(dictionary) }
     }
 
     /// The pattern.

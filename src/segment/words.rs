@@ -4,12 +4,13 @@
 //! words only; without it traditional text falls into single characters. The most probable words come out of an
 //! automaton of our own (`lexicon.rs`), the other modes from jieba-rs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use jieba_rs::{Jieba, TokenizeMode};
+use jieba_rs::{Jieba, Token, TokenizeMode};
 
-use super::lexicon::Lexicon;
+use super::lexicon::{Lexicon, for_each_word};
 
 /// Traditional characters and their simplified forms; source and licence stand in the file's head.
 const FOLD: &str = include_str!("fold.txt");
@@ -40,12 +41,14 @@ pub enum WordMode {
     All,
 }
 
-/// A dictionary of Chinese words with their frequencies: jieba's, of 349,045 words.
+/// A dictionary of Chinese words with their frequencies: jieba's, of 349,045 words, and those of the user's own.
 pub struct Dictionary {
-    lexicon: Lexicon,
+    pub(super) lexicon: Lexicon,
     /// Made when a mode first needs it, which takes 0.1 s.
-    jieba: OnceLock<Jieba>,
-    fold: HashMap<char, char>,
+    pub(super) jieba: OnceLock<Jieba>,
+    pub(super) fold: HashMap<char, char>,
+    /// The words of the user's own, folded, and their frequencies, 0 for deleted ones.
+    pub(super) user_words: BTreeMap<String, u64>,
 }
 
 impl std::fmt::Debug for Dictionary {
@@ -62,7 +65,7 @@ impl Dictionary {
             Fold::Simplified => fold_table(),
             Fold::None => HashMap::new(),
         };
-        Self { lexicon: Lexicon::new(&fold), jieba: OnceLock::new(), fold }
+        Self { lexicon: Lexicon::new(&fold), jieba: OnceLock::new(), fold, user_words: BTreeMap::new() }
     }
 
     /// The dictionary that learning uses: [`Dictionary::new`] with [`Fold::Simplified`], made once.
@@ -81,7 +84,7 @@ impl Dictionary {
     /// assert_eq!(words.into_iter().map(|word| &text[word]).collect::<Vec<_>>(), ["我們", "學習", "語言"]);
     /// ```
     #[must_use]
-    pub fn words(&self, text: &str, mode: WordMode) -> Vec<std::ops::Range<usize>> {
+    pub fn words(&self, text: &str, mode: WordMode) -> Vec<Range<usize>> {
         if mode == WordMode::Words && u32::try_from(text.len()).is_ok() {
             let mut ends = Vec::new();
             self.word_ends(text, &mut ends);
@@ -96,13 +99,14 @@ impl Dictionary {
         self.lexicon.word_ends(text, ends);
     }
 
-    /// The oracle of [`Dictionary::word_ends`]: jieba-rs on folded text.
+    /// The oracle of [`Dictionary::word_ends`]: jieba-rs on folded text. It does not find words of the user's own with
+    /// characters that it never puts into words.
     #[must_use]
-    pub fn naive_words(&self, text: &str) -> Vec<std::ops::Range<usize>> {
+    pub fn naive_words(&self, text: &str) -> Vec<Range<usize>> {
         self.by_jieba(text, WordMode::Words)
     }
 
-    fn by_jieba(&self, text: &str, mode: WordMode) -> Vec<std::ops::Range<usize>> {
+    fn by_jieba(&self, text: &str, mode: WordMode) -> Vec<Range<usize>> {
         let Some(folded) = self.folded(text) else {
             return self.cut(text, mode).into_iter().map(|word| word.byte_start..word.byte_end).collect();
         };
@@ -111,18 +115,76 @@ impl Dictionary {
         self.cut(&folded, mode).into_iter().map(|word| starts[word.start]..starts[word.end]).collect()
     }
 
-    fn cut<'t>(&self, text: &'t str, mode: WordMode) -> Vec<jieba_rs::Token<'t>> {
-        let jieba = self.jieba.get_or_init(Jieba::new);
+    fn cut<'t>(&self, text: &'t str, mode: WordMode) -> Vec<Token<'t>> {
+        let jieba = self.jieba.get_or_init(|| self.jieba());
         match mode {
             WordMode::Words => jieba.cut(text, false),
-            WordMode::Hmm => jieba.cut(text, true),
-            WordMode::Search => jieba.tokenize(text, TokenizeMode::Search, true),
+            WordMode::Hmm => self.without_deleted(jieba.cut(text, true)),
+            WordMode::Search => self.without_deleted(jieba.tokenize(text, TokenizeMode::Search, true)),
             WordMode::All => jieba.cut_all(text),
         }
     }
 
+    /// Jieba-rs with the words of the user's own.
+    fn jieba(&self) -> Jieba {
+        if self.user_words.is_empty() {
+            return Jieba::new();
+        }
+        // It cannot delete words: they have to be left out from the start, which takes longer.
+        let (mut kept, mut deleted, mut sum) = (String::new(), false, 0);
+        for_each_word(|word, frequency| match self.user_words.get(word) {
+            Some(0) => deleted = true,
+            Some(_) => {}
+            None => sum += frequency,
+        });
+        if deleted {
+            for_each_word(|word, frequency| {
+                if self.user_words.get(word) != Some(&0) {
+                    kept.push_str(&format!("{word} {frequency}\n"));
+                }
+            });
+        }
+        let mut jieba = match Jieba::with_dict(&mut kept.as_bytes()) {
+            Ok(jieba) if deleted => jieba,
+            _ => Jieba::new(),
+        };
+        for (word, frequency) in self.user_words.iter().filter(|(_, frequency)| **frequency > 0) {
+            jieba.add_word(word, Some(*frequency as usize), None);
+            sum += frequency;
+        }
+        // What its sum of frequencies lacks has a word that is found nowhere.
+        if self.lexicon.sum > sum {
+            jieba.add_word("\u{10FFFF}", Some((self.lexicon.sum - sum) as usize), None);
+        }
+        jieba
+    }
+
+    /// Deleted words that the hidden Markov model made again are cut into characters, as in Python's jieba; the shorter
+    /// words inside them go with them.
+    fn without_deleted<'t>(&self, words: Vec<Token<'t>>) -> Vec<Token<'t>> {
+        if self.user_words.values().all(|frequency| *frequency > 0) {
+            return words;
+        }
+        let mut kept: Vec<Token> = Vec::with_capacity(words.len());
+        for word in words {
+            if self.user_words.get(word.word) != Some(&0) || word.word.is_ascii() {
+                kept.push(word);
+                continue;
+            }
+            while kept.pop_if(|inside| inside.start >= word.start).is_some() {}
+            kept.extend(word.word.char_indices().enumerate().map(|(index, (at, c))| Token {
+                word: &word.word[at..at + c.len_utf8()],
+                start: word.start + index,
+                end: word.start + index + 1,
+                byte_start: word.byte_start + at,
+                byte_end: word.byte_start + at + c.len_utf8(),
+            }));
+        }
+        kept
+    }
+
     /// The text in simplified characters; `None` when it holds no other.
-    fn folded(&self, text: &str) -> Option<String> {
+    pub(super) fn folded(&self, text: &str) -> Option<String> {
         if !text.chars().any(|c| self.fold.contains_key(&c)) {
             return None;
         }
