@@ -77,7 +77,7 @@ fn random_characters() {
     let patterns = patterns();
     let kinds = KINDS.map(|kind| kind.chars().collect::<Vec<char>>());
     // Some 24,000 characters a text.
-    let texts = if long_tier().is_some() { 4_000 } else { 4 };
+    let texts = if long_tier().is_some() { 4_400 } else { 4 };
     for seed in 0..texts {
         let mut random = Random(seed);
         let mut text = String::new();

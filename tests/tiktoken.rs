@@ -1,5 +1,8 @@
 //! Ids against tiktoken: the public vocabularies, and tokenizers learned here in tiktoken's form.
 //!
+//! The long tier adds files of text and many more hostile strings, as in `exactness.rs`:
+//! `CIYUAN_LONG="zh.txt en.txt" cargo test --release --test suite tiktoken`.
+//!
 //! The reference is tiktoken-rs 0.12, which holds OpenAI's vocabularies and patterns (its possessive forms, not ours).
 
 use std::sync::LazyLock;
@@ -9,7 +12,7 @@ use ciyuan::segment::{Han, Pattern};
 use ciyuan::vocab::TokenizerSpec;
 use tiktoken_rs::CoreBPE;
 
-use super::common::{corpus, hostile, learned};
+use super::common::{Random, corpus, hostile, learned};
 
 /// The `.tiktoken` file of a reference: every id below `ranks`, decoded to its bytes.
 fn file_of(reference: &CoreBPE, ranks: u32) -> String {
@@ -28,9 +31,35 @@ fn tokenizer_of(reference: &CoreBPE, ranks: u32, pattern: &str) -> Tokenizer {
 
 static HOSTILE: LazyLock<Vec<String>> = LazyLock::new(|| hostile(20_000, 1));
 
+/// Texts made of a vocabulary's own tokens, one after the other, and their parts: what could span an edge wrongly.
+fn texts_of_tokens(tokenizer: &Tokenizer, count: usize, seed: u64) -> Vec<String> {
+    let mut random = Random(seed);
+    let end = tokenizer.spec().vocab_size() as usize;
+    let text = |_| {
+        let mut bytes = Vec::new();
+        for _ in 0..1 + random.below(8) {
+            let token = tokenizer.token_bytes(random.below(end) as u32).unwrap_or_default();
+            let cut = if random.below(3) == 0 { random.below(token.len() + 1) } else { 0 };
+            bytes.extend_from_slice(&token[cut..]);
+        }
+        String::from_utf8_lossy(&bytes).replace('\u{FFFD}', "")
+    };
+    (0..count).map(text).collect()
+}
+
 #[track_caller]
 fn same_ids(reference: &CoreBPE, tokenizer: &Tokenizer) {
-    for text in corpus().iter().chain(&*HOSTILE) {
+    let mut texts = corpus();
+    texts.extend(texts_of_tokens(tokenizer, 20_000, 5));
+    if let Ok(files) = std::env::var("CIYUAN_LONG") {
+        texts.extend(texts_of_tokens(tokenizer, 300_000, 6));
+        texts.extend(super::common::hostile(300_000, 7));
+        for file in files.split(' ') {
+            let text = std::fs::read_to_string(file).unwrap();
+            texts.extend(text.split_inclusive('\n').collect::<Vec<_>>().chunks(400).map(<[&str]>::concat));
+        }
+    }
+    for text in texts.iter().chain(&*HOSTILE) {
         let ids = tokenizer.encode(text).unwrap();
         assert_eq!(ids, reference.encode_ordinary(text), "{text:?}");
         assert_eq!(tokenizer.decode(&ids).unwrap(), text.as_bytes());

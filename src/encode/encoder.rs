@@ -1,29 +1,44 @@
 //! One thread's encoder.
+//!
+//! A text is cut into pre-tokens; each of them is looked up in a memo, or merged. What makes Chinese fast is that its
+//! pre-tokens, long runs that hardly ever come again, are cut further, where no token can span the edge of two
+//! characters (`cuts.rs`): into single characters, whose ids stand in a table, and pieces of two or three, which do come
+//! again.
 
-use super::merge::HeapMerger;
-use super::naive;
-use super::tokenizer::Tokenizer;
+use super::memo::{FewIds, Key, SHORT, of_few, set_of, short_key};
+use super::tokenizer::{Scratch, Tokenizer};
 use crate::error::Result;
 use crate::segment::{Segmenter, kept_pieces};
 use crate::vocab::TokenId;
 
-/// Pre-tokens of more bytes than this go to the heap, whose time does not grow with the square of their length.
-const PLAIN_BYTES: usize = 64;
+/// Pre-tokens whose keys are made before the first of them is looked up, so that the look-ups overlap.
+const BLOCK: usize = 64;
 
-/// Encodes text after text with the same scratch space.
+/// The high bit of every byte of a key: none of a piece of ASCII.
+const NOT_ASCII: Key = 0x8080_8080_8080_8080_8080_8080_8080_8080;
+
+/// Encodes text after text with the same scratch space: a memo of 10 MB, taken from the tokenizer and given back to it.
 pub struct Encoder<'t> {
     tokenizer: &'t Tokenizer,
     ends: Vec<u32>,
     dropped: Vec<u32>,
-    tokens: Vec<TokenId>,
-    merger: HeapMerger,
+    /// Only while an encoder is dropped there is none.
+    scratch: Option<Scratch>,
+}
+
+impl Drop for Encoder<'_> {
+    fn drop(&mut self) {
+        if let Some(scratch) = self.scratch.take() {
+            self.tokenizer.give_back(scratch);
+        }
+    }
 }
 
 impl<'t> Encoder<'t> {
     /// An encoder of `tokenizer`.
     #[must_use]
     pub fn new(tokenizer: &'t Tokenizer) -> Self {
-        Self { tokenizer, ends: Vec::new(), dropped: Vec::new(), tokens: Vec::new(), merger: HeapMerger::default() }
+        Self { tokenizer, ends: Vec::new(), dropped: Vec::new(), scratch: Some(tokenizer.scratch()) }
     }
 
     /// Appends the ids of `text`; special tokens in it are ordinary text.
@@ -32,11 +47,9 @@ impl<'t> Encoder<'t> {
     ///
     /// As [`Tokenizer::encode`].
     pub fn encode_into(&mut self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
-        self.bytes_into(
-            text.as_bytes(),
-            |segmenter, ends, dropped| segmenter.spans_and_dropped(text, ends, dropped),
-            ids,
-        )
+        let cut =
+            |segmenter: &Segmenter, ends: &mut _, dropped: &mut _| segmenter.spans_and_dropped(text, ends, dropped);
+        self.bytes_into(text.as_bytes(), true, cut, ids)
     }
 
     /// Appends the ids of bytes that may be no UTF-8; [`Segmenter::byte_spans`] states how they are cut.
@@ -45,47 +58,202 @@ impl<'t> Encoder<'t> {
     ///
     /// As [`Tokenizer::encode`].
     pub fn encode_bytes_into(&mut self, bytes: &[u8], ids: &mut Vec<TokenId>) -> Result<()> {
-        self.bytes_into(bytes, |segmenter, ends, dropped| segmenter.byte_spans(bytes, ends, dropped), ids)
+        let cut = |segmenter: &Segmenter, ends: &mut _, dropped: &mut _| segmenter.byte_spans(bytes, ends, dropped);
+        self.bytes_into(bytes, false, cut, ids)
     }
 
     fn bytes_into(
         &mut self,
-        bytes: &[u8],
+        text: &[u8],
+        is_text: bool,
         cut: impl FnOnce(&Segmenter, &mut Vec<u32>, &mut Vec<u32>) -> Result<()>,
         ids: &mut Vec<TokenId>,
     ) -> Result<()> {
-        let (mut ends, mut dropped) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.dropped));
-        let done = cut(self.tokenizer.segmenter(), &mut ends, &mut dropped);
-        if done.is_ok() {
-            kept_pieces(bytes, &ends, &dropped).for_each(|piece| self.piece(piece, ids));
+        cut(self.tokenizer.segmenter(), &mut self.ends, &mut self.dropped)?;
+        let Some(scratch) = &mut self.scratch else { return Ok(()) };
+        let mut pieces = Pieces { tokenizer: self.tokenizer, is_text, scratch, ids };
+        if self.dropped.is_empty() && !self.tokenizer.has_whole_pieces() {
+            pieces.all(text, &self.ends);
+        } else {
+            kept_pieces(text, &self.ends, &self.dropped).for_each(|piece| pieces.whole_or_parts(piece));
         }
-        (self.ends, self.dropped) = (ends, dropped);
-        done
+        Ok(())
+    }
+}
+
+fn is_ascii(text: &[u8], start: u32, end: u32) -> bool {
+    text[start as usize..end as usize].is_ascii()
+}
+
+/// Encoding the pieces of a text.
+struct Pieces<'e> {
+    tokenizer: &'e Tokenizer,
+    /// Whether all pieces are valid UTF-8.
+    is_text: bool,
+    scratch: &'e mut Scratch,
+    ids: &'e mut Vec<TokenId>,
+}
+
+impl Pieces<'_> {
+    /// Appends the ids of all pre-tokens of `text`.
+    fn all(&mut self, text: &[u8], ends: &[u32]) {
+        let (mut start, mut at) = (0, 0);
+        while at < ends.len() {
+            let block = &ends[at..ends.len().min(at + BLOCK)];
+            let keys = self.keys(text, start, block);
+            let mut done = 0;
+            while done < block.len() {
+                let end = block[done] as usize;
+                let (key, set) = keys[done];
+                if key != 0 && key & NOT_ASCII == 0 {
+                    match self.scratch.memo.short(key, set) {
+                        Some(few) => self.push(few),
+                        None => self.merged(&text[start..end]),
+                    }
+                    (start, done) = (end, done + 1);
+                } else if !text[start..end].is_ascii() {
+                    if !self.is_text {
+                        self.parts(&text[start..end]);
+                        (start, done) = (end, done + 1);
+                        continue;
+                    }
+                    // With all pre-tokens behind it that are not ASCII either.
+                    let others = ends[at + done..].iter().zip(ends[at + done + 1..].iter());
+                    let more = others.take_while(|(start, end)| !is_ascii(text, **start, **end)).count();
+                    let pieces = &ends[at + done..=at + done + more];
+                    self.characters(text, start, pieces);
+                    (start, done) = (pieces[more] as usize, done + 1 + more);
+                } else {
+                    self.part(text, start, end);
+                    (start, done) = (end, done + 1);
+                }
+            }
+            at += done;
+        }
     }
 
-    /// Appends the ids of one pre-token.
-    fn piece(&mut self, piece: &[u8], ids: &mut Vec<TokenId>) {
-        if self.tokenizer.spec().whole_pieces()
-            && let Some(id) = self.tokenizer.token_id(piece)
-        {
-            ids.push(id);
-            return;
+    /// The keys of short pre-tokens, and their sets, which are loaded on the way.
+    #[inline(always)]
+    fn keys(&self, text: &[u8], start: usize, ends: &[u32]) -> [(Key, usize); BLOCK] {
+        let mut keys = [(0, 0); BLOCK];
+        let (mut from, mut touched) = (start, 0);
+        for (key, end) in keys.iter_mut().zip(ends) {
+            let end = *end as usize;
+            if end - from <= SHORT {
+                let of_piece = short_key(text, from, end);
+                *key = (of_piece, set_of(of_piece));
+                touched ^= self.scratch.memo.touch(key.1);
+            }
+            from = end;
         }
-        let tokens = self.tokenizer.byte_tokens(piece);
-        if piece.len() <= PLAIN_BYTES {
-            self.tokens.clear();
-            self.tokens.extend(tokens);
-            naive::merge(self.tokenizer.pairs(), &mut self.tokens);
-            ids.extend_from_slice(&self.tokens);
+        std::hint::black_box(touched);
+        keys
+    }
+
+    /// Appends the ids of pre-tokens of valid text, cut where that is safe. `pieces` are their ends.
+    fn characters(&mut self, text: &[u8], start: usize, pieces: &[u32]) {
+        let characters = self.tokenizer.characters();
+        let end = pieces[pieces.len() - 1] as usize;
+        let (mut at, mut piece) = (start, 0);
+        while at < end {
+            let begin = at;
+            let block = &mut *self.scratch.block;
+            at = characters.read(text, at, end, &pieces[piece..], block);
+            if at < end && block.joined.count_ones() as usize + 1 == block.count {
+                let last = block.starts[block.count - 1] as usize;
+                let piece_end =
+                    pieces[piece..].iter().find(|end| **end as usize > last).map_or(end, |end| *end as usize);
+                at = characters.stretch_end(text, last, piece_end);
+                self.part(text, begin, at);
+            } else {
+                self.block(text);
+            }
+            piece += pieces[piece..].iter().take_while(|end| **end as usize <= at).count();
+        }
+    }
+
+    /// Appends the ids of the block of characters.
+    fn block(&mut self, text: &[u8]) {
+        let (count, joined) = (self.scratch.block.count, self.scratch.block.joined);
+        let not_alone = joined | self.scratch.block.beyond;
+        let (mut at, mut written) = (0, 0);
+        while at < count {
+            let alone = ((not_alone >> at).trailing_zeros() as usize).min(count - at);
+            for entry in &self.scratch.block.entries[at..at + alone] {
+                self.scratch.ids[written..written + 4].copy_from_slice(entry);
+                written += entry[3] as usize & 3;
+            }
+            self.ids.extend_from_slice(&self.scratch.ids[..written]);
+            at += alone;
+            if at == count {
+                return;
+            }
+            written = 0;
+            let end = at + 1 + (joined >> at).trailing_ones() as usize;
+            let starts = &self.scratch.block.starts;
+            let (first, last) = (starts[at] as usize, starts[end] as usize);
+            self.part(text, first, last);
+            at = end;
+        }
+    }
+
+    /// Appends the ids of a pre-token that may be a token as a whole.
+    fn whole_or_parts(&mut self, piece: &[u8]) {
+        match self.tokenizer.whole_piece(piece) {
+            Some(id) => self.ids.push(id),
+            None => self.parts(piece),
+        }
+    }
+
+    /// Appends the ids of a piece, cut where that is safe.
+    fn parts(&mut self, piece: &[u8]) {
+        if piece.is_ascii() {
+            return self.part(piece, 0, piece.len());
+        }
+        // A stretch of bytes that are no text has no characters.
+        if self.is_text || std::str::from_utf8(piece).is_ok() {
+            self.characters(piece, 0, &[piece.len() as u32]);
         } else {
-            self.merger.merge(self.tokenizer.pairs(), tokens, ids);
+            self.part(piece, 0, piece.len());
         }
+    }
+
+    /// Appends the ids of the piece `text[start..end]`, which is not cut. More of the text than the piece is wanted for
+    /// its key: bytes behind it may be loaded with it.
+    fn part(&mut self, text: &[u8], start: usize, end: usize) {
+        if end - start <= SHORT {
+            let key = short_key(text, start, end);
+            if let Some(few) = self.scratch.memo.short(key, set_of(key)) {
+                return self.push(few);
+            }
+        }
+        let piece = &text[start..end];
+        if let Some(known) = self.scratch.memo.long(piece) {
+            return self.ids.extend_from_slice(known);
+        }
+        self.merged(piece);
+    }
+
+    #[inline(always)]
+    fn push(&mut self, few: FewIds) {
+        let (ids, count) = of_few(few);
+        self.ids.extend_from_slice(&ids);
+        self.ids.truncate(self.ids.len() - (4 - count));
+    }
+
+    /// Appends the ids of a piece by merging, and keeps them.
+    #[cold]
+    fn merged(&mut self, piece: &[u8]) {
+        let before = self.ids.len();
+        self.tokenizer.merge(&mut self.scratch.merger, piece, self.ids);
+        self.scratch.memo.keep(piece, &self.ids[before..]);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Tokenizer, naive_encode};
+    use super::super::merge::{HeapMerger, Merger};
+    use super::super::{Tokenizer, naive, naive_encode};
     use super::*;
     use crate::learn::{Counts, LearnConfig, VocabSize, learn};
     use crate::segment::{HanEdges, Pattern, Segmenter};
@@ -187,10 +355,12 @@ mod tests {
         #[test]
         fn heap_equals_loop_on_every_length(bytes in prop::collection::vec(prop::sample::select(vec![b'a', b'b', 0xE8]), 0..200)) {
             let mut plain: Vec<TokenId> = WHOLE.byte_tokens(&bytes).collect();
-            let mut heap = Vec::new();
+            let (mut merged, mut heap) = (Vec::new(), Vec::new());
+            WHOLE.merge(&mut Merger::default(), &bytes, &mut merged);
             HeapMerger::default().merge(WHOLE.pairs(), plain.clone().into_iter(), &mut heap);
             naive::merge(WHOLE.pairs(), &mut plain);
-            prop_assert_eq!(heap, plain);
+            prop_assert_eq!(&heap, &plain);
+            prop_assert_eq!(merged, plain);
         }
     }
 }

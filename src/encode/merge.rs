@@ -1,15 +1,120 @@
-//! Merging long pre-tokens: a linked list of tokens and a heap of pairs, O(n log n).
+//! Merging: the ids of a piece.
 //!
-//! Exact, because the heap gives the pair of lowest rank, of equal ones the leftmost, as the plain loop does; an entry
-//! whose two tokens have changed since it was pushed is recognised by its result and passed over.
+//! The tokens of a piece stand in an array, and beside them the rank of each with the next. The merge to do is that of
+//! the lowest rank, the leftmost of equal ones. A short piece does one at a time. A long one does all merges of the
+//! lowest rank in one sweep from left to right, which makes runs of one character linear; where a merge makes a pair of
+//! a rank that is not higher, the sweep ends there, as that pair comes next. A piece that takes too many sweeps goes on
+//! with a linked list of tokens and a heap of pairs, O(n log n).
+//!
+//! The heap is exact, because it gives the pair of lowest rank, of equal ones the leftmost, too; an entry whose two
+//! tokens have changed since it was pushed is recognised by its result and passed over.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::pairs::Pairs;
+use super::pairs::{NONE as NO_RANK, Pairs};
 use crate::vocab::TokenId;
 
 const NONE: u32 = u32::MAX;
+
+/// The longest piece that is merged one pair at a time, in bytes.
+const ARRAY: usize = 64;
+/// Sweeps before the heap takes over.
+const SWEEPS: usize = 100;
+
+/// Merges pieces with the same scratch space.
+#[derive(Clone, Default)]
+pub(super) struct Merger {
+    tokens: Vec<TokenId>,
+    ranks: Vec<u32>,
+    heap: HeapMerger,
+}
+
+impl Merger {
+    /// Appends the ids of a piece.
+    pub(super) fn merge(&mut self, pairs: &Pairs, byte_ids: &[TokenId; 256], piece: &[u8], ids: &mut Vec<TokenId>) {
+        match piece {
+            [] => {}
+            [byte] => ids.push(byte_ids[usize::from(*byte)]),
+            _ if piece.len() <= ARRAY => merge_array(pairs, byte_ids, piece, ids),
+            _ => self.merge_long(pairs, byte_ids, piece, ids),
+        }
+    }
+
+    fn merge_long(&mut self, pairs: &Pairs, byte_ids: &[TokenId; 256], piece: &[u8], ids: &mut Vec<TokenId>) {
+        let Self { tokens, ranks, heap } = self;
+        tokens.clear();
+        tokens.extend(piece.iter().map(|byte| byte_ids[usize::from(*byte)]));
+        ranks.clear();
+        ranks.extend(piece.windows(2).map(|pair| pairs.byte_rank(pair[0], pair[1])).chain([NO_RANK]));
+        for _ in 0..SWEEPS {
+            let lowest = ranks.iter().copied().fold(NO_RANK, u32::min);
+            if lowest == NO_RANK {
+                ids.extend_from_slice(tokens);
+                return;
+            }
+            sweep(pairs, lowest, tokens, ranks);
+        }
+        heap.merge(pairs, tokens.iter().copied(), ids);
+    }
+}
+
+/// Does the merges of the lowest rank from left to right, until one makes a pair of a rank that is not higher.
+fn sweep(pairs: &Pairs, lowest: u32, tokens: &mut Vec<TokenId>, ranks: &mut Vec<u32>) {
+    let result = pairs.result(lowest);
+    let (mut read, mut write, count) = (0, 0, tokens.len());
+    while read < count {
+        if ranks[read] != lowest {
+            (tokens[write], ranks[write]) = (tokens[read], ranks[read]);
+            (read, write) = (read + 1, write + 1);
+            continue;
+        }
+        read += 2;
+        let before = if write > 0 { pairs.rank(tokens[write - 1], result) } else { NO_RANK };
+        let behind = if read < count { pairs.rank(result, tokens[read]) } else { NO_RANK };
+        if write > 0 {
+            ranks[write - 1] = before;
+        }
+        (tokens[write], ranks[write]) = (result, behind);
+        write += 1;
+        if before <= lowest || behind <= lowest {
+            break;
+        }
+    }
+    tokens.copy_within(read.., write);
+    ranks.copy_within(read.., write);
+    tokens.truncate(write + count - read);
+    ranks.truncate(write + count - read);
+}
+
+/// Appends the ids of a piece of 2 to [`ARRAY`] bytes.
+fn merge_array(pairs: &Pairs, byte_ids: &[TokenId; 256], piece: &[u8], ids: &mut Vec<TokenId>) {
+    let (mut tokens, mut ranks) = ([0; ARRAY], [NO_RANK; ARRAY]);
+    let mut count = piece.len();
+    for (token, byte) in tokens.iter_mut().zip(piece) {
+        *token = byte_ids[usize::from(*byte)];
+    }
+    for (rank, pair) in ranks.iter_mut().zip(piece.windows(2)) {
+        *rank = pairs.byte_rank(pair[0], pair[1]);
+    }
+    loop {
+        // The rank at `count - 1` is none, as nothing stands behind the last token.
+        let lowest = ranks[..count].iter().copied().fold(NO_RANK, u32::min);
+        if lowest == NO_RANK {
+            break;
+        }
+        let at = ranks[..count].iter().position(|rank| *rank == lowest).unwrap_or_default();
+        tokens[at] = pairs.result(lowest);
+        tokens.copy_within(at + 2..count, at + 1);
+        ranks.copy_within(at + 1..count, at);
+        count -= 1;
+        ranks[at] = if at + 1 < count { pairs.rank(tokens[at], tokens[at + 1]) } else { NO_RANK };
+        if at > 0 {
+            ranks[at - 1] = pairs.rank(tokens[at - 1], tokens[at]);
+        }
+    }
+    ids.extend_from_slice(&tokens[..count]);
+}
 
 /// A token, and the places of its neighbours.
 #[derive(Clone, Copy)]
@@ -23,7 +128,7 @@ struct Link {
 type Candidate = Reverse<(u32, u32, TokenId, TokenId, TokenId)>;
 
 /// Scratch space, reused from call to call.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct HeapMerger {
     links: Vec<Link>,
     heap: BinaryHeap<Candidate>,

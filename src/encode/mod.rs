@@ -6,12 +6,17 @@
 //! by name. [`Tokenizer`] is cheap to clone and shared freely between threads; an [`Encoder`] holds one thread's
 //! scratch space. **Does not know** files, documents or shards.
 //!
-//! `naive.rs` is the merge loop of the textbooks: find the pair of lowest rank, merge it, again. Its time grows with
-//! the square of a pre-token's length, so longer ones take `merge.rs`, which keeps the pairs in a heap.
+//! `naive.rs` is the merge loop of the textbooks: find the pair of lowest rank, merge it, again. It is the oracle. What
+//! runs is `encoder.rs`: pre-tokens are looked up in a memo (`memo.rs`), Chinese ones cut where no token can reach over
+//! (`cuts.rs`, which holds the proof), and what is left is merged (`merge.rs`).
 
+mod characters;
+mod cuts;
 mod encoder;
+mod memo;
 mod merge;
 mod naive;
+mod pages;
 mod pairs;
 mod tokenizer;
 

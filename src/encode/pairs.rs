@@ -1,22 +1,162 @@
 //! From a pair of neighbours to its merge.
+//!
+//! An open-addressed table of one word a pair: left and right token and the rank, 21 bits each. A vocabulary that does
+//! not fit (ids or ranks of 2²¹ and more, or pairs that collide on purpose) takes a hash map of the standard kind.
 
 use rustc_hash::FxHashMap;
 
+use super::pages::Pages;
 use crate::vocab::{Merges, TokenId};
 
+/// No rank: the pair does not merge.
+pub(super) const NONE: u32 = u32::MAX;
+
+const BITS: u32 = 21;
+const RANK: u64 = (1 << BITS) - 1;
+const EMPTY: u64 = u64::MAX;
+/// Slots that a look-up passes over at the most.
+const MAX_PROBES: usize = 64;
+
 /// Rank and result of each pair that merges.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Pairs(FxHashMap<(TokenId, TokenId), (u32, TokenId)>);
+#[derive(Debug)]
+pub(super) struct Pairs {
+    table: Table,
+    /// What the merge of each rank makes.
+    results: Vec<TokenId>,
+    /// Ranks of pairs of bytes, by the two bytes.
+    byte_ranks: Vec<u32>,
+}
+
+#[derive(Debug)]
+enum Table {
+    Narrow { slots: Pages, shift: u32 },
+    Wide(FxHashMap<(TokenId, TokenId), u32>),
+}
 
 impl Pairs {
-    pub(super) fn new(merges: &Merges) -> Self {
-        let entry =
-            |(rank, merge): (usize, &crate::vocab::Merge)| ((merge.left, merge.right), (rank as u32, merge.result));
-        Self(merges.as_slice().iter().enumerate().map(entry).collect())
+    pub(super) fn new(merges: &Merges, byte_ids: &[TokenId; 256]) -> Self {
+        let table = narrow(merges).unwrap_or_else(|| {
+            let entry = |(rank, merge): (usize, &crate::vocab::Merge)| ((merge.left, merge.right), rank as u32);
+            Table::Wide(merges.as_slice().iter().enumerate().map(entry).collect())
+        });
+        let results = merges.as_slice().iter().map(|merge| merge.result).collect();
+        let mut pairs = Self { table, results, byte_ranks: Vec::new() };
+        let byte_ranks = byte_ids.iter().flat_map(|left| byte_ids.iter().map(|right| pairs.rank(*left, *right)));
+        pairs.byte_ranks = byte_ranks.collect();
+        pairs
+    }
+
+    /// The rank of the merge of two neighbours, or [`NONE`].
+    #[inline]
+    pub(super) fn rank(&self, left: TokenId, right: TokenId) -> u32 {
+        match &self.table {
+            Table::Narrow { slots, shift } => {
+                let key = key(left, right);
+                let (slots, _) = slots.bytes().as_chunks();
+                let mut at = slot_of(key, *shift);
+                loop {
+                    // Zero is empty: the number of a slot is one more.
+                    let slot = u64::from_le_bytes(slots[at & (slots.len() - 1)]).wrapping_sub(1);
+                    if slot ^ key <= RANK {
+                        return (slot & RANK) as u32;
+                    }
+                    if slot == EMPTY {
+                        return NONE;
+                    }
+                    at += 1;
+                }
+            }
+            Table::Wide(ranks) => ranks.get(&(left, right)).copied().unwrap_or(NONE),
+        }
+    }
+
+    /// The rank of the merge of two bytes, or [`NONE`].
+    #[inline]
+    pub(super) fn byte_rank(&self, left: u8, right: u8) -> u32 {
+        self.byte_ranks[usize::from(left) << 8 | usize::from(right)]
+    }
+
+    /// What the merge of a rank makes.
+    #[inline]
+    pub(super) fn result(&self, rank: u32) -> TokenId {
+        self.results[rank as usize]
     }
 
     /// Rank and result of the merge of two neighbours, if they merge.
     pub(super) fn get(&self, left: TokenId, right: TokenId) -> Option<(u32, TokenId)> {
-        self.0.get(&(left, right)).copied()
+        let rank = self.rank(left, right);
+        (rank != NONE).then(|| (rank, self.result(rank)))
+    }
+}
+
+fn key(left: TokenId, right: TokenId) -> u64 {
+    u64::from(left) << (2 * BITS) | u64::from(right) << BITS
+}
+
+fn slot_of(key: u64, shift: u32) -> usize {
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> shift) as usize
+}
+
+fn narrow(merges: &Merges) -> Option<Table> {
+    let merges = merges.as_slice();
+    let fits = |id: TokenId| u64::from(id) < RANK;
+    if merges.len() as u64 > RANK || !merges.iter().all(|merge| fits(merge.left) && fits(merge.right)) {
+        return None;
+    }
+    let bits = (2 * merges.len() + 2).next_power_of_two().trailing_zeros();
+    let (mut table, shift) = (Pages::zeros(8 << bits), 64 - bits);
+    let (slots, _) = table.bytes_mut().as_chunks_mut();
+    for (rank, merge) in merges.iter().enumerate() {
+        let key = key(merge.left, merge.right);
+        let first = slot_of(key, shift);
+        let mask = slots.len() - 1;
+        let free = (first..first + MAX_PROBES).map(|at| at & mask).find(|at| slots[*at] == [0; 8])?;
+        slots[free] = ((key | rank as u64) + 1).to_le_bytes();
+    }
+    Some(Table::Narrow { slots: table, shift })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocab::{Merge, TokenizerSpec};
+
+    /// Every pair of a few tokens, by both tables.
+    #[test]
+    fn both_tables_say_the_same() {
+        let pairs: Vec<(TokenId, TokenId)> = (0..200).map(|n| (n, n + 1)).chain([(256, 256), (3, 256)]).collect();
+        let spec = TokenizerSpec::from_learned(".".to_owned(), crate::segment::HanEdges::None, &pairs, &[]).unwrap();
+        let byte_ids = spec.vocab().byte_ids().unwrap();
+        let fast = Pairs::new(spec.merges(), &byte_ids);
+        assert!(matches!(fast.table, Table::Narrow { .. }));
+        let listed = |left, right| {
+            let found = spec.merges().as_slice().iter().position(|merge| (merge.left, merge.right) == (left, right));
+            found.map(|rank| (rank as u32, spec.merges().as_slice()[rank].result))
+        };
+        for left in 0..spec.vocab_size() {
+            for right in 0..spec.vocab_size() {
+                assert_eq!(fast.get(left, right), listed(left, right), "{left} {right}");
+            }
+        }
+        for (left, right) in (0..=255u8).zip(1..=255u8) {
+            let ids = [left, right].map(|byte| byte_ids[usize::from(byte)]);
+            assert_eq!(fast.byte_rank(left, right), fast.rank(ids[0], ids[1]));
+        }
+    }
+
+    #[test]
+    fn ids_that_do_not_fit_take_the_map() {
+        let (tokens, high) = ((0..=255u8).map(|byte| (u32::from(byte), vec![byte])), (1 << 21) + 5);
+        let tokens = tokens.chain([(high, b"ab".to_vec()), (high + 1, b"abc".to_vec())]).collect();
+        let vocab = crate::vocab::Vocab::new(tokens).unwrap();
+        let merges = vec![
+            Merge { left: u32::from(b'a'), right: u32::from(b'b'), result: high },
+            Merge { left: high, right: u32::from(b'c'), result: high + 1 },
+        ];
+        let pairs = Pairs::new(&Merges::new(merges, &vocab).unwrap(), &vocab.byte_ids().unwrap());
+        assert!(matches!(pairs.table, Table::Wide(_)));
+        assert_eq!(pairs.get(high, u32::from(b'c')), Some((1, high + 1)));
+        assert_eq!(pairs.get(high, high), None);
+        assert_eq!(pairs.byte_rank(b'a', b'b'), 0);
     }
 }

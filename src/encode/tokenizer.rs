@@ -1,11 +1,15 @@
 //! A tokenizer that runs.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
+use super::characters::{Block, CHARACTERS, Characters};
 use super::encoder::Encoder;
+use super::memo::Memo;
+use super::merge::Merger;
 use super::pairs::Pairs;
 use crate::error::{Error, Result};
 use crate::segment::{Pattern, Segmenter};
@@ -25,6 +29,32 @@ struct Shared {
     pairs: Pairs,
     byte_ids: [TokenId; 256],
     ids: FxHashMap<Box<[u8]>, TokenId>,
+    /// Tokens that are taken as a whole pre-token, and are not what their merges give.
+    whole: FxHashMap<Box<[u8]>, TokenId>,
+    characters: Characters,
+    pool: Pool,
+}
+
+/// What an encoder works in.
+#[derive(Clone)]
+pub(super) struct Scratch {
+    pub(super) memo: Memo,
+    pub(super) merger: Merger,
+    pub(super) block: Box<Block>,
+    /// Ids of a block, and the rest of its last entry.
+    pub(super) ids: Box<[TokenId; 4 * CHARACTERS]>,
+}
+
+/// Scratch spaces that are not in use, and the memo that a new one starts with: it knows the tokens.
+struct Pool {
+    first: Memo,
+    free: Mutex<Vec<Scratch>>,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
 }
 
 impl Tokenizer {
@@ -49,11 +79,25 @@ impl Tokenizer {
     /// of this build.
     pub fn new(spec: TokenizerSpec) -> Result<Self> {
         let segmenter = Segmenter::new(Pattern::from_source(spec.pattern())?, spec.han())?;
-        let pairs = Pairs::new(spec.merges());
         let byte_ids = spec.vocab().byte_ids()?;
+        let pairs = Pairs::new(spec.merges(), &byte_ids);
         let ids = spec.vocab().iter().map(|(id, bytes)| (bytes.into(), id)).collect();
         let fingerprint = spec.fingerprint();
-        Ok(Self { shared: Arc::new(Shared { spec, fingerprint, segmenter, pairs, byte_ids, ids }) })
+        let reached = reached(&spec, &pairs, &byte_ids);
+        let mut first = Memo::new();
+        let mut whole = FxHashMap::default();
+        for ((id, bytes), reached) in spec.vocab().iter().zip(reached) {
+            if reached {
+                first.keep(bytes, &[id]);
+            } else if spec.whole_pieces() {
+                whole.insert(bytes.into(), id);
+            }
+        }
+        let made = spec.merges().as_slice().iter().filter_map(|merge| spec.vocab().token(merge.result));
+        let characters = Characters::new(made, &pairs, &byte_ids);
+        let pool = Pool { first, free: Mutex::default() };
+        let shared = Shared { spec, fingerprint, segmenter, pairs, byte_ids, ids, whole, characters, pool };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// What the tokenizer is.
@@ -92,6 +136,43 @@ impl Tokenizer {
         (0..self.spec().vocab_size())
             .map(|id| self.spec().vocab().token(id).map_or(0, |bytes| bytes.len() as u32))
             .collect()
+    }
+
+    /// Scratch space for an encoder.
+    pub(super) fn scratch(&self) -> Scratch {
+        let free = self.shared.pool.free.lock().ok().and_then(|mut free| free.pop());
+        free.unwrap_or_else(|| Scratch {
+            memo: self.shared.pool.first.clone(),
+            merger: Merger::default(),
+            block: Box::default(),
+            ids: Box::new([0; 4 * CHARACTERS]),
+        })
+    }
+
+    /// Takes scratch space back for the next encoder.
+    pub(super) fn give_back(&self, scratch: Scratch) {
+        if let Ok(mut free) = self.shared.pool.free.lock() {
+            free.push(scratch);
+        }
+    }
+
+    /// Whether some token is taken as a whole pre-token, but is not what its merges give.
+    pub(super) fn has_whole_pieces(&self) -> bool {
+        !self.shared.whole.is_empty()
+    }
+
+    /// The token that a whole pre-token is, if its merges do not give it.
+    pub(super) fn whole_piece(&self, piece: &[u8]) -> Option<TokenId> {
+        self.shared.whole.get(piece).copied()
+    }
+
+    pub(super) fn characters(&self) -> &Characters {
+        &self.shared.characters
+    }
+
+    /// Appends the ids of a piece by its merges.
+    pub(super) fn merge(&self, merger: &mut Merger, piece: &[u8], ids: &mut Vec<TokenId>) {
+        merger.merge(&self.shared.pairs, &self.shared.byte_ids, piece, ids);
     }
 
     pub(super) fn pairs(&self) -> &Pairs {
@@ -198,4 +279,15 @@ impl Tokenizer {
         }
         Ok(bytes)
     }
+}
+
+/// Of each token, in the order of ids, whether its bytes merge to it.
+fn reached(spec: &TokenizerSpec, pairs: &Pairs, byte_ids: &[TokenId; 256]) -> Vec<bool> {
+    let tokens: Vec<(TokenId, &[u8])> = spec.vocab().iter().collect();
+    let merges_to_it = |(merger, ids): &mut (Merger, Vec<TokenId>), (id, bytes): &(TokenId, &[u8])| {
+        ids.clear();
+        merger.merge(pairs, byte_ids, bytes, ids);
+        ids[..] == [*id]
+    };
+    tokens.par_iter().map_init(Default::default, merges_to_it).collect()
 }

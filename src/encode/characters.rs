@@ -1,0 +1,145 @@
+//! The characters of the basic plane: the ids of each by itself, and its marks for [`Cuts`].
+
+use super::cuts::{Cuts, NEVER_CUT, Side};
+use super::merge::Merger;
+use super::pairs::Pairs;
+use crate::vocab::TokenId;
+
+/// A character: up to three ids, and a word of its marks, the lowest two bits of which are the number of ids.
+type Entry = [u32; 4];
+
+/// All of the basic plane, and the safe cuts between them.
+#[derive(Debug)]
+pub(super) struct Characters {
+    entries: Box<[Entry; 1 << 16]>,
+    cuts: Cuts,
+}
+
+/// What stands for a character beyond the basic plane, and its code point here.
+static BEYOND: Entry = [0, 0, 0, NEVER_CUT];
+const BEYOND_CODE: u32 = u32::MAX;
+
+/// What stands before the first character: nothing spans to it.
+const NOTHING: Side = Side { code: BEYOND_CODE, marks: 0, byte: 0 };
+
+/// Characters of a block.
+pub(super) const CHARACTERS: usize = 64;
+
+/// Some characters of a text.
+#[derive(Clone)]
+pub(super) struct Block {
+    pub(super) count: usize,
+    pub(super) entries: [Entry; CHARACTERS],
+    /// Where each begins, and where the last ends.
+    pub(super) starts: [u32; CHARACTERS + 1],
+    /// Bit k: characters k and k + 1 are not cut from each other.
+    pub(super) joined: u64,
+    /// Bit k: character k is beyond the basic plane, its entry says nothing.
+    pub(super) beyond: u64,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self { count: 0, entries: [BEYOND; CHARACTERS], starts: [0; CHARACTERS + 1], joined: 0, beyond: 0 }
+    }
+}
+
+impl Characters {
+    /// The characters of a vocabulary, of which `spans` are the tokens that merges make.
+    pub(super) fn new<'t>(spans: impl Iterator<Item = &'t [u8]>, pairs: &Pairs, byte_ids: &[TokenId; 256]) -> Self {
+        let (cuts, marks) = Cuts::new(spans);
+        let mut merger = Merger::default();
+        let mut ids = Vec::new();
+        let entries = (0..=0xFFFF).map(|code| {
+            let Some(c) = char::from_u32(code) else { return BEYOND };
+            ids.clear();
+            merger.merge(pairs, byte_ids, c.encode_utf8(&mut [0; 3]).as_bytes(), &mut ids);
+            let mut entry = [0, 0, 0, ids.len() as u32 | marks.get(&code).copied().unwrap_or(0)];
+            entry[..ids.len()].copy_from_slice(&ids);
+            entry
+        });
+        let entries: Vec<Entry> = entries.collect();
+        Self { entries: entries.try_into().expect("one was made for each code point of 16 bits"), cuts }
+    }
+
+    #[inline(always)]
+    fn entry(&self, code: u32) -> &Entry {
+        match u16::try_from(code) {
+            Ok(code) => &self.entries[usize::from(code)],
+            Err(_) => &BEYOND,
+        }
+    }
+
+    /// Reads characters of valid text from `start` to `end` into `block`, as many as it holds, and gives the place where
+    /// it stopped. `pieces` are the ends of pre-tokens from `start` on, where text is cut in any case; the last is `end`.
+    ///
+    /// The text before the place where it stops is cut there, unless the block holds a single stretch that is not.
+    pub(super) fn read(&self, text: &[u8], start: usize, end: usize, pieces: &[u32], block: &mut Block) -> usize {
+        let (mut at, mut count, mut piece) = (start, 0, 0);
+        let (mut joined, mut beyond, mut left) = (0, 0, NOTHING);
+        let text = &text[..end];
+        while at < end && count < CHARACTERS {
+            let (code, length) = decode(text, at);
+            let entry = self.entry(code);
+            let right = Side { code, marks: entry[3], byte: u32::from(text[at]) };
+            let is_start = pieces[piece] as usize == at;
+            piece += usize::from(is_start);
+            let both_ascii = (left.code | code) < 0x80;
+            let spanned = (self.cuts.spanned(left, right) | both_ascii) & !is_start;
+            // The bit of the character before; that of none falls out.
+            joined |= u64::from(spanned) << count >> 1;
+            beyond |= u64::from(code == BEYOND_CODE) << count;
+            block.entries[count] = *entry;
+            block.starts[count] = at as u32;
+            (at, count) = (at + length, count + 1);
+            left = Side { byte: u32::from(text[at - 1]), ..right };
+        }
+        if at < end {
+            // The last stretch may go on: it is left to the next block.
+            let last = joined << (CHARACTERS - (count - 1));
+            let kept = count - 1 - last.leading_ones() as usize;
+            if kept > 0 {
+                count = kept;
+                at = block.starts[kept] as usize;
+            }
+        }
+        block.starts[count] = at as u32;
+        (block.count, block.joined, block.beyond) = (count, joined & !(u64::MAX << (count - 1)), beyond);
+        at
+    }
+
+    /// Where a stretch that is not cut, and whose last character begins at `last`, ends at the latest at `end`.
+    pub(super) fn stretch_end(&self, text: &[u8], last: usize, end: usize) -> usize {
+        let side = |code, byte: u8| Side { code, marks: self.entry(code)[3], byte: u32::from(byte) };
+        let (mut before, length) = decode(text, last);
+        let mut at = last + length;
+        while at < end {
+            let (code, length) = decode(text, at);
+            let ascii = (before | code) < 0x80;
+            if !ascii && !self.cuts.spanned(side(before, text[at - 1]), side(code, text[at])) {
+                break;
+            }
+            (before, at) = (code, at + length);
+        }
+        at
+    }
+}
+
+/// The code point at `at` of valid text, or [`BEYOND_CODE`], and its length.
+#[inline(always)]
+fn decode(text: &[u8], at: usize) -> (u32, usize) {
+    if let Some([first @ 0xE0..0xF0, second, third]) = text.get(at..at + 3) {
+        let [first, second, third] = [first, second, third].map(|byte| u32::from(*byte));
+        return ((first & 0x0F) << 12 | (second & 0x3F) << 6 | third & 0x3F, 3);
+    }
+    decode_other(text, at)
+}
+
+fn decode_other(text: &[u8], at: usize) -> (u32, usize) {
+    let first = text[at];
+    match first {
+        0..0x80 => (u32::from(first), 1),
+        0x80..0xE0 => ((u32::from(first) & 0x1F) << 6 | u32::from(text[at + 1] & 0x3F), 2),
+        _ => (BEYOND_CODE, 4),
+    }
+}

@@ -1,0 +1,238 @@
+//! A memo of pieces and their ids, of fixed size: what was encoded once is looked up when it comes again.
+//!
+//! A key holds the bytes of its piece, so two pieces never share an entry. Pieces of up to 15 bytes and 4 ids stand in
+//! slots of 32 bytes, two to a line of the cache; those of up to 31 bytes and 7 ids in slots of 64 bytes; longer ones, as
+//! lines of `=` and long names, wherever the allocator puts them. An entry that is put in takes the place of an older one;
+//! which entries are there changes time alone, never ids.
+
+use super::pages::Pages;
+use crate::vocab::TokenId;
+
+/// The longest piece of a short slot, in bytes.
+pub(super) const SHORT: usize = 15;
+/// The longest piece of a long slot, in bytes.
+const LONG: usize = 31;
+/// The longest piece that is kept, in bytes.
+const LONGEST: usize = 512;
+/// The most ids of a long slot.
+const LONG_IDS: usize = 7;
+
+/// Up to four ids; the number of them stands in the top byte of the last.
+pub(super) type FewIds = [TokenId; 4];
+
+/// Sets of short slots, 8 MB, and long slots, 2 MB.
+const SHORT_BITS: u32 = 17;
+const LONG_BITS: u32 = 15;
+/// Entries of longer pieces.
+const LONGEST_BITS: u32 = 12;
+
+/// The piece as a number: its bytes, and its length in the top byte. No piece has key 0.
+pub(super) type Key = u128;
+
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct Long {
+    keys: [Key; 2],
+    count: u32,
+    ids: [TokenId; LONG_IDS],
+}
+
+#[derive(Clone, Default)]
+struct Longest {
+    piece: Vec<u8>,
+    ids: Vec<TokenId>,
+}
+
+#[derive(Clone)]
+pub(super) struct Memo {
+    /// Sets of two slots of 32 bytes: a key and ids.
+    short: Pages,
+    long: Vec<Long>,
+    longest: Vec<Longest>,
+}
+
+/// Puts ids into the form of [`FewIds`].
+pub(super) fn few_ids(ids: &[TokenId]) -> Option<FewIds> {
+    let mut few = [0; 4];
+    few.get_mut(..ids.len())?.copy_from_slice(ids);
+    few[3] |= (ids.len() as u32) << 24;
+    Some(few)
+}
+
+/// The first of the ids in `few`, three or four, and how many of them count.
+#[inline(always)]
+pub(super) fn of_few(few: FewIds) -> ([TokenId; 4], usize) {
+    ([few[0], few[1], few[2], few[3] & 0xFF_FFFF], (few[3] >> 24) as usize)
+}
+
+/// The key of `text[start..end]`, 1 to [`SHORT`] bytes.
+#[inline(always)]
+pub(super) fn short_key(text: &[u8], start: usize, end: usize) -> Key {
+    let length = end - start;
+    let bytes = match text.get(start..start + 16) {
+        Some(sixteen) => Key::from_le_bytes(*sixteen.first_chunk().expect("it has 16 bytes")),
+        None => padded(&text[start..end]),
+    };
+    bytes & !(Key::MAX << (8 * length)) | (length as Key) << 120
+}
+
+#[cold]
+fn padded(bytes: &[u8]) -> Key {
+    let mut sixteen = [0; 16];
+    sixteen[..bytes.len()].copy_from_slice(bytes);
+    Key::from_le_bytes(sixteen)
+}
+
+/// The keys of 1 to [`LONG`] bytes, the second with their number on top.
+fn long_keys(piece: &[u8]) -> [Key; 2] {
+    let (first, second) = piece.split_at(piece.len().min(16));
+    [padded(first), padded(second) | (piece.len() as Key) << 120]
+}
+
+/// The set of a short key.
+#[inline(always)]
+pub(super) fn set_of(key: Key) -> usize {
+    (mixed(key) >> (64 - SHORT_BITS)) as usize
+}
+
+#[inline(always)]
+fn mixed(key: Key) -> u64 {
+    let (low, high) = (key as u64, (key >> 64) as u64);
+    (low ^ high.rotate_left(23).wrapping_mul(0xA076_1D64_78BD_642F)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+impl Memo {
+    pub(super) fn new() -> Self {
+        Self {
+            short: Pages::zeros(64 << SHORT_BITS),
+            long: vec![Long::default(); 1 << LONG_BITS],
+            longest: vec![Longest::default(); 1 << LONGEST_BITS],
+        }
+    }
+
+    #[inline(always)]
+    fn set(&self, set: usize) -> &[u8; 64] {
+        let (sets, _) = self.short.bytes().as_chunks();
+        &sets[set & (sets.len() - 1)]
+    }
+
+    /// Loads a set, so that it is near when it is looked at.
+    #[inline(always)]
+    pub(super) fn touch(&self, set: usize) -> u8 {
+        self.set(set)[0]
+    }
+
+    /// The ids of a short piece, if they are known; `set` is [`set_of`] its key.
+    #[inline(always)]
+    pub(super) fn short(&self, key: Key, set: usize) -> Option<FewIds> {
+        let (slots, _) = self.set(set).as_chunks::<32>();
+        if key_of(&slots[0]) == key {
+            Some(ids_of(&slots[0]))
+        } else if key_of(&slots[1]) == key {
+            Some(ids_of(&slots[1]))
+        } else {
+            None
+        }
+    }
+
+    /// The ids of a piece that is longer than a short one, or has more ids, if they are known.
+    pub(super) fn long(&self, piece: &[u8]) -> Option<&[TokenId]> {
+        if piece.len() <= LONG {
+            let keys = long_keys(piece);
+            let slot = &self.long[long_slot(keys)];
+            return (slot.keys == keys).then(|| &slot.ids[..slot.count as usize]);
+        }
+        if piece.len() > LONGEST {
+            return None;
+        }
+        let slot = &self.longest[longest_slot(piece)];
+        (slot.piece == piece).then_some(&slot.ids)
+    }
+
+    /// Keeps the ids of a piece, if both are short enough.
+    pub(super) fn keep(&mut self, piece: &[u8], ids: &[TokenId]) {
+        match few_ids(ids) {
+            Some(few) if piece.len() <= SHORT => {
+                let key = short_key(piece, 0, piece.len());
+                let set = 64 * set_of(key);
+                let slots = &mut self.short.bytes_mut()[set..set + 64];
+                slots.copy_within(..32, 32);
+                slots[..16].copy_from_slice(&key.to_le_bytes());
+                for (place, id) in slots[16..32].as_chunks_mut::<4>().0.iter_mut().zip(few) {
+                    *place = id.to_le_bytes();
+                }
+            }
+            _ if piece.len() <= LONG && ids.len() <= LONG_IDS => {
+                let keys = long_keys(piece);
+                let mut slot = Long { keys, count: ids.len() as u32, ids: [0; LONG_IDS] };
+                slot.ids[..ids.len()].copy_from_slice(ids);
+                self.long[long_slot(keys)] = slot;
+            }
+            _ if (LONG + 1..=LONGEST).contains(&piece.len()) => {
+                let slot = &mut self.longest[longest_slot(piece)];
+                slot.piece.clear();
+                slot.piece.extend_from_slice(piece);
+                slot.ids.clear();
+                slot.ids.extend_from_slice(ids);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[inline(always)]
+fn key_of(slot: &[u8; 32]) -> Key {
+    Key::from_le_bytes(*slot.first_chunk().expect("a slot begins with its key"))
+}
+
+#[inline(always)]
+fn ids_of(slot: &[u8; 32]) -> FewIds {
+    let (ids, _) = slot.as_chunks::<4>();
+    [4, 5, 6, 7].map(|at| TokenId::from_le_bytes(ids[at]))
+}
+
+fn longest_slot(piece: &[u8]) -> usize {
+    (xxhash_rust::xxh3::xxh3_64(piece) >> (64 - LONGEST_BITS)) as usize
+}
+
+fn long_slot(keys: [Key; 2]) -> usize {
+    (mixed(keys[0] ^ keys[1].wrapping_mul(0xD6E8_FEB8_6659_FD93)) >> (64 - LONG_BITS)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_back() {
+        let mut memo = Memo::new();
+        let text = b"0123456789abcdefghijklmnopqrstuvwxyz";
+        for length in 1..=text.len() {
+            for count in 1..=9usize {
+                let ids: Vec<TokenId> = (0..count).map(|n| (1 << 24) - 1 - n as u32).collect();
+                let piece = &text[..length];
+                memo.keep(piece, &ids);
+                let short = (length <= SHORT).then(|| short_key(text, 0, length));
+                let found = short.and_then(|key| memo.short(key, set_of(key)));
+                let found = found.map(of_few).map(|(ids, count)| ids[..count].to_vec());
+                let long = memo.long(piece).map(<[TokenId]>::to_vec);
+                match (length, count) {
+                    (..=SHORT, ..=4) => assert_eq!(found, Some(ids)),
+                    (..=LONG, ..=LONG_IDS) => assert_eq!(long, Some(ids)),
+                    (..=LONG, _) => assert_ne!(long, Some(ids)),
+                    _ => assert_eq!(long, Some(ids)),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_that_begin_alike_differ() {
+        let mut memo = Memo::new();
+        memo.keep(b"a", &[1]);
+        let key = short_key(b"a\0", 0, 2);
+        assert_eq!(memo.short(key, set_of(key)), None);
+        assert_eq!(short_key(b"xab", 1, 3), short_key(b"ab and much more text", 0, 2));
+        assert_ne!(long_keys(b"0123456789abcdef\0"), long_keys(b"0123456789abcdef"));
+    }
+}
