@@ -19,9 +19,6 @@ pub(super) struct Characters {
 static BEYOND: Entry = [0, 0, 0, NEVER_CUT];
 const BEYOND_CODE: u32 = u32::MAX;
 
-/// What stands before the first character: nothing spans to it.
-const NOTHING: Side = Side { code: BEYOND_CODE, marks: 0, byte: 0 };
-
 /// Characters of a block.
 pub(super) const CHARACTERS: usize = 64;
 
@@ -75,25 +72,29 @@ impl Characters {
     ///
     /// The text before the place where it stops is cut there, unless the block holds a single stretch that is not.
     pub(super) fn read(&self, text: &[u8], start: usize, end: usize, pieces: &[u32], block: &mut Block) -> usize {
+        // Three loops, each of which needs few registers.
         let (mut at, mut count, mut piece) = (start, 0, 0);
-        let (mut joined, mut beyond, mut left) = (0, 0, NOTHING);
+        let (mut codes, mut is_start, mut beyond) = ([0; CHARACTERS], 0, 0);
         let text = &text[..end];
         while at < end && count < CHARACTERS {
             let (code, length) = decode(text, at);
-            let entry = self.entry(code);
-            let right = Side { code, marks: entry[3], byte: u32::from(text[at]) };
-            let is_start = pieces[piece] as usize == at;
-            piece += usize::from(is_start);
-            let both_ascii = (left.code | code) < 0x80;
-            let spanned = (self.cuts.spanned(left, right) | both_ascii) & !is_start;
-            // The bit of the character before; that of none falls out.
-            joined |= u64::from(spanned) << count >> 1;
+            let of_piece = pieces[piece] as usize == at;
+            piece += usize::from(of_piece);
+            is_start |= u64::from(of_piece) << count;
             beyond |= u64::from(code == BEYOND_CODE) << count;
-            block.entries[count] = *entry;
-            block.starts[count] = at as u32;
+            (codes[count], block.starts[count]) = (code, at as u32);
             (at, count) = (at + length, count + 1);
-            left = Side { byte: u32::from(text[at - 1]), ..right };
         }
+        for (entry, code) in block.entries[..count].iter_mut().zip(&codes) {
+            *entry = *self.entry(*code);
+        }
+        let mut joined = 0;
+        for (at, (entries, codes)) in block.entries[..count].windows(2).zip(codes.windows(2)).enumerate() {
+            let side = |at: usize| Side { code: codes[at], marks: entries[at][3] };
+            let both_ascii = (codes[0] | codes[1]) < 0x80;
+            joined |= u64::from(self.cuts.spanned(side(0), side(1)) | both_ascii) << at;
+        }
+        joined &= !(is_start >> 1);
         if at < end {
             // The last stretch may go on: it is left to the next block.
             let last = joined << (CHARACTERS - (count - 1));
@@ -110,13 +111,12 @@ impl Characters {
 
     /// Where a stretch that is not cut, and whose last character begins at `last`, ends at the latest at `end`.
     pub(super) fn stretch_end(&self, text: &[u8], last: usize, end: usize) -> usize {
-        let side = |code, byte: u8| Side { code, marks: self.entry(code)[3], byte: u32::from(byte) };
+        let side = |code| Side { code, marks: self.entry(code)[3] };
         let (mut before, length) = decode(text, last);
         let mut at = last + length;
         while at < end {
             let (code, length) = decode(text, at);
-            let ascii = (before | code) < 0x80;
-            if !ascii && !self.cuts.spanned(side(before, text[at - 1]), side(code, text[at])) {
+            if (before | code) >= 0x80 && !self.cuts.spanned(side(before), side(code)) {
                 break;
             }
             (before, at) = (code, at + length);

@@ -57,13 +57,29 @@ pub(super) struct Cuts {
     masks: Box<[u64; MASKS]>,
 }
 
-/// A character beside an edge: its code point, its marks, its first byte where it stands right, its last where it stands
-/// left. All are of one width: narrower ones would be packed together, and loaded before they are stored.
+/// A character beside an edge: its code point and its marks.
 #[derive(Clone, Copy)]
 pub(super) struct Side {
     pub(super) code: u32,
     pub(super) marks: u32,
-    pub(super) byte: u32,
+}
+
+impl Side {
+    /// The low six bits of the first byte of a character of up to three bytes.
+    #[inline(always)]
+    fn first(self) -> u32 {
+        match self.code {
+            0x800.. => 32 | self.code >> 12 & 15,
+            0x80.. => self.code >> 6,
+            code => code & 63,
+        }
+    }
+
+    /// The low six bits of the last byte.
+    #[inline(always)]
+    fn last(self) -> u32 {
+        self.code & 63
+    }
 }
 
 /// The marks of a character that is not to be cut from its neighbours.
@@ -83,8 +99,8 @@ impl Cuts {
         let at = hash(a.code, b.code) >> self.shift;
         let pair = self.set[(at >> 6) as usize & (WORDS - 1)] >> (at & 63);
         let marked = u64::from((a.marks / LEFT) & (b.marks / RIGHT));
-        let firsts = self.masks[(a.marks >> FIRSTS_SHIFT) as usize & (MASKS - 1)] >> (b.byte & 63);
-        let lasts = self.masks[(b.marks >> LASTS_SHIFT) as usize & (MASKS - 1)] >> (a.byte & 63);
+        let firsts = self.masks[(a.marks >> FIRSTS_SHIFT) as usize & (MASKS - 1)] >> b.first();
+        let lasts = self.masks[(b.marks >> LASTS_SHIFT) as usize & (MASKS - 1)] >> a.last();
         (pair & marked | firsts | lasts) & 1 == 1
     }
 }
@@ -229,11 +245,18 @@ mod tests {
 
     fn cuts(tokens: &[&[u8]]) -> impl Fn(char, char) -> bool + use<> {
         let (cuts, marks) = Cuts::new(tokens.iter().copied());
-        let side = move |c: char, byte: fn(&[u8]) -> Option<&u8>| {
-            let byte = u32::from(*byte(c.encode_utf8(&mut [0; 4]).as_bytes()).unwrap());
-            Side { code: c as u32, marks: marks.get(&(c as u32)).copied().unwrap_or(0), byte }
-        };
-        move |a, b| cuts.spanned(side(a, |bytes| bytes.last()), side(b, |bytes| bytes.first()))
+        let side = move |c: char| Side { code: c as u32, marks: marks.get(&(c as u32)).copied().unwrap_or(0) };
+        move |a, b| cuts.spanned(side(a), side(b))
+    }
+
+    #[test]
+    fn bytes_of_sides() {
+        for c in ('\0'..='\u{FFFF}').step_by(7) {
+            let (side, mut bytes) = (Side { code: c as u32, marks: 0 }, [0; 4]);
+            let bytes = c.encode_utf8(&mut bytes).as_bytes();
+            let wanted = (bytes[0] & 63, bytes[bytes.len() - 1] & 63);
+            assert_eq!((side.first(), side.last()), (u32::from(wanted.0), u32::from(wanted.1)), "{c:?}");
+        }
     }
 
     #[test]

@@ -141,8 +141,10 @@ impl Pieces<'_> {
             let end = *end as usize;
             if end - from <= SHORT {
                 let of_piece = short_key(text, from, end);
-                *key = (of_piece, set_of(of_piece));
-                touched ^= self.scratch.memo.touch(key.1);
+                // Others are not looked up as they are.
+                let set = if of_piece & NOT_ASCII == 0 { set_of(of_piece) } else { 0 };
+                *key = (of_piece, set);
+                touched ^= self.scratch.memo.touch(set);
             }
             from = end;
         }

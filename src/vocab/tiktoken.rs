@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::{MAX_ID, MAX_TOKEN_BYTES, Merge, TokenId, TokenizerSpec, Vocab};
@@ -82,32 +83,38 @@ fn parse_line(line: &[u8], number: usize) -> Result<(TokenId, Vec<u8>)> {
 /// The merge that makes each token of two bytes and more: its bytes encoded with the ranks below its own. A token that
 /// comes to more than two parts has none: only a whole pre-token can be it.
 fn recover_merges(vocab: &Vocab) -> std::result::Result<Vec<Merge>, TokenizerFault> {
-    let byte_ids = vocab.byte_ids()?;
+    vocab.byte_ids()?;
     let ids = vocab.ids();
-    let mut pairs: FxHashMap<(TokenId, TokenId), Option<TokenId>> = FxHashMap::default();
-    let mut merges = Vec::new();
-    for (result, bytes) in vocab.iter().filter(|(_, bytes)| bytes.len() > 1) {
-        let mut parts: Vec<TokenId> = bytes.iter().map(|&byte| byte_ids[usize::from(byte)]).collect();
-        while parts.len() > 2 {
-            let joined = |pair: &[TokenId]| {
-                *pairs.entry((pair[0], pair[1])).or_insert_with(|| {
-                    let bytes =
-                        [vocab.token(pair[0]).unwrap_or_default(), vocab.token(pair[1]).unwrap_or_default()].concat();
-                    ids.get(bytes.as_slice()).copied()
-                })
-            };
-            let candidates = parts.windows(2).map(joined).enumerate().filter_map(|(at, id)| Some((id?, at)));
-            match candidates.min() {
-                Some((id, at)) if id < result => {
-                    parts[at] = id;
-                    parts.remove(at + 1);
-                }
-                _ => break,
-            }
+    let tokens: Vec<(TokenId, &[u8])> = vocab.iter().filter(|(_, bytes)| bytes.len() > 1).collect();
+    let merges = tokens.par_iter().filter_map(|(result, bytes)| {
+        let parts = two_parts(&ids, *result, bytes)?;
+        let [left, right] = parts.map(|part| ids.get(part).copied());
+        Some(Merge { left: left?, right: right?, result: *result })
+    });
+    Ok(merges.collect())
+}
+
+/// The two parts of a token before the last merge, if it comes to two.
+fn two_parts<'t>(ids: &FxHashMap<&[u8], TokenId>, token: TokenId, bytes: &'t [u8]) -> Option<[&'t [u8]; 2]> {
+    // Where the parts end, and the id of each with the next, if that is a token below this one.
+    let mut ends: Vec<usize> = (1..=bytes.len()).collect();
+    let id_of =
+        |start: usize, end: usize| ids.get(&bytes[start..end]).copied().filter(|id| *id < token).unwrap_or(token);
+    let mut pairs: Vec<TokenId> = (0..bytes.len() - 1).map(|at| id_of(at, at + 2)).collect();
+    while ends.len() > 2 {
+        let (at, id) = pairs.iter().enumerate().min_by_key(|(_, id)| **id)?;
+        if *id == token {
+            return None;
         }
-        if let [left, right] = parts[..] {
-            merges.push(Merge { left, right, result });
+        ends.remove(at);
+        pairs.remove(at);
+        let start = |part: usize| part.checked_sub(1).map_or(0, |before| ends[before]);
+        if at > 0 {
+            pairs[at - 1] = id_of(start(at - 1), ends[at]);
+        }
+        if at < pairs.len() {
+            pairs[at] = id_of(start(at), ends[at + 1]);
         }
     }
-    Ok(merges)
+    Some([&bytes[..ends[0]], &bytes[ends[0]..]])
 }
