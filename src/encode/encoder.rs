@@ -4,6 +4,9 @@
 //! pre-tokens, long runs that hardly ever come again, are cut further, where no token can span the edge of two
 //! characters (`cuts.rs`): into single characters, whose ids stand in a table, and pieces of two or three, which do come
 //! again.
+//!
+//! Tried and not faster: asking for the memo's lines of such pieces ahead, as is done for pre-tokens; a smaller memo;
+//! characters read, looked up and told apart in one loop.
 
 use super::memo::{FewIds, Key, SHORT, of_few, set_of, short_key};
 use super::tokenizer::{Scratch, Tokenizer};
@@ -132,11 +135,11 @@ impl Pieces<'_> {
         }
     }
 
-    /// The keys of short pre-tokens, and their sets, which are loaded on the way.
+    /// The keys of short pre-tokens, and their sets, which are asked for on the way.
     #[inline(always)]
     fn keys(&self, text: &[u8], start: usize, ends: &[u32]) -> [(Key, usize); BLOCK] {
         let mut keys = [(0, 0); BLOCK];
-        let (mut from, mut touched) = (start, 0);
+        let mut from = start;
         for (key, end) in keys.iter_mut().zip(ends) {
             let end = *end as usize;
             if end - from <= SHORT {
@@ -144,11 +147,10 @@ impl Pieces<'_> {
                 // Others are not looked up as they are.
                 let set = if of_piece & NOT_ASCII == 0 { set_of(of_piece) } else { 0 };
                 *key = (of_piece, set);
-                touched ^= self.scratch.memo.touch(set);
+                self.scratch.memo.prefetch(set);
             }
             from = end;
         }
-        std::hint::black_box(touched);
         keys
     }
 
@@ -193,8 +195,8 @@ impl Pieces<'_> {
             written = 0;
             let end = at + 1 + (joined >> at).trailing_ones() as usize;
             let starts = &self.scratch.block.starts;
-            let (first, last) = (starts[at] as usize, starts[end] as usize);
-            self.part(text, first, last);
+            let (start, stop) = (starts[at] as usize, starts[end] as usize);
+            self.part(text, start, stop);
             at = end;
         }
     }

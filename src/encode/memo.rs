@@ -6,6 +6,7 @@
 //! which entries are there changes time alone, never ids.
 
 use super::pages::Pages;
+use super::prefetch::prefetch;
 use crate::vocab::TokenId;
 
 /// The longest piece of a short slot, in bytes.
@@ -116,10 +117,10 @@ impl Memo {
         &sets[set & (sets.len() - 1)]
     }
 
-    /// Loads a set, so that it is near when it is looked at.
+    /// Asks for a set that will be looked at.
     #[inline(always)]
-    pub(super) fn touch(&self, set: usize) -> u8 {
-        self.set(set)[0]
+    pub(super) fn prefetch(&self, set: usize) {
+        prefetch(self.set(set));
     }
 
     /// The ids of a short piece, if they are known; `set` is [`set_of`] its key.

@@ -18,6 +18,7 @@ mod merge;
 mod naive;
 mod pages;
 mod pairs;
+mod prefetch;
 mod tokenizer;
 
 pub use encoder::Encoder;

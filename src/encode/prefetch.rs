@@ -1,0 +1,21 @@
+//! Asking for a line of memory before it is read.
+//!
+//! A look-up in a table of megabytes waits for memory; asked for some look-ups ahead, the line is there when it is read.
+//! Encoding was faster by a fifth to a third with it (second pass: English 150 to 195 MB/s, code 151 to 197, mixed 120 to
+//! 143, Chinese 110 to 118). Reading a byte of the line ahead instead gives less than half of that: a read holds up the
+//! instructions behind it, once there are too many of them.
+
+/// Asks for a line.
+#[inline(always)]
+pub(super) fn prefetch(line: &[u8; 64]) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[allow(unsafe_code)]
+    // SAFETY: the instruction reads nothing that the program can see and never faults; the address is that of a borrowed
+    // array. It is part of SSE, which every processor of this kind has.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = line;
+}
