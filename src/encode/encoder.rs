@@ -111,7 +111,7 @@ impl Pieces<'_> {
                 if key != 0 && key & NOT_ASCII == 0 {
                     match self.scratch.memo.short(key, set) {
                         Some(few) => self.push(few),
-                        None => self.merged(&text[start..end]),
+                        None => self.longer(&text[start..end]),
                     }
                     (start, done) = (end, done + 1);
                 } else if !text[start..end].is_ascii() {
@@ -231,11 +231,15 @@ impl Pieces<'_> {
                 return self.push(few);
             }
         }
-        let piece = &text[start..end];
-        if let Some(known) = self.scratch.memo.long(piece) {
-            return self.ids.extend_from_slice(known);
+        self.longer(&text[start..end]);
+    }
+
+    /// Appends the ids of a piece that is none of the memo's short ones.
+    fn longer(&mut self, piece: &[u8]) {
+        match self.scratch.memo.long(piece) {
+            Some(known) => self.ids.extend_from_slice(known),
+            None => self.merged(piece),
         }
-        self.merged(piece);
     }
 
     #[inline(always)]

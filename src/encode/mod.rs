@@ -16,7 +16,6 @@ mod encoder;
 mod memo;
 mod merge;
 mod naive;
-mod pages;
 mod pairs;
 mod prefetch;
 mod tokenizer;

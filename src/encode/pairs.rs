@@ -5,7 +5,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::pages::Pages;
+use crate::segment::Pages;
 use crate::vocab::{Merges, TokenId};
 
 /// No rank: the pair does not merge.

@@ -43,6 +43,7 @@ impl<'f> Additions<'f> {
     /// The lexicon with all words.
     pub(super) fn finish(mut self) -> Lexicon {
         self.lexicon.weigh(&self.logarithms);
+        self.lexicon.array.nodes.pack();
         self.lexicon
     }
 

@@ -22,11 +22,10 @@
 //! Tried and slower: the second node of each character loaded and kept before the walk, or only touched, so that loads
 //! overlap; a vector each for the numbers and the ends of characters.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::double_array::{Double, NARROW, Node, WIDE, owners};
+use super::double_array::{Double, NARROW, Node, Nodes, WIDE, owners};
 
 static FILE: &[u8] = include_bytes!("lexicon.bin");
 const MAGIC: &[u8] = b"ciyuanL1";
@@ -136,7 +135,7 @@ impl Lexicon {
             }
         }
         let frequencies = frequencies.iter().map(|bytes| u64::from(u32::from_le_bytes(*bytes))).collect();
-        let array = Double { nodes: Cow::Borrowed(nodes), filter: NARROW };
+        let array = Double { nodes: Nodes::BuiltIn(nodes), filter: NARROW };
         let mut lexicon = Self {
             codes,
             codes_beyond,

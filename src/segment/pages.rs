@@ -6,7 +6,7 @@
 use memmap2::MmapMut;
 
 /// Bytes, zero at first. Nothing is said of where they lie.
-pub(super) struct Pages(Place);
+pub(crate) struct Pages(Place);
 
 enum Place {
     Map(MmapMut),
@@ -16,7 +16,7 @@ enum Place {
 
 impl Pages {
     /// So many zeros.
-    pub(super) fn zeros(length: usize) -> Self {
+    pub(crate) fn zeros(length: usize) -> Self {
         let Ok(map) = MmapMut::map_anon(length) else { return Self(Place::Heap(vec![0; length])) };
         // Without large pages it is slower, and as right.
         #[cfg(target_os = "linux")]
@@ -25,14 +25,14 @@ impl Pages {
     }
 
     #[inline(always)]
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         match &self.0 {
             Place::Map(map) => map,
             Place::Heap(bytes) => bytes,
         }
     }
 
-    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         match &mut self.0 {
             Place::Map(map) => map,
             Place::Heap(bytes) => bytes,
