@@ -11,6 +11,7 @@ use std::time::Instant;
 use ciyuan::encode::{Encoder, Tokenizer};
 use ciyuan::segment::Pattern;
 use ciyuan::vocab::TokenizerSpec;
+use ciyuan_peers::documents;
 
 const RUNS: usize = 5;
 
@@ -84,20 +85,6 @@ fn main() {
         println!("\n{path}: {} bytes\n\n| {name}, by | first pass | second pass |\n|---|---|---|", text.len());
         measure(&peers, &documents(&text));
     }
-}
-
-/// Lines of a text in documents of about 64 KB.
-fn documents(text: &str) -> Vec<&str> {
-    let mut documents = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let nominal = rest.floor_char_boundary(64 << 10);
-        let end = rest[nominal..].find('\n').map_or(rest.len(), |end| nominal + end + 1);
-        let (document, behind) = rest.split_at(end);
-        documents.push(document);
-        rest = behind;
-    }
-    documents
 }
 
 fn measure(peers: &[Peer], documents: &[&str]) {

@@ -9,6 +9,7 @@
 use std::time::Instant;
 
 use ciyuan::segment::{HanEdges, Pattern, Segmenter};
+use ciyuan_peers::documents;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
@@ -27,20 +28,6 @@ fn main() {
             measure(name, &documents);
         }
     }
-}
-
-/// Lines of a text in documents of about 64 KB.
-fn documents(text: &str) -> Vec<&str> {
-    let mut documents = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let nominal = rest.floor_char_boundary(64 << 10);
-        let end = rest[nominal..].find('\n').map_or(rest.len(), |end| nominal + end + 1);
-        let (document, behind) = rest.split_at(end);
-        documents.push(document);
-        rest = behind;
-    }
-    documents
 }
 
 fn measure(name: &str, documents: &[&str]) {
