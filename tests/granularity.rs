@@ -88,6 +88,8 @@ fn each_kind_is_trained_on() {
         let arguments = ["prepare", "good", "-o", name, "--granularity", name, "--vocab-size", &wanted];
         let report = workshop.run(&[&arguments[..], &small].concat()).json();
         assert_eq!(report["tokenizer"]["vocab_size"], size, "{report}");
+        let han = if granularity == "word" { "words" } else { "runs" };
+        assert_eq!(report["tokenizer"]["han"], han, "{report}");
         let languages = report["languages"].as_array().unwrap();
         let bits = |row: &serde_json::Value| row["bits_per_byte"].as_f64().unwrap();
         assert!(!languages.is_empty() && languages.iter().all(|row| bits(row) > 0.5 && bits(row) < 9.0), "{report}");

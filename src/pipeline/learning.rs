@@ -12,7 +12,7 @@ use super::progress::{Progress, Unit};
 use super::split::{ValFraction, split_of};
 use crate::error::{Error, Result};
 use crate::learn::{Counts, Granularity, LearnConfig, VocabSize, learn, learn_words};
-use crate::segment::{DEFAULT_PATTERN, Han, HanEdges, Pattern, Segmenter};
+use crate::segment::{DEFAULT_PATTERN, Han, Pattern, Segmenter};
 use crate::shard::{Split, Tally};
 use crate::text::{ReadOptions, Source};
 use crate::vocab::TokenizerSpec;
@@ -71,7 +71,12 @@ impl LearnSettings {
                         .to_owned(),
             });
         }
-        TokenizerSpec::from_learned(pattern.source().to_owned(), self.encoding(), &[], &self.config.special)?;
+        TokenizerSpec::from_learned(
+            pattern.source().to_owned(),
+            self.effective_han().encoding(),
+            &[],
+            &self.config.special,
+        )?;
         learn(&Counts::default(), &self.config, &mut |_, _| ControlFlow::Continue(())).map(|_| ())
     }
 
@@ -83,19 +88,15 @@ impl LearnSettings {
         }
     }
 
-    /// The edges inside Han runs while learning.
-    fn learning(&self) -> HanEdges {
-        match self.granularity {
-            Granularity::Bpe | Granularity::Word => self.han.learning(),
-            Granularity::Char | Granularity::Byte => HanEdges::None,
-        }
-    }
-
-    /// The edges when text is encoded. Tokens that are words need them there too.
-    fn encoding(&self) -> HanEdges {
-        match self.granularity {
-            Granularity::Bpe => self.han.encoding(),
-            _ => self.learning(),
+    /// What is done with Chinese, which the kind of token decides where it is no byte-pair merges: tokens that are words
+    /// need their edges when text is encoded, too, and characters and bytes have no edges to keep.
+    #[must_use]
+    pub fn effective_han(&self) -> Han {
+        match (self.granularity, self.han) {
+            (Granularity::Bpe, han) => han,
+            (Granularity::Word, Han::LearnWords) => Han::Words,
+            (Granularity::Word, han) => han,
+            (Granularity::Char | Granularity::Byte, _) => Han::Runs,
         }
     }
 
@@ -108,16 +109,19 @@ impl LearnSettings {
             progress.flow()
         };
         match self.granularity {
-            Granularity::Byte => Ok((TokenizerSpec::from_learned(pattern, self.encoding(), &[], special)?, false)),
+            Granularity::Byte => {
+                Ok((TokenizerSpec::from_learned(pattern, self.effective_han().encoding(), &[], special)?, false))
+            }
             Granularity::Bpe | Granularity::Char => {
                 let learned = learn(counts, &self.config, &mut report)?;
-                let spec = TokenizerSpec::from_learned(pattern, self.encoding(), &learned.pairs, special)?;
+                let spec =
+                    TokenizerSpec::from_learned(pattern, self.effective_han().encoding(), &learned.pairs, special)?;
                 Ok((spec, learned.exhausted))
             }
             Granularity::Word => {
                 let learned = learn_words(counts, &self.config, &mut report)?;
                 let (pairs, words) = (&learned.pairs, &learned.words);
-                let spec = TokenizerSpec::from_words(pattern, self.encoding(), pairs, words, special)?;
+                let spec = TokenizerSpec::from_words(pattern, self.effective_han().encoding(), pairs, words, special)?;
                 Ok((spec, learned.exhausted))
             }
         }
@@ -125,19 +129,20 @@ impl LearnSettings {
 
     /// What cuts the text that is learned from.
     fn segmenter(&self) -> Result<Segmenter> {
-        let (pattern, edges) = (self.pattern()?, self.learning());
+        let (pattern, edges) = (self.pattern()?, self.effective_han().learning());
         if self.user_dict.is_empty() {
             return Segmenter::new(pattern, edges);
         }
-        if edges != HanEdges::Words || self.encoding() == HanEdges::Words {
-            let expected = match edges {
-                HanEdges::Words => {
-                    "used with `--han learn-words` and byte-pair merges: text would have to be encoded with the same words, \
-                     and a tokenizer file does not hold them"
-                }
-                _ => "used with `--han learn-words`: Chinese is not cut into words here",
-            };
-            let value = format!("given with `--han {}`", self.han.name());
+        let expected = match self.effective_han() {
+            Han::LearnWords => None,
+            Han::Words => Some(
+                "used with `--han learn-words` and byte-pair merges: text would have to be encoded with the same words, and \
+                 a tokenizer file does not hold them",
+            ),
+            Han::Runs | Han::Chars => Some("used with `--han learn-words`: Chinese is not cut into words here"),
+        };
+        if let Some(expected) = expected {
+            let value = format!("given with `--han {}`", self.effective_han().name());
             return Err(Error::Setting { name: "user-dict", value, expected: expected.to_owned() });
         }
         #[cfg(feature = "chinese")]

@@ -21,7 +21,7 @@ use super::units::Plan;
 use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
 use crate::evaluate::{CorpusReport, InputReport, Language, ModelReport, Report, TokenizerReport, to_html};
-use crate::segment::{Han, Pattern};
+use crate::segment::Han;
 use crate::shard::{Manifest, Split, write_atomic};
 use crate::text::{ReadOptions, Source};
 
@@ -89,7 +89,7 @@ pub fn prepare(source: &Source, settings: &PrepareSettings, output: &Path, progr
         ciyuan: env!("CARGO_PKG_VERSION").to_owned(),
         settings: plan.settings,
         input: input_report(source, &manifest),
-        tokenizer: tokenizer_report(&tokenizer, settings.learn.han),
+        tokenizer: tokenizer_report(&tokenizer, settings.learn.effective_han()),
         train: corpus_report(&manifest, Split::Train),
         val: corpus_report(&manifest, Split::Val),
         model: model_report(trained, settings),
@@ -196,14 +196,11 @@ fn tokenizer_report(tokenizer: &Tokenizer, han: Han) -> TokenizerReport {
         tokens.sort_by_key(|token| (std::cmp::Reverse(token.len()), *token));
         tokens.iter().take(SHOWN).map(|token| (*token).to_owned()).collect::<Vec<_>>()
     };
-    let pattern = Pattern::from_source(spec.pattern()).ok().and_then(|pattern| pattern.name());
+    let pattern = tokenizer.segmenter().pattern();
     TokenizerReport {
         fingerprint: tokenizer.fingerprint(),
-        pattern: pattern.map_or_else(|| spec.pattern().to_owned(), str::to_owned),
-        han: super::settings::settings_of(&BTreeMap::from([("han", han)]))["han"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned(),
+        pattern: pattern.name().unwrap_or(pattern.source()).to_owned(),
+        han: han.name().to_owned(),
         vocab_size: spec.vocab_size(),
         merges: spec.merges().len() as u64,
         lengths,
