@@ -23,7 +23,7 @@ fn fault_after(change: impl FnOnce(&mut Value)) -> String {
 
 #[test]
 fn what_is_not_supported_is_named() {
-    let cases: [(&str, &[&str], Value); 14] = [
+    let cases: [(&str, &[&str], Value); 15] = [
         ("normalizer", &["normalizer"], json!({"type": "NFC"})),
         ("post_processor", &["post_processor"], json!({"type": "TemplateProcessing"})),
         ("decoder", &["decoder"], json!({"type": "Metaspace"})),
@@ -36,6 +36,11 @@ fn what_is_not_supported_is_named() {
         ("pre_tokenizer", &["pre_tokenizer"], Value::Null),
         ("`Gone`", &["pre_tokenizer", "pretokenizers", "0", "behavior"], json!("Gone")),
         ("`BertPreTokenizer`", &["pre_tokenizer", "pretokenizers", "0", "type"], json!("BertPreTokenizer")),
+        (
+            "Metaspace changes the text",
+            &["pre_tokenizer", "pretokenizers", "0"],
+            json!({"type": "Sequence", "pretokenizers": [{"type": "Metaspace", "replacement": "▁"}]}),
+        ),
         ("without closing parenthesis", &["pre_tokenizer", "pretokenizers", "0", "pattern", "Regex"], json!("(a")),
         ("added token", &["added_tokens", "0", "lstrip"], json!(true)),
     ];

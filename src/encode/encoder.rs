@@ -321,6 +321,13 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_that_changes_text_is_refused() {
+        let pattern = r#"{"type":"Metaspace","replacement":"▁"}"#.to_owned();
+        let spec = TokenizerSpec::from_learned(pattern, HanEdges::None, &[], &[]).unwrap();
+        assert!(Tokenizer::new(spec).unwrap_err().to_string().contains("takes text as it is"));
+    }
+
+    #[test]
     fn unknown_ids_are_errors() {
         let error = SMALL.decode(&[1, 70_000]).unwrap_err().to_string();
         assert!(error.contains("id 70000 at position 1"), "{error}");

@@ -11,7 +11,7 @@ use super::encoder::Encoder;
 use super::memo::Memo;
 use super::merge::Merger;
 use super::pairs::Pairs;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TokenizerFault};
 use crate::segment::{Pattern, Segmenter};
 use crate::vocab::{Fingerprint, TokenId, TokenizerSpec};
 
@@ -75,10 +75,15 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Pattern`] when its pattern does not compile, [`Error::Feature`] when it needs a part that was left out
+    /// [`Error::Pattern`] when its pattern does not compile, [`Error::Tokenizer`] when it changes the text, [`Error::Feature`] when it needs a part that was left out
     /// of this build.
     pub fn new(spec: TokenizerSpec) -> Result<Self> {
         let segmenter = Segmenter::new(Pattern::from_source(spec.pattern())?, spec.han())?;
+        if segmenter.pattern().changes_text() {
+            let why = "a byte-level tokenizer takes text as it is";
+            let kind = spec.pattern().to_owned();
+            return Err(TokenizerFault::Unsupported { component: "pattern", kind, why }.into());
+        }
         let byte_ids = spec.vocab().byte_ids()?;
         let pairs = Pairs::new(spec.merges(), &byte_ids);
         let ids = spec.vocab().iter().map(|(id, bytes)| (bytes.into(), id)).collect();

@@ -96,7 +96,7 @@ fn yes() -> bool {
 
 /// Whether a pattern is written as JSON rather than as a regular expression, none of which starts like this.
 pub(super) fn is_json(source: &str) -> bool {
-    source.trim_start().starts_with("{\"")
+    source.trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
 }
 
 fn fault(source: &str, reason: String) -> Error {
@@ -233,6 +233,7 @@ mod tests {
             ),
             (r#"{"type":"Split","behavior":"Isolated"}"#, "missing field `pattern`"),
             (r#"{"a":"#, "EOF"),
+            ("{\n  \"type\": \"UnicodeScripts\"\n}", "unknown variant `UnicodeScripts`"),
         ] {
             let error = canonical(file).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");

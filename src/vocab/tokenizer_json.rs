@@ -252,9 +252,6 @@ fn read_pre_tokenizer(found: &Value) -> Result<(String, HanEdges)> {
     if byte_level["type"] != "ByteLevel" {
         return Err(refuse(byte_level, "the last step of a byte-level BPE is ByteLevel"));
     }
-    if let Some(step) = before.iter().find(|step| step["type"] == "Metaspace") {
-        return Err(refuse(step, "it changes the text before it becomes bytes"));
-    }
     // Edges in Han runs stand behind the pattern. The default of `use_regex` is true.
     let own_pattern = byte_level["use_regex"].as_bool().unwrap_or(true);
     let (splits, han) = match before {
@@ -273,6 +270,9 @@ fn read_pre_tokenizer(found: &Value) -> Result<(String, HanEdges)> {
         }
         error => error,
     })?;
+    if pattern.changes_text() {
+        return Err(refuse(found, "Metaspace changes the text before it becomes bytes"));
+    }
     Ok((pattern.source().to_owned(), han))
 }
 
