@@ -70,8 +70,8 @@ pub(super) fn of_few(few: FewIds) -> ([TokenId; 4], usize) {
 #[inline(always)]
 pub(super) fn short_key(text: &[u8], start: usize, end: usize) -> Key {
     let length = end - start;
-    let bytes = match text.get(start..start + 16) {
-        Some(sixteen) => Key::from_le_bytes(*sixteen.first_chunk().expect("it has 16 bytes")),
+    let bytes = match text[start..].first_chunk() {
+        Some(sixteen) => Key::from_le_bytes(*sixteen),
         None => padded(&text[start..end]),
     };
     bytes & !(Key::MAX << (8 * length)) | (length as Key) << 120
@@ -183,7 +183,8 @@ impl Memo {
 
 #[inline(always)]
 fn key_of(slot: &[u8; 32]) -> Key {
-    Key::from_le_bytes(*slot.first_chunk().expect("a slot begins with its key"))
+    let (halves, _) = slot.as_chunks();
+    Key::from_le_bytes(halves[0])
 }
 
 #[inline(always)]

@@ -108,8 +108,8 @@ pub(super) enum Nodes {
     BuiltIn(&'static [[u8; 8]]),
     /// While words are added.
     Growing(Vec<[u8; 8]>),
-    /// On large pages, as those of the program mostly are: the walk through them is at random. With 10,000 more words
-    /// text is cut at 0.88 of the speed without, in a vector at 0.85 (medians of three pairs of runs, two texts).
+    /// On large pages, as those of the program mostly are: the walk through them is at random. A vector was
+    /// slower by some percent (the row of added words in benches/segment.rs).
     Packed(Pages),
 }
 

@@ -1,7 +1,8 @@
 //! Memory for tables that are read at random places, on large pages where the system has them.
 //!
 //! A table of some megabytes on pages of 4 KB costs a walk through the page tables at nearly every look-up, twice that
-//! in a virtual machine. With pages of 2 MB encoding was faster by 3 to 10 % (three pairs of runs, English and Chinese).
+//! in a virtual machine. With pages of 2 MB encoding was faster by some percent (`encode` in benches/peers,
+//! with the advice and without).
 
 use memmap2::MmapMut;
 
