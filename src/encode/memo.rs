@@ -5,8 +5,8 @@
 //! lines of `=` and long names, wherever the allocator puts them. An entry that is put in takes the place of an older one;
 //! which entries are there changes time alone, never ids.
 
-use super::prefetch::prefetch;
 use crate::segment::Pages;
+use crate::segment::prefetch;
 use crate::vocab::TokenId;
 
 /// The longest piece of a short slot, in bytes.

@@ -17,7 +17,6 @@ mod memo;
 mod merge;
 mod naive;
 mod pairs;
-mod prefetch;
 mod tokenizer;
 
 pub use encoder::Encoder;

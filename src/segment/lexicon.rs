@@ -14,18 +14,11 @@
 //! | 8 × N | the nodes |
 //!
 //! What a node is stands in `double_array.rs`, where words are also added to a copy of them.
-//!
-//! The words of a text are those that jieba-rs gives without its hidden Markov model: the sequence of words with the
-//! highest product of frequencies, found from right to left; a tie goes to the longer word. One pass does both, the
-//! walk from each character on and the choice, so no list of all words is made.
-//!
-//! Tried and slower: the second node of each character loaded and kept before the walk, or only touched, so that loads
-//! overlap; a vector each for the numbers and the ends of characters.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::double_array::{Double, NARROW, Node, Nodes, WIDE, owners};
+use super::double_array::{Double, NARROW, Node, Nodes, owners};
+use super::probable::{KINDS, Kind};
 
 static FILE: &[u8] = include_bytes!("lexicon.bin");
 const MAGIC: &[u8] = b"ciyuanL1";
@@ -39,36 +32,20 @@ pub(super) struct Lexicon {
     codes: Vec<u16>,
     /// The same for characters beyond, as far as they are folded to others or stand in words that were added.
     codes_beyond: HashMap<u32, u16>,
-    /// What each byte is to [`ascii`].
-    kinds: [Kind; 256],
+    /// What each byte is to the search for words of ASCII.
+    pub(super) kinds: [Kind; 256],
     /// The highest number of a character.
     pub(super) characters: u16,
     /// The different frequencies; number 1 is the first.
     pub(super) frequencies: Vec<u64>,
     /// The sum of the frequencies of all words.
     pub(super) sum: u64,
-    /// ln(frequency / sum), by number.
-    weights: Vec<f64>,
+    /// ln(frequency / sum), by number; number 0, no word, has no probability.
+    pub(super) weights: Vec<f64>,
     /// ln(1 / sum), of a character that starts no word.
-    weight_of_none: f64,
+    pub(super) weight_of_none: f64,
     pub(super) array: Double,
 }
-
-/// What a thread uses again for each text.
-#[derive(Default)]
-struct Scratch {
-    /// The number of each character, and its end in the text.
-    characters: Vec<(u16, u32)>,
-    /// The logarithm of the probability of the best words from a character on, and the end of the first of them.
-    best: Vec<(f64, u32)>,
-}
-
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-/// Characters beyond this many are given back at the end of a text.
-const KEEP: usize = 1 << 18;
 
 /// The parts of the built-in file.
 struct Parts {
@@ -156,7 +133,7 @@ impl Lexicon {
     pub(super) fn weigh(&mut self, logarithms: &[f64]) {
         let of_sum = (self.sum as f64).ln();
         self.weights.clear();
-        self.weights.push(f64::NAN);
+        self.weights.push(f64::NEG_INFINITY);
         self.weights.extend(logarithms.iter().map(|logarithm| logarithm - of_sum));
         self.weight_of_none = 0.0 - of_sum;
     }
@@ -211,38 +188,6 @@ impl Lexicon {
         }
     }
 
-    /// Pushes the end of each word of `text`.
-    pub(super) fn word_ends(&self, text: &str, ends: &mut Vec<u32>) {
-        SCRATCH.with_borrow_mut(|scratch| {
-            self.cut(text, scratch, ends);
-            if scratch.best.len() > KEEP {
-                *scratch = Scratch::default();
-            }
-        });
-    }
-
-    fn cut(&self, text: &str, scratch: &mut Scratch, ends: &mut Vec<u32>) {
-        let bytes = text.as_bytes();
-        scratch.characters.clear();
-        let mut at = ascii(&self.kinds, bytes, 0, ends);
-        while at < bytes.len() {
-            let (code_point, length) = decode(bytes, at);
-            let code = self.code(code_point);
-            if code & IN_BLOCK != 0 {
-                at += length;
-                scratch.characters.push((code & !IN_BLOCK, at as u32));
-                continue;
-            }
-            self.cut_block(bytes, scratch, ends);
-            if length > 1 {
-                at += length;
-                ends.push(at as u32);
-            }
-            at = ascii(&self.kinds, bytes, at, ends);
-        }
-        self.cut_block(bytes, scratch, ends);
-    }
-
     #[inline(always)]
     pub(super) fn code(&self, code_point: u32) -> u16 {
         match self.codes.get(code_point as usize) {
@@ -254,137 +199,6 @@ impl Lexicon {
     #[cold]
     fn code_beyond(&self, code_point: u32) -> u16 {
         self.codes_beyond.get(&code_point).copied().unwrap_or_else(|| block_bit(char::from_u32(code_point)))
-    }
-
-    /// Pushes the ends of the words of the characters in `scratch`, which is empty behind it.
-    fn cut_block(&self, text: &[u8], scratch: &mut Scratch, ends: &mut Vec<u32>) {
-        let Scratch { characters, best } = scratch;
-        match self.array.filter {
-            NARROW => self.choose::<NARROW>(characters, best),
-            _ => self.choose::<WIDE>(characters, best),
-        }
-        // Letters and digits of ASCII that are in no longer word are joined.
-        let mut joined = None;
-        let mut at = 0;
-        while at < characters.len() {
-            let next = best[at].1 as usize;
-            let end = characters[next - 1].1;
-            if next - at == 1 && text[end as usize - 1].is_ascii_alphanumeric() {
-                joined = Some(end);
-            } else {
-                ends.extend(joined.take());
-                ends.push(end);
-            }
-            at = next;
-        }
-        ends.extend(joined);
-        characters.clear();
-    }
-
-    /// From right to left, the best words from each character on.
-    fn choose<const FILTER: u32>(&self, characters: &[(u16, u32)], best: &mut Vec<(f64, u32)>) {
-        let count = characters.len();
-        let nodes: &[[u8; 8]] = &self.array.nodes;
-        if best.len() <= count {
-            best.resize(count + 1, (0.0, 0));
-        }
-        best[count] = (0.0, 0);
-        for start in (0..count).rev() {
-            let (mut weight, mut end) = (f64::NEG_INFINITY, start + 1);
-            let mut base = 0;
-            for at in start..count {
-                let code = characters[at].0;
-                let node = Node::of(nodes[(base + u32::from(code)) as usize]);
-                if code == 0 || node.before() != base {
-                    break;
-                }
-                if node.frequency(FILTER) != 0 {
-                    let other = self.weights[node.frequency(FILTER)] + best[at + 1].0;
-                    if other >= weight {
-                        (weight, end) = (other, at + 1);
-                    }
-                }
-                base = node.base();
-                if !characters.get(at + 1).is_some_and(|(next, _)| node.may_have(*next, FILTER)) {
-                    break;
-                }
-            }
-            if weight == f64::NEG_INFINITY {
-                weight = self.weight_of_none + best[start + 1].0;
-            }
-            best[start] = (weight, end as u32);
-        }
-    }
-}
-
-/// What a byte is to [`ascii`].
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Letters and digits, which are joined.
-    Joined,
-    /// Stands alone, among what is cut into words.
-    Single,
-    /// Stands alone, and ends what is cut into words.
-    Apart,
-    /// A sign that some word of ASCII is made with, or a character beyond ASCII.
-    Unknown,
-}
-
-static KINDS: [Kind; 256] = {
-    let mut kinds = [Kind::Unknown; 256];
-    let mut byte = 0;
-    while byte < 128u8 {
-        kinds[byte as usize] = match byte {
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => Kind::Joined,
-            b'.' | b'_' | b'%' | b'-' => Kind::Single,
-            b'+' | b'#' | b'&' => Kind::Unknown,
-            _ => Kind::Apart,
-        };
-        byte += 1;
-    }
-    kinds
-};
-
-/// Pushes the ends of the words of ASCII from `at` on, as far as no word of the dictionary can be among them: those
-/// have `+`, `#`, `&` or other characters. Gives the place where it stopped, which is not inside a block.
-fn ascii(kinds: &[Kind; 256], text: &[u8], mut at: usize, ends: &mut Vec<u32>) -> usize {
-    // Where the block starts, and how many ends were there then.
-    let (mut block, mut before) = (at, ends.len());
-    loop {
-        let start = at;
-        while text.get(at).is_some_and(|byte| kinds[usize::from(*byte)] == Kind::Joined) {
-            at += 1;
-        }
-        if at > start {
-            ends.push(at as u32);
-        }
-        let Some(byte) = text.get(at) else { return at };
-        match kinds[usize::from(*byte)] {
-            Kind::Unknown => {
-                // The block may go on.
-                ends.truncate(before);
-                return block;
-            }
-            Kind::Apart if *byte == b'\r' && text.get(at + 1) == Some(&b'\n') => at += 2,
-            _ => at += 1,
-        }
-        ends.push(at as u32);
-        if kinds[usize::from(*byte)] == Kind::Apart {
-            (block, before) = (at, ends.len());
-        }
-    }
-}
-
-/// The code point at `at` of valid UTF-8, and its length.
-#[inline(always)]
-fn decode(text: &[u8], at: usize) -> (u32, usize) {
-    let lead = u32::from(text[at]);
-    let tail = |offset: usize| u32::from(text[at + offset] & 0x3F);
-    match lead {
-        0xE0..0xF0 => ((lead & 0x0F) << 12 | tail(1) << 6 | tail(2), 3),
-        0..0x80 => (lead, 1),
-        0x80..0xE0 => ((lead & 0x1F) << 6 | tail(1), 2),
-        _ => ((lead & 0x07) << 18 | tail(1) << 12 | tail(2) << 6 | tail(3), 4),
     }
 }
 

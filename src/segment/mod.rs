@@ -42,6 +42,9 @@ mod named;
 mod oniguruma;
 mod pages;
 mod pattern;
+mod prefetch;
+#[cfg(feature = "chinese")]
+mod probable;
 mod rules;
 mod scanner;
 mod segmenter;
@@ -60,6 +63,7 @@ pub use naive::NaivePattern;
 pub use named::{DEFAULT_PATTERN, NAMED_PATTERNS};
 pub(crate) use pages::Pages;
 pub use pattern::Pattern;
+pub(crate) use prefetch::prefetch;
 pub use segmenter::{Han, HanEdges, Segmenter, kept_pieces};
 pub(crate) use steps::{split_by, steps_of_pattern};
 #[cfg(feature = "chinese")]

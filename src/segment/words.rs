@@ -183,8 +183,9 @@ impl Dictionary {
         kept
     }
 
-    /// The text in simplified characters; `None` when it holds no other.
-    pub(super) fn folded(&self, text: &str) -> Option<String> {
+    /// The text in the characters that words are looked up by, one for one; `None` when those are its own.
+    #[must_use]
+    pub fn folded(&self, text: &str) -> Option<String> {
         if !text.chars().any(|c| self.fold.contains_key(&c)) {
             return None;
         }

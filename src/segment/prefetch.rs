@@ -5,17 +5,17 @@
 //! byte of the line ahead instead gives less of that: a read holds up the instructions behind it, once there are too many
 //! of them. (The benchmark is `encode` in benches/peers, with this function and without.)
 
-/// Asks for a line.
+/// Asks for the line that `place` begins in.
 #[inline(always)]
-pub(super) fn prefetch(line: &[u8; 64]) {
+pub(crate) fn prefetch<T>(place: &T) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     #[allow(unsafe_code)]
     // SAFETY: the instruction reads nothing that the program can see and never faults; the address is that of a borrowed
-    // array. It is part of SSE, which every processor of this kind has.
+    // value. It is part of SSE, which every processor of this kind has.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = line;
+    let _ = place;
 }
