@@ -31,38 +31,77 @@ fn tokenizer_of(reference: &CoreBPE, ranks: u32, pattern: &str) -> Tokenizer {
 
 static HOSTILE: LazyLock<Vec<String>> = LazyLock::new(|| hostile(20_000, 1));
 
-/// Texts made of a vocabulary's own tokens, one after the other, and their parts: what could span an edge wrongly.
-fn texts_of_tokens(tokenizer: &Tokenizer, count: usize, seed: u64) -> Vec<String> {
-    let mut random = Random(seed);
+/// A vocabulary's own tokens, one after the other, and their parts: what could span an edge wrongly.
+fn some_tokens(tokenizer: &Tokenizer, random: &mut Random) -> Vec<u8> {
     let end = tokenizer.spec().vocab_size() as usize;
-    let text = |_| {
-        let mut bytes = Vec::new();
-        for _ in 0..1 + random.below(8) {
-            let token = tokenizer.token_bytes(random.below(end) as u32).unwrap_or_default();
-            let cut = if random.below(3) == 0 { random.below(token.len() + 1) } else { 0 };
-            bytes.extend_from_slice(&token[cut..]);
+    let mut bytes = Vec::new();
+    for _ in 0..1 + random.below(8) {
+        let token = tokenizer.token_bytes(random.below(end) as u32).unwrap_or_default();
+        let cut = if random.below(3) == 0 { random.below(token.len() + 1) } else { 0 };
+        bytes.extend_from_slice(&token[cut..]);
+    }
+    bytes
+}
+
+/// The same as texts: what is no UTF-8 is taken out.
+fn texts_of_tokens(tokenizer: &Tokenizer, count: usize, seed: u64) -> impl Iterator<Item = String> {
+    let mut random = Random(seed);
+    (0..count).map(move |_| String::from_utf8_lossy(&some_tokens(tokenizer, &mut random)).replace('\u{FFFD}', ""))
+}
+
+/// The plain loop of tiktoken: of all neighbours whose bytes together are a token, those with the lowest id are joined.
+fn plain_merges(tokenizer: &Tokenizer, bytes: &[u8]) -> Vec<u32> {
+    let mut parts: Vec<&[u8]> = bytes.chunks(1).collect();
+    let rank = |left: &[u8], right: &[u8]| tokenizer.token_id(&[left, right].concat());
+    while let Some((_, at)) =
+        (1..parts.len()).filter_map(|at| rank(parts[at - 1], parts[at]).map(|rank| (rank, at))).min()
+    {
+        let start = parts[..at - 1].iter().map(|part| part.len()).sum::<usize>();
+        let end = start + parts[at - 1].len() + parts[at].len();
+        parts[at - 1] = &bytes[start..end];
+        parts.remove(at);
+    }
+    parts.iter().map(|part| tokenizer.token_id(part).unwrap()).collect()
+}
+
+/// Bytes that are no text, by the rule of the door for bytes: what is valid as a text by itself, what is not in one piece.
+fn same_ids_of_bytes(reference: &CoreBPE, tokenizer: &Tokenizer, count: usize, seed: u64) {
+    let mut random = Random(seed);
+    for _ in 0..count {
+        let bytes = some_tokens(tokenizer, &mut random);
+        let (mut wanted, mut other) = (Vec::new(), Vec::new());
+        for chunk in bytes.utf8_chunks() {
+            if !chunk.valid().is_empty() {
+                wanted.extend(plain_merges(tokenizer, &std::mem::take(&mut other)));
+                wanted.extend(reference.encode_ordinary(chunk.valid()));
+            }
+            other.extend_from_slice(chunk.invalid());
         }
-        String::from_utf8_lossy(&bytes).replace('\u{FFFD}', "")
-    };
-    (0..count).map(text).collect()
+        wanted.extend(plain_merges(tokenizer, &other));
+        assert_eq!(tokenizer.encode_bytes(&bytes).unwrap(), wanted, "{bytes:?}");
+        assert_eq!(tokenizer.decode(&wanted).unwrap(), bytes);
+    }
 }
 
 #[track_caller]
 fn same_ids(reference: &CoreBPE, tokenizer: &Tokenizer) {
-    let mut texts = corpus();
-    texts.extend(texts_of_tokens(tokenizer, 20_000, 5));
-    if let Ok(files) = std::env::var("CIYUAN_LONG") {
-        texts.extend(texts_of_tokens(tokenizer, 300_000, 6));
-        texts.extend(super::common::hostile(300_000, 7));
-        for file in files.split(' ') {
-            let text = std::fs::read_to_string(file).unwrap();
-            texts.extend(text.split_inclusive('\n').collect::<Vec<_>>().chunks(400).map(<[&str]>::concat));
-        }
-    }
-    for text in texts.iter().chain(&*HOSTILE) {
+    let check = |text: &str| {
         let ids = tokenizer.encode(text).unwrap();
         assert_eq!(ids, reference.encode_ordinary(text), "{text:?}");
         assert_eq!(tokenizer.decode(&ids).unwrap(), text.as_bytes());
+    };
+    corpus().iter().chain(&*HOSTILE).for_each(|text| check(text));
+    texts_of_tokens(tokenizer, 20_000, 5).for_each(|text| check(&text));
+    same_ids_of_bytes(reference, tokenizer, 10_000, 8);
+    if let Ok(files) = std::env::var("CIYUAN_LONG") {
+        texts_of_tokens(tokenizer, 800_000, 6).for_each(|text| check(&text));
+        super::common::hostile(500_000, 7).iter().for_each(|text| check(text));
+        same_ids_of_bytes(reference, tokenizer, 200_000, 9);
+        for file in files.split(' ') {
+            let text = std::fs::read_to_string(file).unwrap();
+            let lines: Vec<&str> = text.split_inclusive('\n').collect();
+            lines.chunks(400).for_each(|lines| check(&lines.concat()));
+        }
     }
 }
 

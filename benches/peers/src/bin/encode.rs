@@ -1,6 +1,8 @@
 //! Encoding by ciyuan and by peers, one thread, with a published vocabulary:
 //! `cd benches/peers && taskset -c 1 cargo run --release --bin encode -- cl100k_base.tiktoken zh.txt en.txt`.
 //!
+//! gigatoken, which is there for Python alone, is measured in the same way by `encode_gigatoken.py`.
+//!
 //! The vocabulary is told by the name of its file: cl100k or o200k. First pass of a fresh encoder over text that is not
 //! repeated, in documents of about 64 KB, then the second pass of the same encoder; all in turn, five times, each time
 //! with a fresh encoder where there is one to make. Figures are medians in MB/s, with the slowest and the fastest. The
@@ -43,6 +45,7 @@ fn main() {
     let text = std::str::from_utf8(&file).unwrap();
     let json = spec.to_json();
     let release: tokenizers::Tokenizer = json.parse().unwrap();
+    let candidate = tokenizers_rc::canonicalize_str(&json).unwrap();
     let peers: Vec<Peer> = vec![
         Peer {
             name: "ciyuan",
@@ -60,6 +63,21 @@ fn main() {
             fresh: Box::new(|| {
                 let tokenizer = fastokens::Tokenizer::from_tiktoken_str(text, config()).unwrap();
                 Box::new(move |text, ids| ids.extend(tokenizer.encode_ordinary(text).unwrap()))
+            }),
+        },
+        Peer {
+            name: "tokenizers 1.0.0-rc.3",
+            bytes: usize::MAX,
+            // Its clones share what they have learned.
+            fresh: Box::new(|| {
+                let tokenizer = tokenizers_rc::from_json(&candidate).unwrap();
+                let options = tokenizers_rc::pipeline::EncodeOptions::no_specials();
+                let mut tokens = Vec::new();
+                Box::new(move |text, ids| {
+                    tokens.clear();
+                    tokenizer.encode_into(text, &options, &mut tokens).unwrap();
+                    ids.extend_from_slice(tokenizers_rc::pipeline::PipelineToken::cast_slice(&tokens));
+                })
             }),
         },
         Peer {
@@ -82,7 +100,12 @@ fn main() {
     ];
     for path in arguments {
         let text = std::fs::read_to_string(&path).unwrap();
-        println!("\n{path}: {} bytes\n\n| {name}, by | first pass | second pass |\n|---|---|---|", text.len());
+        println!("\n{path}: {} bytes", text.len());
+        let mut encode = (peers[0].fresh)();
+        let mut ids = Vec::new();
+        documents(&text).iter().for_each(|document| encode(document, &mut ids));
+        println!("{} ids, sum {}", ids.len(), ids.iter().map(|id| u64::from(*id)).sum::<u64>());
+        println!("\n| {name}, by | first pass | second pass |\n|---|---|---|");
         measure(&peers, &documents(&text));
     }
 }
