@@ -17,7 +17,9 @@ mod memo;
 mod merge;
 mod naive;
 mod pairs;
+mod prebuilt;
 mod prefetch;
+mod reached;
 mod tokenizer;
 
 pub use encoder::Encoder;

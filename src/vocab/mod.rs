@@ -22,6 +22,7 @@ mod recovery;
 mod slots;
 mod spec;
 mod special;
+mod tables;
 mod tiktoken;
 mod tokenizer_json;
 mod tokens;
@@ -31,6 +32,7 @@ pub use fingerprint::Fingerprint;
 pub use merges::{Merge, Merges};
 pub use spec::TokenizerSpec;
 pub use special::SpecialTokens;
+pub(crate) use tables::{numbers_of_bytes, numbers_to_bytes, searches_end};
 pub use tokens::{MAX_ID, MAX_TOKEN_BYTES, Vocab};
 
 /// The number of a token.

@@ -21,7 +21,7 @@
 
 use rayon::prelude::*;
 
-use super::slots::{self, Slots};
+use super::slots::{self, Filter, Slots};
 use super::{Merge, TokenId, Vocab};
 use crate::error::TokenizerFault;
 
@@ -69,6 +69,16 @@ fn plain_merge(vocab: &Vocab, result: TokenId, bytes: &[u8]) -> Option<Merge> {
     Some(Merge { left: vocab.id(left)?, right: vocab.id(right)?, result })
 }
 
+/// Tokens whose places to cut are looked up together.
+const BLOCK: usize = 64;
+
+/// A place to cut a token: hashes of both sides, and the slots at which their look-ups begin.
+struct Cut {
+    at: usize,
+    hashes: [u64; 2],
+    slots: [u32; 2],
+}
+
 /// The merges found so far.
 struct Recovery<'v> {
     vocab: &'v Vocab,
@@ -76,11 +86,9 @@ struct Recovery<'v> {
     byte_ids: [TokenId; 256],
     /// The parts of each id; of what is not made, none.
     parts: Vec<[TokenId; 2]>,
-    /// What the merge of two parts makes.
+    /// What the merge of two parts makes, and of which parts there may be a merge.
     made: Slots,
-    factors: Vec<u64>,
-    /// Hashes of the beginnings of a token.
-    hashes: Vec<u64>,
+    pairs: Filter,
     /// Places to cut a token: when the later part is made, and the parts.
     places: Vec<(TokenId, [TokenId; 2])>,
 }
@@ -94,8 +102,7 @@ impl<'v> Recovery<'v> {
             byte_ids,
             parts: vec![[NONE; 2]; end as usize],
             made: Slots::new(vocab.len(), end),
-            factors: slots::factors(vocab.longest() + 1),
-            hashes: Vec::new(),
+            pairs: Filter::new(vocab.len()),
             places: Vec::new(),
         }
     }
@@ -103,20 +110,64 @@ impl<'v> Recovery<'v> {
     /// All merges; `None` when the walk proves nothing here.
     fn run(mut self) -> Option<Vec<Merge>> {
         let mut merges = Vec::with_capacity(self.vocab.len());
-        for (result, bytes) in self.vocab.iter().filter(|(_, bytes)| bytes.len() > 1) {
-            let [left, right] = match self.parts_of(result, bytes) {
-                Some(parts) => parts,
-                None => match plain_merge(self.vocab, result, bytes) {
-                    None => continue,
-                    Some(merge) if self.is_there(merge.left) && self.is_there(merge.right) => [merge.left, merge.right],
-                    Some(_) => return None,
-                },
-            };
-            self.parts[result as usize] = [left, right];
-            self.made.insert(slots::of_pair(left, right), result, |_| false).ok()?;
-            merges.push(Merge { left, right, result });
+        let mut cutter = Cutter::new(self.vocab);
+        let mut tokens = self.vocab.iter().filter(|(_, bytes)| bytes.len() > 1);
+        loop {
+            let block: Vec<(TokenId, &[u8])> = tokens.by_ref().take(BLOCK).collect();
+            if block.is_empty() {
+                return Some(merges);
+            }
+            cutter.cut(&block, self.tokens);
+            let mut start = 0;
+            for ((result, bytes), end) in block.into_iter().zip(&cutter.ends) {
+                let [left, right] = self.parts_of(result, bytes, &cutter.cuts[start..*end])?;
+                start = *end;
+                if left == NONE {
+                    continue;
+                }
+                self.parts[result as usize] = [left, right];
+                let pair = slots::of_pair(left, right);
+                self.made.insert(pair, result, |_| false).ok()?;
+                self.pairs.insert(pair);
+                merges.push(Merge { left, right, result });
+            }
         }
-        Some(merges)
+    }
+
+    /// The two parts of a token, [`NONE`] if it is never made; `None` when the walk proves nothing here.
+    fn parts_of(&mut self, token: TokenId, bytes: &[u8], cuts: &[Cut]) -> Option<[TokenId; 2]> {
+        if let [left, right] = bytes {
+            return Some([self.byte_ids[usize::from(*left)], self.byte_ids[usize::from(*right)]]);
+        }
+        self.find_places(token, bytes, cuts);
+        for _ in 0..TRIES.min(self.places.len()) {
+            let (at, _) = self.places.iter().enumerate().min_by_key(|(_, place)| place.0)?;
+            let (_, [left, right]) = self.places.swap_remove(at);
+            let there = self.is_there(left) && self.is_there(right);
+            if there && self.stand(left, right) && self.are_parts(left, right, token) {
+                return Some([left, right]);
+            }
+        }
+        match plain_merge(self.vocab, token, bytes) {
+            None => Some([NONE; 2]),
+            Some(Merge { left, right, .. }) => (self.is_there(left) && self.is_there(right)).then_some([left, right]),
+        }
+    }
+
+    /// The places at which the two sides are, by their hashes, tokens of lower rank, or bytes.
+    fn find_places(&mut self, token: TokenId, bytes: &[u8], cuts: &[Cut]) {
+        let last = bytes.len() - 1;
+        let id_of = |cut: &Cut, side: usize| self.tokens.find_from(cut.hashes[side], cut.slots[side], |id| id < token);
+        let place = |cut: &Cut| {
+            // Bytes are there from the first, whatever their ids.
+            let first = (cut.at == 1).then(|| self.byte_ids[usize::from(bytes[0])]);
+            let end = (cut.at == last).then(|| self.byte_ids[usize::from(bytes[last])]);
+            let (a, b) = (first.or_else(|| id_of(cut, 0))?, end.or_else(|| id_of(cut, 1))?);
+            let later = if first.is_some() { 0 } else { a }.max(if end.is_some() { 0 } else { b });
+            Some((later, [a, b]))
+        };
+        self.places.clear();
+        self.places.extend(cuts.iter().filter_map(place));
     }
 
     fn is_made(&self, id: TokenId) -> bool {
@@ -128,72 +179,30 @@ impl<'v> Recovery<'v> {
         self.is_made(id) || self.vocab.token(id).is_some_and(|bytes| bytes.len() == 1)
     }
 
-    /// The two parts of a token, by the fast way.
-    fn parts_of(&mut self, token: TokenId, bytes: &[u8]) -> Option<[TokenId; 2]> {
-        if let [left, right] = bytes {
-            return Some([self.byte_ids[usize::from(*left)], self.byte_ids[usize::from(*right)]]);
-        }
-        self.find_places(bytes);
-        for _ in 0..TRIES.min(self.places.len()) {
-            let (at, _) = self.places.iter().enumerate().min_by_key(|(_, place)| place.0)?;
-            let (_, [left, right]) = self.places.swap_remove(at);
-            if self.stand(left, right) && self.are_parts(left, right, token) {
-                return Some([left, right]);
-            }
-        }
-        None
-    }
-
-    /// The places at which the two sides are, by their hashes, tokens that are made, or bytes.
-    fn find_places(&mut self, bytes: &[u8]) {
-        let Self { tokens, byte_ids, parts, factors, hashes, places, .. } = self;
-        places.clear();
-        hashes.clear();
-        hashes.extend(bytes.iter().scan(0, |hash, byte| {
-            *hash = slots::and_byte(*hash, *byte);
-            Some(*hash)
-        }));
-        let made = |hash: u64| tokens.find(slots::mixed(hash), |id| parts[id as usize][0] != NONE);
-        let (count, last) = (bytes.len(), bytes.len() - 1);
-        let whole = hashes[last];
-        for cut in 1..count {
-            let left = if cut == 1 { Some(byte_ids[usize::from(bytes[0])]) } else { made(hashes[cut - 1]) };
-            let Some(left) = left else { continue };
-            let rest = whole.wrapping_sub(hashes[cut - 1].wrapping_mul(factors[count - cut]));
-            let right = if cut == last { Some(byte_ids[usize::from(bytes[last])]) } else { made(rest) };
-            let Some(right) = right else { continue };
-            // Bytes are there from the first.
-            let later = match (cut == 1, cut == last) {
-                (true, _) => right,
-                (_, true) => left,
-                _ => left.max(right),
-            };
-            places.push((later, [left, right]));
-        }
-    }
-
-    /// Whether the bytes of two tokens that are there, one behind the other, come to these two by all merges so far.
+    /// Whether the bytes of two tokens that are there, one behind the other, come to these two by all merges so far. A
+    /// merge of the two themselves would make the token whose parts are looked for, so there is none.
     fn stand(&self, mut left: TokenId, mut right: TokenId) -> bool {
-        // When the pair was gone: merges of its parts up to this one come first.
-        let mut until = NONE;
         loop {
-            let pair = [left, right];
-            let merged = self.made.find(slots::of_pair(left, right), |id| self.parts[id as usize] == pair);
-            if merged.is_some_and(|id| id < until) {
-                return false;
-            }
-            // Back to the time before the later of the two was made.
-            match (self.is_made(left), self.is_made(right)) {
+            // Back to the time before the later of the two was made. The pair that stood there was gone at `until`: what
+            // it makes comes in time before that. A merge of the pair of the same rank as one of its right token would
+            // have come first, being further to the left.
+            let until = match (self.is_made(left), self.is_made(right)) {
                 (false, false) => return true,
                 (true, other) if !other || left > right => {
-                    until = left;
+                    let until = left;
                     left = self.parts[left as usize][1];
+                    until
                 }
                 _ => {
-                    // A merge of the pair of the same rank would have come before, being further to the left.
-                    until = right + 1;
+                    let until = right + 1;
                     right = self.parts[right as usize][0];
+                    until
                 }
+            };
+            let hash = slots::of_pair(left, right);
+            let merged = |id: TokenId| id < until && self.parts[id as usize] == [left, right];
+            if self.pairs.has(hash) == 1 && self.made.find(hash, merged).is_some() {
+                return false;
             }
         }
     }
@@ -202,6 +211,65 @@ impl<'v> Recovery<'v> {
     fn are_parts(&self, left: TokenId, right: TokenId, token: TokenId) -> bool {
         let [left, right, token] = [left, right, token].map(|id| self.vocab.token(id).unwrap_or_default());
         token.strip_prefix(left) == Some(right)
+    }
+}
+
+/// Finds places to cut tokens, some of them at a time.
+struct Cutter {
+    /// Bytes that may be a token.
+    filter: Filter,
+    factors: Vec<u64>,
+    /// Hashes of the beginnings of a token.
+    hashes: Vec<u64>,
+    cuts: Vec<Cut>,
+    /// Where the cuts of each token end.
+    ends: Vec<usize>,
+}
+
+impl Cutter {
+    fn new(vocab: &Vocab) -> Self {
+        let mut filter = Filter::new(vocab.len());
+        vocab.iter().for_each(|(_, bytes)| filter.insert(slots::mixed(slots::of_bytes(bytes))));
+        let factors = slots::factors(vocab.longest() + 1);
+        Self { filter, factors, hashes: Vec::new(), cuts: Vec::new(), ends: Vec::new() }
+    }
+
+    /// The places of a block of tokens at which both sides may be tokens.
+    fn cut(&mut self, block: &[(TokenId, &[u8])], tokens: &Slots) {
+        self.cuts.clear();
+        self.ends.clear();
+        for (_, bytes) in block {
+            self.cut_token(bytes);
+            self.ends.push(self.cuts.len());
+        }
+        for cut in &mut self.cuts {
+            cut.slots = cut.hashes.map(|hash| tokens.first(hash));
+        }
+    }
+
+    fn cut_token(&mut self, bytes: &[u8]) {
+        let Self { filter, factors, hashes, cuts, .. } = self;
+        hashes.clear();
+        let mut hash = 0;
+        for byte in bytes {
+            hash = slots::and_byte(hash, *byte);
+            hashes.push(hash);
+        }
+        let count = bytes.len();
+        let whole = hashes[count - 1];
+        let left = |at: usize| slots::mixed(hashes[at - 1]);
+        let right = |at: usize| slots::mixed(whole.wrapping_sub(hashes[at - 1].wrapping_mul(factors[count - at])));
+        for start in (1..count).step_by(64) {
+            // The places that the filter lets through, without a branch for each.
+            let places = start..count.min(start + 64);
+            let mut found =
+                places.rev().fold(0, |found: u64, at| found << 1 | filter.has(left(at)) & filter.has(right(at)));
+            while found != 0 {
+                let at = start + found.trailing_zeros() as usize;
+                found &= found - 1;
+                cuts.push(Cut { at, hashes: [left(at), right(at)], slots: [0; 2] });
+            }
+        }
     }
 }
 

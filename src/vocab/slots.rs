@@ -3,10 +3,13 @@
 //! A look-up that finds another id's slot is told apart by those bits, nearly always, so that it reads one line of
 //! memory and no key. The caller's test of the key decides.
 
+use super::searches_end;
+use crate::segment::Pages;
+
 /// A word for each slot; 0 is empty, as the bits of a hash are never 0.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Slots {
-    slots: Vec<u32>,
+    slots: Pages,
     shift: u32,
     id_bits: u32,
 }
@@ -19,8 +22,27 @@ impl Slots {
     /// A table for `count` ids below `id_end`, which is at most 2²⁴.
     pub(super) fn new(count: usize, id_end: u32) -> Self {
         let bits = (2 * count + 2).next_power_of_two().trailing_zeros();
-        let id_bits = id_end.max(2).next_power_of_two().trailing_zeros();
-        Self { slots: vec![0; 1 << bits], shift: 64 - bits, id_bits }
+        Self { slots: Pages::zeros(4 << bits), shift: 64 - bits, id_bits: bits_of_ids(id_end) }
+    }
+
+    /// The table as bytes.
+    pub(super) fn to_table(&self) -> Vec<u8> {
+        self.slots.bytes().to_vec()
+    }
+
+    /// The table of [`Slots::to_table`] for ids below `id_end`; `None` if another id stands there, or a look-up may not
+    /// come to an end.
+    pub(super) fn of_table(table: &[u8], id_end: u32) -> Option<Self> {
+        let (slots, rest) = table.as_chunks();
+        if !rest.is_empty() || !searches_end(slots, |slot| *slot == [0; 4]) {
+            return None;
+        }
+        let shift = 64 - slots.len().trailing_zeros();
+        let mut made = Self { slots: Pages::zeros(table.len()), shift, id_bits: bits_of_ids(id_end) };
+        let id = |slot: &[u8; 4]| u32::from_le_bytes(*slot) & !(u32::MAX << made.id_bits);
+        let highest = slots.iter().map(id).fold(0, u32::max);
+        made.slots.bytes_mut().copy_from_slice(table);
+        (highest < id_end.max(1)).then_some(made)
     }
 
     /// Bits of the hash, as they stand in a slot.
@@ -29,16 +51,31 @@ impl Slots {
         (hash as u32 | 1) << self.id_bits
     }
 
+    /// The slot at which a look-up of a hash begins. Reading those of many hashes at first, without a look at what they
+    /// hold, waits for memory once.
+    #[inline(always)]
+    pub(super) fn first(&self, hash: u64) -> u32 {
+        self.slot((hash >> self.shift) as usize)
+    }
+
+    #[inline(always)]
+    fn slot(&self, at: usize) -> u32 {
+        let (slots, _) = self.slots.bytes().as_chunks();
+        u32::from_le_bytes(slots[at & (slots.len() - 1)])
+    }
+
     /// The id of a hash for which `is` holds.
     #[inline(always)]
     pub(super) fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
-        if self.slots.is_empty() {
-            return None;
-        }
-        let (tag, mask) = (self.tag(hash), self.slots.len() - 1);
+        self.find_from(hash, self.first(hash), is)
+    }
+
+    /// As [`Slots::find`], if `slot` is the [`Slots::first`] of the hash.
+    #[inline(always)]
+    pub(super) fn find_from(&self, hash: u64, mut slot: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
+        let tag = self.tag(hash);
         let mut at = (hash >> self.shift) as usize;
         loop {
-            let slot = self.slots[at & mask];
             if slot == 0 {
                 return None;
             }
@@ -47,6 +84,7 @@ impl Slots {
                 return Some(id);
             }
             at += 1;
+            slot = self.slot(at);
         }
     }
 
@@ -54,16 +92,17 @@ impl Slots {
     /// collide, as they may when somebody has chosen the keys.
     #[inline(always)]
     pub(super) fn insert(&mut self, hash: u64, id: u32, is: impl Fn(u32) -> bool) -> Result<Option<u32>, Crowded> {
-        let (tag, mask) = (self.tag(hash), self.slots.len() - 1);
-        let first = (hash >> self.shift) as usize;
+        let (tag, id_bits) = (self.tag(hash), self.id_bits);
+        let (slots, _) = self.slots.bytes_mut().as_chunks_mut();
+        let (first, mask) = ((hash >> self.shift) as usize, slots.len() - 1);
         for at in first..first + MAX_PROBES {
-            let slot = &mut self.slots[at & mask];
-            if *slot == 0 {
-                *slot = tag | id;
+            let slot = u32::from_le_bytes(slots[at & mask]);
+            if slot == 0 {
+                slots[at & mask] = (tag | id).to_le_bytes();
                 return Ok(None);
             }
-            let other = *slot & !(u32::MAX << self.id_bits);
-            if *slot ^ other == tag && is(other) {
+            let other = slot & !(u32::MAX << id_bits);
+            if slot ^ other == tag && is(other) {
                 return Ok(Some(other));
             }
         }
@@ -71,9 +110,40 @@ impl Slots {
     }
 }
 
+fn bits_of_ids(id_end: u32) -> u32 {
+    id_end.max(2).next_power_of_two().trailing_zeros()
+}
+
 /// Too many keys fall on the same slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Crowded;
+
+/// A set of hashes that may say yes to others too, small enough to stay in the cache.
+pub(super) struct Filter {
+    bits: Vec<u64>,
+    shift: u32,
+}
+
+impl Filter {
+    /// A set for `count` hashes: at the most a quarter of the bits are set.
+    pub(super) fn new(count: usize) -> Self {
+        let bits = (4 * count).next_power_of_two().trailing_zeros().max(6);
+        Self { bits: vec![0; 1 << (bits - 6)], shift: 64 - bits }
+    }
+
+    #[inline(always)]
+    pub(super) fn insert(&mut self, hash: u64) {
+        let at = hash >> self.shift;
+        self.bits[(at >> 6) as usize] |= 1 << (at & 63);
+    }
+
+    /// 1 if the hash may be in the set, 0 if it is not.
+    #[inline(always)]
+    pub(super) fn has(&self, hash: u64) -> u64 {
+        let at = hash >> self.shift;
+        self.bits[(at >> 6) as usize] >> (at & 63) & 1
+    }
+}
 
 /// The factor by which hashes of bytes go on.
 const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -126,7 +196,6 @@ mod tests {
             assert_eq!(slots.insert(hash(key), 7, is), Ok(Some(id as u32)));
         }
         assert_eq!(slots.find(hash("none"), |other| keys[other as usize] == "none"), None);
-        assert_eq!(Slots::default().find(hash("none"), |_| true), None);
     }
 
     #[test]

@@ -19,29 +19,32 @@ pub const MAX_ID: TokenId = (1 << 24) - 1;
 pub const MAX_TOKEN_BYTES: usize = 1024;
 
 /// Tokens by id, in one arena of bytes. Ids may leave gaps (special tokens stand outside).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone)]
 pub struct Vocab {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// Where each id's bytes end; an id without a token ends where it starts.
-    ends: Vec<u32>,
-    count: u32,
+    pub(super) ends: Vec<u32>,
+    pub(super) count: u32,
     /// Bytes of the longest token.
-    longest: u32,
-    ids: Ids,
+    pub(super) longest: u32,
+    pub(super) ids: Ids,
 }
 
+/// Ids by bytes follow from bytes by id.
+impl PartialEq for Vocab {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.ends, &self.bytes) == (&other.ends, &other.bytes)
+    }
+}
+
+impl Eq for Vocab {}
+
 /// Ids by bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Ids {
+#[derive(Debug, Clone)]
+pub(super) enum Ids {
     Slots(Slots),
     /// Where the hashes of too many tokens are alike: a map whose hash nobody can foresee.
     Map(HashMap<Box<[u8]>, TokenId>),
-}
-
-impl Default for Ids {
-    fn default() -> Self {
-        Self::Slots(Slots::default())
-    }
 }
 
 /// A token of a flat buffer: its id, and where its bytes start and end.
@@ -88,13 +91,13 @@ impl Vocab {
             longest = longest.max(stop - start);
             ends.push(end);
         }
-        let mut vocab = Self { bytes, ends, count: places.len() as u32, longest, ids: Ids::default() };
+        let mut vocab = Self { bytes, ends, count: places.len() as u32, longest, ids: Ids::Map(HashMap::new()) };
         vocab.ids = vocab.find_ids()?;
         Ok(vocab)
     }
 
     /// Ids by bytes, and whether there are two for the same ones.
-    fn find_ids(&self) -> Result<Ids, TokenizerFault> {
+    pub(super) fn find_ids(&self) -> Result<Ids, TokenizerFault> {
         let mut slots = Slots::new(self.len(), self.id_end());
         for (id, bytes) in self.iter() {
             match slots.insert(mixed(of_bytes(bytes)), id, |other| self.token(other) == Some(bytes)) {
@@ -182,15 +185,9 @@ impl Vocab {
     ///
     /// [`TokenizerFault::MissingByte`] when one has no token.
     pub fn byte_ids(&self) -> Result<[TokenId; 256], TokenizerFault> {
-        let mut ids = [None; 256];
-        for (id, bytes) in self.iter() {
-            if let [byte] = bytes {
-                ids[usize::from(*byte)] = Some(id);
-            }
-        }
         let mut found = [0; 256];
-        for (byte, id) in ids.into_iter().enumerate() {
-            found[byte] = id.ok_or(TokenizerFault::MissingByte { byte: byte as u8 })?;
+        for (byte, id) in (0..=255).zip(&mut found) {
+            *id = self.id(&[byte]).ok_or(TokenizerFault::MissingByte { byte })?;
         }
         Ok(found)
     }
