@@ -17,6 +17,7 @@ mod memo;
 mod merge;
 mod naive;
 mod pairs;
+mod paths;
 mod prebuilt;
 mod prefetch;
 mod reached;
@@ -24,4 +25,5 @@ mod tokenizer;
 
 pub use encoder::Encoder;
 pub use naive::naive_encode;
+pub use paths::Paths;
 pub use tokenizer::Tokenizer;

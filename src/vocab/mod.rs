@@ -17,6 +17,7 @@
 
 mod byte_level;
 mod fingerprint;
+mod json_lists;
 mod merges;
 mod recovery;
 mod slots;

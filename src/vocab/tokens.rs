@@ -129,6 +129,11 @@ impl Vocab {
         }
     }
 
+    /// Whether [`Vocab::id`] has a table of slots.
+    pub(crate) fn has_slots(&self) -> bool {
+        self.slots().is_some()
+    }
+
     /// The table behind [`Vocab::id`], if it is one of slots: what makes hashes of its own looks up there.
     pub(super) fn slots(&self) -> Option<&Slots> {
         match &self.ids {
