@@ -130,7 +130,7 @@ pub(super) struct RejectArgs {
 /// A tokenizer to use.
 #[derive(clap::Args)]
 pub(super) struct TokenizerArgs {
-    /// A tokenizer.json, a .tiktoken file (with --pattern), or a folder that holds a tokenizer.json
+    /// A tokenizer.json, a .ciyuan file of `inspect --prebuilt`, a .tiktoken file (with --pattern), or a folder that holds a tokenizer.json
     #[arg(long, short, value_name = "FILE", help_heading = "Tokenizer")]
     pub(super) tokenizer: PathBuf,
     /// Pattern of a .tiktoken file: a name, or a regular expression

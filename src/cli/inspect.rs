@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ciyuan::encode::Tokenizer;
-use ciyuan::pipeline::load_tokenizer;
+use ciyuan::pipeline::{load_tokenizer, save_prebuilt};
 use ciyuan::shard::{Corpus, Manifest, Shard, ShardInfo, Split};
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use super::table::render;
 #[derive(clap::Args)]
 #[command(after_help = "Example: ciyuan inspect out --document 3")]
 pub(super) struct Args {
-    /// A tokenizer.json, a shard, or a folder made by `encode` or `prepare`
+    /// A tokenizer.json, a .tiktoken file (with --pattern), a shard, or a folder made by `encode` or `prepare`
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// Show the text of a document, counted from 0 (of a folder)
@@ -28,6 +28,12 @@ pub(super) struct Args {
     /// Show tokens by id, from A to before B (of a tokenizer)
     #[arg(long, value_name = "A..B")]
     tokens: Option<String>,
+    /// Pattern of a .tiktoken file: a name, or a regular expression
+    #[arg(long, value_name = "NAME|REGEX")]
+    pattern: Option<String>,
+    /// Write the tokenizer with its tables, as FILE.ciyuan, which is loaded in some milliseconds wherever a tokenizer is
+    #[arg(long, value_name = "FILE")]
+    prebuilt: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
@@ -41,7 +47,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         let shard = Shard::open(&args.path)?;
         return show(context, &shard_facts(shard.info(), &args.path)?);
     }
-    let tokenizer = load_tokenizer(&args.path, None, &[])?;
+    let tokenizer = load_tokenizer(&args.path, args.pattern.as_deref(), &[])?;
+    if let Some(path) = &args.prebuilt {
+        save_prebuilt(&tokenizer, path)?;
+        context.note(&format!("wrote {}", path.display()));
+    }
     match &args.tokens {
         Some(range) => tokens(&tokenizer, range, context),
         None => show(context, &tokenizer_facts(&tokenizer)),
@@ -84,6 +94,7 @@ fn ratio(bytes: u64, tokens: u64) -> f64 {
 fn tokenizer_facts(tokenizer: &Tokenizer) -> Facts {
     let spec = tokenizer.spec();
     let pattern = tokenizer.segmenter().pattern();
+    let paths = tokenizer.paths();
     let partial = spec.vocab().iter().filter(|(_, bytes)| std::str::from_utf8(bytes).is_err()).count();
     let special: BTreeMap<&str, u32> = spec.special().iter().map(|(id, name)| (name, id)).collect();
     vec![
@@ -95,6 +106,11 @@ fn tokenizer_facts(tokenizer: &Tokenizer) -> Facts {
         ("drops_text", json!(pattern.drops_text())),
         ("linear_pattern", json!(pattern.is_linear())),
         ("han", json!(spec.han())),
+        ("unreached", json!(paths.unreached)),
+        ("path_of_pairs", json!(paths.pairs)),
+        ("path_of_tokens", json!(paths.tokens)),
+        ("path_of_reached", json!(paths.reached)),
+        ("path_of_pieces", json!(paths.pieces)),
         ("fingerprint", json!(tokenizer.fingerprint())),
     ]
 }

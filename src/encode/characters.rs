@@ -1,9 +1,8 @@
 //! The characters of the basic plane: the ids of each by itself, and its marks for [`Cuts`].
 
 use super::cuts::{Cuts, NEVER_CUT, Side};
-use super::merge::Merger;
-use super::pairs::Pairs;
-use crate::vocab::TokenId;
+use super::pairs::{NONE, Pairs};
+use crate::vocab::{TokenId, numbers_of_bytes, numbers_to_bytes};
 
 /// A character: up to three ids, and a word of its marks, the lowest two bits of which are the number of ids.
 type Entry = [u32; 4];
@@ -45,18 +44,30 @@ impl Characters {
     /// The characters of a vocabulary, of which `spans` are the tokens that merges make.
     pub(super) fn new<'t>(spans: impl Iterator<Item = &'t [u8]>, pairs: &Pairs, byte_ids: &[TokenId; 256]) -> Self {
         let (cuts, marks) = Cuts::new(spans);
-        let mut merger = Merger::default();
-        let mut ids = Vec::new();
         let entries = (0..=0xFFFF).map(|code| {
             let Some(c) = char::from_u32(code) else { return BEYOND };
-            ids.clear();
-            merger.merge(pairs, byte_ids, c.encode_utf8(&mut [0; 3]).as_bytes(), &mut ids);
-            let mut entry = [0, 0, 0, ids.len() as u32 | marks.get(&code).copied().unwrap_or(0)];
-            entry[..ids.len()].copy_from_slice(&ids);
-            entry
+            let (ids, count) = ids_of(pairs, byte_ids, c.encode_utf8(&mut [0; 3]).as_bytes());
+            [ids[0], ids[1], ids[2], count | marks[code as usize]]
         });
         let entries: Vec<Entry> = entries.collect();
         Self { entries: entries.try_into().expect("one was made for each code point of 16 bits"), cuts }
+    }
+
+    /// The characters, and the set and the masks of the cuts.
+    pub(super) fn to_tables(&self) -> [Vec<u8>; 3] {
+        let [set, masks] = self.cuts.to_tables();
+        [numbers_to_bytes(self.entries.as_flattened()), set, masks]
+    }
+
+    /// The characters of [`Characters::to_tables`], if their ids are below `id_end`.
+    pub(super) fn of_tables([entries, set, masks]: [&[u8]; 3], id_end: TokenId) -> Option<Self> {
+        let numbers = numbers_of_bytes(entries)?;
+        let (entries, rest) = numbers.as_chunks::<4>();
+        let known = entries.iter().all(|entry| entry[..3].iter().all(|id| *id < id_end));
+        // No character but those of no text is without ids.
+        let said = (0..=0xFFFF).zip(entries).all(|(code, entry)| char::from_u32(code).is_none() || entry[3] & 3 > 0);
+        let entries: Box<[Entry; 1 << 16]> = entries.to_vec().try_into().ok()?;
+        (known && said && rest.is_empty()).then_some(Self { entries, cuts: Cuts::of_tables(set, masks)? })
     }
 
     #[inline(always)]
@@ -125,6 +136,30 @@ impl Characters {
     }
 }
 
+/// The ids of one to three bytes, and how many they are.
+fn ids_of(pairs: &Pairs, byte_ids: &[TokenId; 256], bytes: &[u8]) -> ([TokenId; 3], u32) {
+    let id = |at: usize| bytes.get(at).map_or(0, |byte| byte_ids[usize::from(*byte)]);
+    let rank = |at: usize| if at + 1 < bytes.len() { pairs.byte_rank(bytes[at], bytes[at + 1]) } else { NONE };
+    let merged = |rank: u32| pairs.result(rank);
+    let [first, second] = [rank(0), rank(1)];
+    // The lowest rank is merged first, the left pair of equal ones; then the result with the byte that is left.
+    if first == NONE && second == NONE {
+        ([id(0), id(1), id(2)], bytes.len() as u32)
+    } else if bytes.len() == 2 {
+        ([merged(first), 0, 0], 1)
+    } else if first <= second {
+        match pairs.rank(merged(first), id(2)) {
+            NONE => ([merged(first), id(2), 0], 2),
+            rank => ([merged(rank), 0, 0], 1),
+        }
+    } else {
+        match pairs.rank(id(0), merged(second)) {
+            NONE => ([id(0), merged(second), 0], 2),
+            rank => ([merged(rank), 0, 0], 1),
+        }
+    }
+}
+
 /// The code point at `at` of valid text, or [`BEYOND_CODE`], and its length.
 #[inline(always)]
 fn decode(text: &[u8], at: usize) -> (u32, usize) {
@@ -141,5 +176,37 @@ fn decode_other(text: &[u8], at: usize) -> (u32, usize) {
         0..0x80 => (u32::from(first), 1),
         0x80..0xE0 => ((u32::from(first) & 0x1F) << 6 | u32::from(text[at + 1] & 0x3F), 2),
         _ => (BEYOND_CODE, 4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::merge::Merger;
+    use super::*;
+    use crate::segment::HanEdges;
+    use crate::vocab::TokenizerSpec;
+
+    /// All characters, and all pairs of two bytes, with merges of bytes, of a byte and a pair, of equal bytes.
+    #[test]
+    fn ids_of_few_bytes_are_those_of_merging() {
+        let spec = TokenizerSpec::from_learned(String::from("."), HanEdges::None, &[], &[]).unwrap();
+        let id = |byte: u8| spec.vocab().id(&[byte]).unwrap();
+        let (lead, middle, end) = (id(0xE8), id(0xAF), id(0x8D));
+        for merges in [
+            vec![(lead, middle), (middle, end), (256, end)],
+            vec![(middle, end), (lead, middle), (lead, 256)],
+            vec![(middle, middle), (256, middle), (lead, 256), (id(0xC3), id(0xA9)), (lead, id(0x80))],
+        ] {
+            let spec = TokenizerSpec::from_learned(String::from("."), HanEdges::None, &merges, &[]).unwrap();
+            let byte_ids = spec.vocab().byte_ids().unwrap();
+            let pairs = Pairs::new(spec.merges(), &byte_ids);
+            for c in '\0'..='\u{FFFF}' {
+                let (mut merged, mut buffer) = (Vec::new(), [0; 3]);
+                let bytes = c.encode_utf8(&mut buffer).as_bytes();
+                Merger::default().merge(&pairs, &byte_ids, bytes, &mut merged);
+                let (ids, count) = ids_of(&pairs, &byte_ids, bytes);
+                assert_eq!(ids[..count as usize], merged, "{c:?} {merges:?}");
+            }
+        }
     }
 }

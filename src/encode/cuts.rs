@@ -27,7 +27,7 @@
 //! the set and the masks say beyond the truth only keeps characters together, which costs time and changes no id. Edges
 //! of two ASCII characters are never cut, nor is a character of four bytes from its neighbours.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 /// Bits of a set for each pair in it: one pair in 32 is taken for another.
 const BITS_PER_PAIR: usize = 32;
@@ -86,11 +86,37 @@ impl Side {
 pub(super) const NEVER_CUT: u32 = ALL << FIRSTS_SHIFT | ALL << LASTS_SHIFT;
 
 impl Cuts {
-    /// The safe cuts of a vocabulary, and the marks of the characters that have some, by code point.
-    pub(super) fn new<'t>(tokens: impl Iterator<Item = &'t [u8]>) -> (Self, FxHashMap<u32, u32>) {
-        let mut found = Found { pairs: FxHashSet::default(), masks: FxHashMap::default(), parts: [0; 64] };
+    /// The safe cuts of a vocabulary, and the marks of the characters of the basic plane, by code point.
+    pub(super) fn new<'t>(tokens: impl Iterator<Item = &'t [u8]>) -> (Self, Vec<u32>) {
+        let mut found = Found {
+            set: vec![0; WORDS],
+            pairs: 0,
+            marks: vec![0; 1 << 16],
+            masks: vec![[0; 2]; 1 << 16],
+            parts: [0; 64],
+        };
         tokens.for_each(|token| found.token(token));
         found.finish()
+    }
+
+    /// The set, behind its shift, and the masks.
+    pub(super) fn to_tables(&self) -> [Vec<u8>; 2] {
+        let bytes = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        [[u64::from(self.shift).to_le_bytes().to_vec(), bytes(&*self.set)].concat(), bytes(&*self.masks)]
+    }
+
+    /// The cuts of [`Cuts::to_tables`].
+    pub(super) fn of_tables(set: &[u8], masks: &[u8]) -> Option<Self> {
+        fn words<const COUNT: usize>(bytes: &[u8]) -> Option<Box<[u64; COUNT]>> {
+            let (words, rest) = bytes.as_chunks();
+            let words: Box<[u64]> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+            rest.is_empty().then_some(())?;
+            words.try_into().ok()
+        }
+        let (shift, set) = set.split_first_chunk()?;
+        let shift = u32::try_from(u64::from_le_bytes(*shift)).ok()?;
+        let known = (32 - MAX_SET_BITS..=32 - MIN_SET_BITS).contains(&shift);
+        known.then_some(Self { set: words(set)?, shift, masks: words(masks)? })
     }
 
     /// Whether some token may span the edge of `a` and `b`, of which not both are ASCII.
@@ -112,9 +138,13 @@ fn hash(a: u32, b: u32) -> u32 {
 
 /// What the tokens have shown so far.
 struct Found {
-    pairs: FxHashSet<(u32, u32)>,
-    /// Mask of first bytes, mask of last bytes.
-    masks: FxHashMap<u32, [u64; 2]>,
+    /// The set at its largest, and how many pairs found their bit free.
+    set: Vec<u64>,
+    pairs: usize,
+    /// By code point.
+    marks: Vec<u32>,
+    /// Mask of first bytes, mask of last bytes, by code point.
+    masks: Vec<[u64; 2]>,
     /// Last bytes before each first byte, of tokens that hold a part of both.
     parts: [u64; 64],
 }
@@ -133,14 +163,22 @@ impl Found {
         if token.is_ascii() {
             return;
         }
+        if let Ok(text) = std::str::from_utf8(token) {
+            let mut before = None;
+            for c in text.chars() {
+                before.inspect(|before| self.pair(*before as u32, c as u32));
+                before = Some(c);
+            }
+            return;
+        }
         for at in 1..token.len() {
             if is_continuation(token[at]) {
                 continue;
             }
             match (left_of(token, at), right_of(token, at)) {
-                (Beside::Whole(a), Beside::Whole(b)) if a >= 128 || b >= 128 => drop(self.pairs.insert((a, b))),
-                (Beside::Whole(a), Beside::Part(first)) => self.masks.entry(a).or_default()[0] |= 1 << (first & 63),
-                (Beside::Part(last), Beside::Whole(b)) => self.masks.entry(b).or_default()[1] |= 1 << (last & 63),
+                (Beside::Whole(a), Beside::Whole(b)) => self.pair(a, b),
+                (Beside::Whole(a), Beside::Part(first)) => self.mask(a, 0, 1 << (first & 63)),
+                (Beside::Part(last), Beside::Whole(b)) => self.mask(b, 1, 1 << (last & 63)),
                 (Beside::Part(last), Beside::Part(first)) => {
                     self.parts[usize::from(first & 63)] |= 1 << (last & 63);
                 }
@@ -149,42 +187,63 @@ impl Found {
         }
     }
 
-    fn finish(mut self) -> (Cuts, FxHashMap<u32, u32>) {
-        for (first, lasts) in self.parts.iter().enumerate().filter(|(_, lasts)| **lasts != 0) {
+    /// Two characters that stand in a token. Two of ASCII are never cut, nor is one beyond the basic plane.
+    fn pair(&mut self, a: u32, b: u32) {
+        if (a | b) < 0x80 || (a | b) > 0xFFFF {
+            return;
+        }
+        let at = hash(a, b) >> (32 - MAX_SET_BITS);
+        let (word, bit) = (&mut self.set[(at >> 6) as usize], 1 << (at & 63));
+        self.pairs += usize::from(*word & bit == 0);
+        *word |= bit;
+        self.marks[a as usize] |= LEFT;
+        self.marks[b as usize] |= RIGHT;
+    }
+
+    fn mask(&mut self, code: u32, which: usize, bits: u64) {
+        if let Some(masks) = self.masks.get_mut(code as usize) {
+            masks[which] |= bits;
+        }
+    }
+
+    fn finish(mut self) -> (Cuts, Vec<u32>) {
+        for (first, lasts) in self.parts.into_iter().enumerate().filter(|(_, lasts)| *lasts != 0) {
             for code in characters_with(first as u8) {
-                self.masks.entry(code).or_default()[1] |= lasts;
+                self.mask(code, 1, lasts);
             }
         }
-        let wanted = (self.pairs.len() * BITS_PER_PAIR).next_power_of_two().trailing_zeros();
+        let wanted = (self.pairs * BITS_PER_PAIR).next_power_of_two().trailing_zeros();
         let bits = wanted.clamp(MIN_SET_BITS, MAX_SET_BITS);
         let mut cuts = Cuts { set: Box::new([0; WORDS]), shift: 32 - bits, masks: Box::new([0; MASKS]) };
         cuts.masks[ALL as usize] = u64::MAX;
         let mut used = 2;
-        let mut marks: FxHashMap<u32, u32> = FxHashMap::default();
-        for (a, b) in self.pairs {
-            let at = hash(a, b) >> cuts.shift;
-            cuts.set[(at >> 6) as usize] |= 1 << (at & 63);
-            *marks.entry(a).or_default() |= LEFT;
-            *marks.entry(b).or_default() |= RIGHT;
+        // A smaller set has the places of the larger one without their lowest bits.
+        for (word, found) in self.set.iter().enumerate().filter(|(_, found)| **found != 0) {
+            for bit in (0..64).filter(|bit| found >> bit & 1 == 1) {
+                let at = (word << 6 | bit) >> (MAX_SET_BITS - bits);
+                cuts.set[at >> 6] |= 1 << (at & 63);
+            }
         }
         let mut numbers = FxHashMap::from_iter([(0, 0), (u64::MAX, ALL)]);
-        // In the order of characters, so that the same vocabulary gives the same tables.
-        let mut masks: Vec<(u32, [u64; 2])> = self.masks.into_iter().collect();
-        masks.sort_unstable();
-        for (code, masks) in masks {
-            let [firsts, lasts] = masks.map(|mask| {
-                *numbers.entry(mask).or_insert_with(|| match cuts.masks.get_mut(used) {
-                    None => ALL,
-                    Some(place) => {
-                        *place = mask;
-                        used += 1;
-                        used as u32 - 1
-                    }
-                })
-            });
-            *marks.entry(code).or_default() |= firsts << FIRSTS_SHIFT | lasts << LASTS_SHIFT;
+        // In the order of characters, so that the same vocabulary gives the same tables. Neighbours often have the same.
+        let mut last = [(0, 0); 2];
+        for (marks, masks) in self.marks.iter_mut().zip(&self.masks).filter(|(_, masks)| **masks != [0; 2]) {
+            for (mask, (last, shift)) in masks.iter().zip(last.iter_mut().zip([FIRSTS_SHIFT, LASTS_SHIFT])) {
+                if *mask != last.0 {
+                    let number = *numbers.entry(*mask).or_insert_with(|| match cuts.masks.get_mut(used) {
+                        None => ALL,
+                        Some(place) => {
+                            *place = *mask;
+                            used += 1;
+                            used as u32 - 1
+                        }
+                    });
+                    *last = (*mask, number);
+                }
+                *marks |= last.1 << shift;
+            }
         }
-        (cuts, marks)
+        (cuts, self.marks)
     }
 }
 
@@ -245,7 +304,7 @@ mod tests {
 
     fn cuts(tokens: &[&[u8]]) -> impl Fn(char, char) -> bool + use<> {
         let (cuts, marks) = Cuts::new(tokens.iter().copied());
-        let side = move |c: char| Side { code: c as u32, marks: marks.get(&(c as u32)).copied().unwrap_or(0) };
+        let side = move |c: char| Side { code: c as u32, marks: marks.get(c as usize).copied().unwrap_or(NEVER_CUT) };
         move |a, b| cuts.spanned(side(a), side(b))
     }
 

@@ -249,11 +249,15 @@ impl Pieces<'_> {
         self.ids.truncate(self.ids.len() - (4 - count));
     }
 
-    /// Appends the ids of a piece by merging, and keeps them.
+    /// Appends the ids of a piece that is a token, or else by merging, and keeps them. Looking tokens up when they are
+    /// met saves filling the memo with all of them at first.
     #[cold]
     fn merged(&mut self, piece: &[u8]) {
         let before = self.ids.len();
-        self.tokenizer.merge(&mut self.scratch.merger, piece, self.ids);
+        match self.tokenizer.reached(piece) {
+            Some(id) => self.ids.push(id),
+            None => self.tokenizer.merge(&mut self.scratch.merger, piece, self.ids),
+        }
         self.scratch.memo.keep(piece, &self.ids[before..]);
     }
 }

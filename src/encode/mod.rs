@@ -17,8 +17,12 @@ mod memo;
 mod merge;
 mod naive;
 mod pairs;
+mod paths;
+mod prebuilt;
+mod reached;
 mod tokenizer;
 
 pub use encoder::Encoder;
 pub use naive::naive_encode;
+pub use paths::Paths;
 pub use tokenizer::Tokenizer;

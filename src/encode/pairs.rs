@@ -6,7 +6,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::segment::Pages;
-use crate::vocab::{Merges, TokenId};
+use crate::vocab::{Merges, TokenId, numbers_of_bytes, numbers_to_bytes, searches_end};
 
 /// No rank: the pair does not merge.
 pub(super) const NONE: u32 = u32::MAX;
@@ -44,6 +44,35 @@ impl Pairs {
         let byte_ranks = byte_ids.iter().flat_map(|left| byte_ids.iter().map(|right| pairs.rank(*left, *right)));
         pairs.byte_ranks = byte_ranks.collect();
         pairs
+    }
+
+    /// The table of slots, and the ranks of pairs of bytes. A map is in no table.
+    pub(super) fn to_tables(&self) -> (Vec<u8>, Vec<u8>) {
+        let slots = match &self.table {
+            Table::Narrow { slots, .. } if of_table(slots.bytes(), self.results.len()).is_some() => {
+                slots.bytes().to_vec()
+            }
+            _ => Vec::new(),
+        };
+        (slots, numbers_to_bytes(&self.byte_ranks))
+    }
+
+    /// The pairs of [`Pairs::to_tables`], one behind the other; `None` if they name merges that are not there, or a look-up
+    /// may not come to an end.
+    pub(super) fn of_tables(tables: &[u8], merges: &Merges, byte_ids: &[TokenId; 256]) -> Option<Self> {
+        let (slots, byte_ranks) = tables.split_at_checked(tables.len().checked_sub(4 << 16)?)?;
+        if slots.is_empty() {
+            return Some(Self::new(merges, byte_ids));
+        }
+        let byte_ranks = numbers_of_bytes(byte_ranks)?;
+        let known = byte_ranks.iter().all(|rank| *rank == NONE || (*rank as usize) < merges.len());
+        let results = merges.as_slice().iter().map(|merge| merge.result).collect();
+        known.then_some(Self { table: of_table(slots, merges.len())?, results, byte_ranks })
+    }
+
+    /// Whether the table is that of slots.
+    pub(super) fn is_narrow(&self) -> bool {
+        matches!(self.table, Table::Narrow { .. })
     }
 
     /// The rank of the merge of two neighbours, or [`NONE`].
@@ -95,6 +124,25 @@ fn key(left: TokenId, right: TokenId) -> u64 {
 
 fn slot_of(key: u64, shift: u32) -> usize {
     (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> shift) as usize
+}
+
+/// The table of these slots, if their ranks are below `count` and look-ups end.
+fn of_table(table: &[u8], count: usize) -> Option<Table> {
+    let (slots, rest) = table.as_chunks();
+    if !rest.is_empty() || !searches_end(slots, |slot| *slot == [0; 8]) {
+        return None;
+    }
+    // One more than the rank, as an empty slot is that of none.
+    let rank = |slot: &[u8; 8]| {
+        let slot = u64::from_le_bytes(*slot);
+        ((slot.wrapping_sub(1) & RANK) as u32 + 1) * u32::from(slot != 0)
+    };
+    if slots.iter().map(rank).fold(0, u32::max) as usize > count {
+        return None;
+    }
+    let mut copy = Pages::zeros(table.len());
+    copy.bytes_mut().copy_from_slice(table);
+    Some(Table::Narrow { slots: copy, shift: 64 - slots.len().trailing_zeros() })
 }
 
 fn narrow(merges: &Merges) -> Option<Table> {

@@ -1,7 +1,7 @@
 //! A tokenizer that runs.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -11,6 +11,7 @@ use super::encoder::Encoder;
 use super::memo::Memo;
 use super::merge::Merger;
 use super::pairs::Pairs;
+use super::reached::Reached;
 use crate::error::{Error, Result, TokenizerFault};
 use crate::segment::{Pattern, Segmenter};
 use crate::vocab::{Fingerprint, TokenId, TokenizerSpec};
@@ -24,11 +25,13 @@ pub struct Tokenizer {
 #[derive(Debug)]
 struct Shared {
     spec: TokenizerSpec,
-    fingerprint: Fingerprint,
+    /// Found when it is asked for.
+    fingerprint: OnceLock<Fingerprint>,
     segmenter: Segmenter,
     pairs: Pairs,
     byte_ids: [TokenId; 256],
-    ids: FxHashMap<Box<[u8]>, TokenId>,
+    /// Tokens that are what their merges give.
+    reached: Reached,
     /// Tokens that are taken as a whole pre-token, and are not what their merges give.
     whole: FxHashMap<Box<[u8]>, TokenId>,
     characters: Characters,
@@ -45,9 +48,9 @@ pub(super) struct Scratch {
     pub(super) ids: Box<[TokenId; 4 * CHARACTERS]>,
 }
 
-/// Scratch spaces that are not in use, and the memo that a new one starts with: it knows the tokens.
+/// Scratch spaces that are not in use.
+#[derive(Default)]
 struct Pool {
-    first: Memo,
     free: Mutex<Vec<Scratch>>,
 }
 
@@ -78,30 +81,37 @@ impl Tokenizer {
     /// [`Error::Pattern`] when its pattern does not compile, [`Error::Tokenizer`] when it changes the text, [`Error::Feature`] when it needs a part that was left out
     /// of this build.
     pub fn new(spec: TokenizerSpec) -> Result<Self> {
+        let byte_ids = spec.vocab().byte_ids()?;
+        let pairs = Pairs::new(spec.merges(), &byte_ids);
+        let reached = Reached::new(&spec, &pairs, &byte_ids);
+        let made = spec.merges().as_slice().iter().filter_map(|merge| spec.vocab().token(merge.result));
+        let characters = Characters::new(made, &pairs, &byte_ids);
+        Self::of_parts(spec, None, byte_ids, pairs, reached, characters)
+    }
+
+    /// A tokenizer of its tables, and of its fingerprint if that is known.
+    pub(super) fn of_parts(
+        spec: TokenizerSpec,
+        fingerprint: Option<Fingerprint>,
+        byte_ids: [TokenId; 256],
+        pairs: Pairs,
+        reached: Reached,
+        characters: Characters,
+    ) -> Result<Self> {
         let segmenter = Segmenter::new(Pattern::from_source(spec.pattern())?, spec.han())?;
         if segmenter.pattern().changes_text() {
             let why = "a byte-level tokenizer takes text as it is";
             let kind = spec.pattern().to_owned();
             return Err(TokenizerFault::Unsupported { component: "pattern", kind, why }.into());
         }
-        let byte_ids = spec.vocab().byte_ids()?;
-        let pairs = Pairs::new(spec.merges(), &byte_ids);
-        let ids = spec.vocab().iter().map(|(id, bytes)| (bytes.into(), id)).collect();
-        let fingerprint = spec.fingerprint();
-        let reached = reached(&spec, &pairs, &byte_ids);
-        let mut first = Memo::new();
         let mut whole = FxHashMap::default();
-        for ((id, bytes), reached) in spec.vocab().iter().zip(reached) {
-            if reached {
-                first.keep(bytes, &[id]);
-            } else if spec.whole_pieces() {
-                whole.insert(bytes.into(), id);
-            }
+        if spec.whole_pieces() && reached.count() < spec.vocab().len() {
+            let others = spec.vocab().iter().filter(|(id, _)| !reached.has(*id));
+            whole = others.map(|(id, bytes)| (bytes.into(), id)).collect();
         }
-        let made = spec.merges().as_slice().iter().filter_map(|merge| spec.vocab().token(merge.result));
-        let characters = Characters::new(made, &pairs, &byte_ids);
-        let pool = Pool { first, free: Mutex::default() };
-        let shared = Shared { spec, fingerprint, segmenter, pairs, byte_ids, ids, whole, characters, pool };
+        let fingerprint = fingerprint.map_or_else(OnceLock::new, OnceLock::from);
+        let pool = Pool::default();
+        let shared = Shared { spec, fingerprint, segmenter, pairs, byte_ids, reached, whole, characters, pool };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -114,7 +124,7 @@ impl Tokenizer {
     /// The fingerprint of [`Tokenizer::spec`].
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        self.shared.fingerprint
+        *self.shared.fingerprint.get_or_init(|| self.shared.spec.fingerprint())
     }
 
     /// What cuts its texts.
@@ -126,7 +136,7 @@ impl Tokenizer {
     /// The ordinary token of these bytes.
     #[must_use]
     pub fn token_id(&self, bytes: &[u8]) -> Option<TokenId> {
-        self.shared.ids.get(bytes).copied()
+        self.spec().vocab().id(bytes)
     }
 
     /// The bytes of an id: those of its token, or the name of a special token.
@@ -147,7 +157,7 @@ impl Tokenizer {
     pub(super) fn scratch(&self) -> Scratch {
         let free = self.shared.pool.free.lock().ok().and_then(|mut free| free.pop());
         free.unwrap_or_else(|| Scratch {
-            memo: self.shared.pool.first.clone(),
+            memo: Memo::new(),
             merger: Merger::default(),
             block: Box::default(),
             ids: Box::new([0; 4 * CHARACTERS]),
@@ -169,6 +179,16 @@ impl Tokenizer {
     /// The token that a whole pre-token is, if its merges do not give it.
     pub(super) fn whole_piece(&self, piece: &[u8]) -> Option<TokenId> {
         self.shared.whole.get(piece).copied()
+    }
+
+    /// The tokens that their merges give.
+    pub(super) fn reached_tokens(&self) -> &Reached {
+        &self.shared.reached
+    }
+
+    /// The token that a piece is and its merges give, if there is one.
+    pub(super) fn reached(&self, piece: &[u8]) -> Option<TokenId> {
+        self.token_id(piece).filter(|id| self.shared.reached.has(*id))
     }
 
     pub(super) fn characters(&self) -> &Characters {
@@ -284,15 +304,4 @@ impl Tokenizer {
         }
         Ok(bytes)
     }
-}
-
-/// Of each token, in the order of ids, whether its bytes merge to it.
-fn reached(spec: &TokenizerSpec, pairs: &Pairs, byte_ids: &[TokenId; 256]) -> Vec<bool> {
-    let tokens: Vec<(TokenId, &[u8])> = spec.vocab().iter().collect();
-    let merges_to_it = |(merger, ids): &mut (Merger, Vec<TokenId>), (id, bytes): &(TokenId, &[u8])| {
-        ids.clear();
-        merger.merge(pairs, byte_ids, bytes, ids);
-        ids[..] == [*id]
-    };
-    tokens.par_iter().map_init(Default::default, merges_to_it).collect()
 }

@@ -198,6 +198,16 @@ pub enum TokenizerFault {
         /// The smallest size that works.
         min: u32,
     },
+    /// Bytes that are no prebuilt tokenizer of this version.
+    #[error(
+        "not a prebuilt tokenizer that this version can use, at byte {offset}: {why}; write it again from its tokenizer.json, with `ciyuan inspect tokenizer.json --prebuilt FILE`"
+    )]
+    Prebuilt {
+        /// Where the fault lies.
+        offset: u64,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// A tokenizer that a format cannot express.
     #[error("cannot be written as {format}: {why}")]
     Inexpressible {

@@ -1,5 +1,6 @@
 //! The files of an output folder: their names, and how tokenizers and models are read and written.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::encode::Tokenizer;
@@ -32,21 +33,46 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::io("read", path, error))
 }
 
+/// The largest file of a tokenizer that is read, in bytes; published ones stay below 50 MB. Nothing of a larger one is
+/// read.
+pub const MAX_TOKENIZER_BYTES: u64 = 1 << 28;
+
+fn read_tokenizer(path: &Path) -> Result<Vec<u8>> {
+    let io = |error| Error::io("read", path, error);
+    let file = std::fs::File::open(path).map_err(io)?;
+    let known = file.metadata().map_err(io)?.len();
+    let mut bytes = Vec::new();
+    // A device or a pipe has no length to ask for.
+    if known <= MAX_TOKENIZER_BYTES {
+        bytes.reserve(known as usize + 1);
+        file.take(MAX_TOKENIZER_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    }
+    let value = known.max(bytes.len() as u64);
+    if value > MAX_TOKENIZER_BYTES {
+        let what = "the size of a tokenizer's file in bytes";
+        return Err(Error::Limit { what, value, max: MAX_TOKENIZER_BYTES }.in_document(path, 0));
+    }
+    Ok(bytes)
+}
+
 /// The error of a file, with its name where it has none.
 fn of_file(path: &Path) -> impl Fn(Error) -> Error {
     move |error| error.in_document(path, 0)
 }
 
-/// Reads a tokenizer: a `tokenizer.json`, a `.tiktoken` file (which needs its `pattern`, and knows no special tokens but
+/// Reads a tokenizer: a `tokenizer.json`, a file of [`save_prebuilt`], a `.tiktoken` file (which needs its `pattern`, and knows no special tokens but
 /// those given), or a folder that holds a `tokenizer.json`.
 ///
 /// # Errors
 ///
-/// [`Error::Missing`], [`Error::Io`], [`Error::Setting`] for a `.tiktoken` file without a pattern, and those of
-/// [`TokenizerSpec`] and [`Tokenizer::new`].
+/// [`Error::Missing`], [`Error::Io`], [`Error::Limit`] for a file above [`MAX_TOKENIZER_BYTES`], [`Error::Setting`] for a
+/// `.tiktoken` file without a pattern, and those of [`TokenizerSpec`] and [`Tokenizer::new`].
 pub fn load_tokenizer(path: &Path, pattern: Option<&str>, special: &[(TokenId, String)]) -> Result<Tokenizer> {
     let path = if path.is_dir() { path.join(TOKENIZER_FILE) } else { path.to_owned() };
-    let bytes = read(&path)?;
+    let bytes = read_tokenizer(&path)?;
+    if Tokenizer::is_prebuilt(&bytes) {
+        return Tokenizer::from_prebuilt(&bytes).map_err(of_file(&path));
+    }
     let spec = if path.extension().is_some_and(|extension| extension == "tiktoken") {
         let expected = "given for a .tiktoken file, which does not hold its own".to_owned();
         let pattern = pattern.ok_or(Error::Setting { name: "pattern", value: "missing".to_owned(), expected })?;
@@ -80,6 +106,15 @@ pub fn save_tokenizer(spec: &TokenizerSpec, path: &Path) -> Result<()> {
     let mut json = spec.to_json();
     json.push('\n');
     write_atomic(path, json.as_bytes())
+}
+
+/// Writes a tokenizer with its tables, which is loaded in some milliseconds; the name may be any, `.ciyuan` is usual.
+///
+/// # Errors
+///
+/// [`Error::Io`] when it cannot be written.
+pub fn save_prebuilt(tokenizer: &Tokenizer, path: &Path) -> Result<()> {
+    write_atomic(path, &tokenizer.to_prebuilt())
 }
 
 /// Writes a model: `model.safetensors` and `config.json`, the latter last, so that a folder with it is whole.

@@ -34,8 +34,8 @@ pub use evaluating::evaluate_folder;
 #[cfg(feature = "chinese")]
 pub use files::load_dictionary;
 pub use files::{
-    MODEL_FOLDER, REJECTS_FILE, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_model,
-    load_tokenizer, save_model, save_tokenizer,
+    MAX_TOKENIZER_BYTES, MODEL_FOLDER, REJECTS_FILE, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE,
+    check_output, load_model, load_tokenizer, save_model, save_prebuilt, save_tokenizer,
 };
 pub use learning::{LearnSettings, LearnedTokenizer, learn_tokenizer};
 pub use lock::FolderLock;

@@ -27,6 +27,18 @@ const TO_CHAR: [char; 256] = {
     table
 };
 
+/// The byte that each of the first characters stands for, or [`NO_BYTE`].
+const TO_BYTE: [u16; 0x144] = {
+    let mut table = [NO_BYTE; 0x144];
+    let mut byte = 0;
+    while byte < 256 {
+        table[TO_CHAR[byte] as usize] = byte as u16;
+        byte += 1;
+    }
+    table
+};
+const NO_BYTE: u16 = 256;
+
 /// The character that stands for `byte`.
 ///
 /// ```
@@ -41,11 +53,8 @@ pub fn char_of_byte(byte: u8) -> char {
 /// The byte that `c` stands for, if any.
 #[must_use]
 pub fn byte_of_char(c: char) -> Option<u8> {
-    let code = c as u32;
-    match u8::try_from(code) {
-        Ok(byte) => is_printable(byte).then_some(byte),
-        Err(_) => (0u8..=255).filter(|&byte| !is_printable(byte)).nth(code.checked_sub(0x100)? as usize),
-    }
+    let byte = *TO_BYTE.get(c as usize)?;
+    u8::try_from(byte).ok()
 }
 
 /// The bytes in the order of their characters: the order of ids in GPT-2's vocabulary, and of HF's `BpeTrainer`, whose
@@ -62,9 +71,12 @@ pub(super) fn to_chars(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| char_of_byte(byte)).collect()
 }
 
-/// The bytes of a byte-level form, or the character in it that stands for none.
-pub(super) fn to_bytes(form: &str) -> Result<Vec<u8>, char> {
-    form.chars().map(|c| byte_of_char(c).ok_or(c)).collect()
+/// Appends the bytes of a byte-level form, or gives the character in it that stands for none.
+pub(super) fn push_bytes(form: &str, bytes: &mut Vec<u8>) -> Result<(), char> {
+    for c in form.chars() {
+        bytes.push(byte_of_char(c).ok_or(c)?);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

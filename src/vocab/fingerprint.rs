@@ -13,12 +13,21 @@ use crate::segment::UNICODE_VERSION;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Fingerprint(pub [u8; 16]);
 
+/// Bytes that are hashed at once.
+const GATHERED: usize = 1 << 14;
+
 impl Fingerprint {
     pub(super) fn of(spec: &TokenizerSpec) -> Self {
         let mut hash = Xxh3::new();
+        // Some bytes at a time are slow to hash: they are gathered.
+        let mut gathered = Vec::with_capacity(2 * GATHERED);
         let mut field = |bytes: &[u8]| {
-            hash.update(&(bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
+            gathered.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            gathered.extend_from_slice(bytes);
+            if gathered.len() >= GATHERED {
+                hash.update(&gathered);
+                gathered.clear();
+            }
         };
         field(b"ciyuan tokenizer 1");
         field(UNICODE_VERSION.as_bytes());
@@ -30,13 +39,15 @@ impl Fingerprint {
         }
         field(b"merges");
         for merge in spec.merges.as_slice() {
-            field(&[merge.left.to_le_bytes(), merge.right.to_le_bytes(), merge.result.to_le_bytes()].concat());
+            let numbers = [merge.left.to_le_bytes(), merge.right.to_le_bytes(), merge.result.to_le_bytes()];
+            field(numbers.as_flattened());
         }
         field(b"special");
         for (id, name) in spec.special.iter() {
             field(&id.to_le_bytes());
             field(name.as_bytes());
         }
+        hash.update(&gathered);
         Self(hash.digest128().to_be_bytes())
     }
 }

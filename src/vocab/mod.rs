@@ -8,18 +8,22 @@
 //! # Two ways to write the same merges
 //!
 //! `tokenizer.json` lists merges by rank. `.tiktoken` lists tokens by rank and merges any two neighbours whose bytes
-//! make a token, lowest rank first. The two agree on every text if each token, encoded by the merges alone, comes out
-//! as itself. Why: at the moment before a token `t` of rank r is made somewhere, all merges below r inside its bytes
-//! are done and none crossed its ends, so the parts that stand there are those of `t` encoded by itself up to r; these
-//! are the two parts of its listed merge. So no other pair ever offers itself for `t`. Tokens learned here have this
-//! property by construction: the pair that a learner merges stands between two edges, and is what its bytes come to.
-//! [`TokenizerSpec::from_tiktoken`] recovers each token's merge by encoding it with the ranks below.
+//! make a token, lowest rank first. At the moment before a token `t` is made somewhere, no merge has crossed its ends, and
+//! of the merges inside its bytes each was the lowest there when it was done. So they are those that `t` encoded by itself
+//! begins with, and the two parts that stand there are the two that `t` by itself comes to before the last merge. No other
+//! pair ever becomes `t`, and a token that by itself never comes to two parts is never made at all: only a whole pre-token
+//! can be it. So the list of these merges, each with the rank of its token, gives the same ids on every text.
+//! [`TokenizerSpec::from_tiktoken`] recovers each token's merge so (`recovery.rs`).
 
 mod byte_level;
 mod fingerprint;
+mod json_lists;
 mod merges;
+mod recovery;
+mod slots;
 mod spec;
 mod special;
+mod tables;
 mod tiktoken;
 mod tokenizer_json;
 mod tokens;
@@ -29,6 +33,7 @@ pub use fingerprint::Fingerprint;
 pub use merges::{Merge, Merges};
 pub use spec::TokenizerSpec;
 pub use special::SpecialTokens;
+pub(crate) use tables::{numbers_of_bytes, numbers_to_bytes, searches_end};
 pub use tokens::{MAX_ID, MAX_TOKEN_BYTES, Vocab};
 
 /// The number of a token.

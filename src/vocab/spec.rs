@@ -38,6 +38,18 @@ impl TokenizerSpec {
     ) -> Result<Self> {
         vocab.byte_ids()?;
         let merges = Merges::new(merges, &vocab)?;
+        Self::of_merges(pattern, han, vocab, merges, special, whole_pieces)
+    }
+
+    /// A tokenizer from tokens that hold every byte and merges that fit them.
+    pub(super) fn of_merges(
+        pattern: String,
+        han: HanEdges,
+        vocab: Vocab,
+        merges: Merges,
+        special: Vec<(TokenId, String)>,
+        whole_pieces: bool,
+    ) -> Result<Self> {
         let special = SpecialTokens::new(special, &vocab)?;
         Ok(Self { pattern, han, vocab, merges, special, whole_pieces })
     }

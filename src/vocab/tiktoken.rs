@@ -6,10 +6,9 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 
-use super::{MAX_ID, MAX_TOKEN_BYTES, Merge, TokenId, TokenizerSpec, Vocab};
+use super::recovery::recover_merges;
+use super::{MAX_ID, MAX_TOKEN_BYTES, Merges, TokenId, TokenizerSpec, Vocab};
 use crate::error::{Error, Result, TokenizerFault};
 use crate::segment::HanEdges;
 
@@ -20,15 +19,18 @@ impl TokenizerSpec {
     ///
     /// [`Error::Tokenizer`] for a line that cannot be read, and for a vocabulary that does not hold together.
     pub fn from_tiktoken(file: &[u8], pattern: &str, special: Vec<(TokenId, String)>) -> Result<Self> {
-        let mut tokens = Vec::new();
+        // Two thirds of a file are base64, which is longer than what it says.
+        let (mut bytes, mut places) = (Vec::with_capacity(file.len() / 2), Vec::with_capacity(file.len() / 16));
         for (at, line) in file.split(|&byte| byte == b'\n').enumerate() {
             if !line.iter().all(u8::is_ascii_whitespace) {
-                tokens.push(parse_line(line, at + 1)?);
+                let start = bytes.len();
+                let id = parse_line(line, at + 1, &mut bytes)?;
+                places.push((id, checked_place(start)?, checked_place(bytes.len())?));
             }
         }
-        let vocab = Vocab::new(tokens)?;
-        let merges = recover_merges(&vocab)?;
-        Self::new(pattern.to_owned(), HanEdges::None, vocab, merges, special, true)
+        let vocab = Vocab::from_flat(bytes, places)?;
+        let merges = Merges::recovered(&vocab)?;
+        Self::of_merges(pattern.to_owned(), HanEdges::None, vocab, merges, special, true)
     }
 
     /// The `.tiktoken` file of this tokenizer.
@@ -62,59 +64,36 @@ impl TokenizerSpec {
     }
 }
 
-fn parse_line(line: &[u8], number: usize) -> Result<(TokenId, Vec<u8>)> {
+/// Reads a line, appends the bytes of its token and gives its id.
+fn parse_line(line: &[u8], number: usize, bytes: &mut Vec<u8>) -> Result<TokenId> {
     let fault = |reason| Error::Tokenizer(TokenizerFault::TiktokenLine { line: number, reason });
-    let line = std::str::from_utf8(line).map_err(|_| fault("not text"))?;
-    let mut words = line.split_ascii_whitespace();
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let (Some(token), Some(rank), None) = (words.next(), words.next(), words.next()) else {
         return Err(fault("it must hold two words"));
     };
-    let bytes = STANDARD.decode(token).map_err(|_| fault("the first word is not base64"))?;
-    if bytes.is_empty() || bytes.len() > MAX_TOKEN_BYTES {
+    let before = bytes.len();
+    STANDARD.decode_vec(token, bytes).map_err(|_| fault(not_base64(token)))?;
+    if bytes.len() == before || bytes.len() > before + MAX_TOKEN_BYTES {
         return Err(fault("the token is empty, or longer than 1,024 bytes"));
     }
-    let rank: u64 = rank.parse().map_err(|_| fault("the second word is not a number"))?;
+    let rank = std::str::from_utf8(rank).ok().and_then(|rank| rank.parse::<u64>().ok());
+    let rank = rank.ok_or_else(|| fault("the second word is not a number"))?;
     match TokenId::try_from(rank) {
-        Ok(id) if id <= MAX_ID => Ok((id, bytes)),
+        Ok(id) if id <= MAX_ID => Ok(id),
         _ => Err(Error::Tokenizer(TokenizerFault::IdTooLarge { id: rank, max: MAX_ID })),
     }
 }
 
-/// The merge that makes each token of two bytes and more: its bytes encoded with the ranks below its own. A token that
-/// comes to more than two parts has none: only a whole pre-token can be it.
-fn recover_merges(vocab: &Vocab) -> std::result::Result<Vec<Merge>, TokenizerFault> {
-    vocab.byte_ids()?;
-    let ids = vocab.ids();
-    let tokens: Vec<(TokenId, &[u8])> = vocab.iter().filter(|(_, bytes)| bytes.len() > 1).collect();
-    let merges = tokens.par_iter().filter_map(|(result, bytes)| {
-        let parts = two_parts(&ids, *result, bytes)?;
-        let [left, right] = parts.map(|part| ids.get(part).copied());
-        Some(Merge { left: left?, right: right?, result: *result })
-    });
-    Ok(merges.collect())
+/// What is said of a word that is no base64: files saved by some editors begin with a mark that is not seen.
+fn not_base64(word: &[u8]) -> &'static str {
+    match word {
+        [0xEF, 0xBB, 0xBF, ..] => "the file begins with a byte order mark; save it as UTF-8 without one",
+        _ => "the first word is not base64",
+    }
 }
 
-/// The two parts of a token before the last merge, if it comes to two.
-fn two_parts<'t>(ids: &FxHashMap<&[u8], TokenId>, token: TokenId, bytes: &'t [u8]) -> Option<[&'t [u8]; 2]> {
-    // Where the parts end, and the id of each with the next, if that is a token below this one.
-    let mut ends: Vec<usize> = (1..=bytes.len()).collect();
-    let id_of =
-        |start: usize, end: usize| ids.get(&bytes[start..end]).copied().filter(|id| *id < token).unwrap_or(token);
-    let mut pairs: Vec<TokenId> = (0..bytes.len() - 1).map(|at| id_of(at, at + 2)).collect();
-    while ends.len() > 2 {
-        let (at, id) = pairs.iter().enumerate().min_by_key(|(_, id)| **id)?;
-        if *id == token {
-            return None;
-        }
-        ends.remove(at);
-        pairs.remove(at);
-        let start = |part: usize| part.checked_sub(1).map_or(0, |before| ends[before]);
-        if at > 0 {
-            pairs[at - 1] = id_of(start(at - 1), ends[at]);
-        }
-        if at < pairs.len() {
-            pairs[at] = id_of(start(at), ends[at + 1]);
-        }
-    }
-    Some([&bytes[..ends[0]], &bytes[ends[0]..]])
+/// Places in the bytes of all tokens are numbers of 32 bits.
+fn checked_place(place: usize) -> Result<u32> {
+    const WHAT: &str = "the size of all tokens of a .tiktoken file";
+    u32::try_from(place).map_err(|_| Error::Limit { what: WHAT, value: place as u64, max: u64::from(u32::MAX) })
 }

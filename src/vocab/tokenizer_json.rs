@@ -5,14 +5,11 @@
 //! not known here is an error that names it. Characters as edges are a second `Split`; words as edges have no counterpart
 //! in that library, so they are written as a component of our own, which it refuses to load rather than to run wrongly.
 
-use std::fmt;
-
-use serde::de::{MapAccess, Visitor};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::byte_level::{to_bytes, to_chars};
+use super::byte_level::{push_bytes, to_chars};
+use super::json_lists::{Entries, MergeList};
 use super::{MAX_ID, MAX_TOKEN_BYTES, Merge, TokenId, TokenizerSpec, Vocab};
 use crate::error::{Error, Result, TokenizerFault};
 use crate::segment::{HanEdges, Pattern, split_by, steps_of_pattern};
@@ -75,50 +72,7 @@ struct Model {
     #[serde(default)]
     ignore_merges: bool,
     vocab: Entries,
-    merges: Vec<MergeForm>,
-}
-
-/// The vocabulary in the order it is written in; a map would hide a token that stands there twice.
-struct Entries(Vec<(String, u64)>);
-
-/// `"a b"`, which every version of the library reads, or `["a", "b"]`, which newer ones write.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum MergeForm {
-    Text(String),
-    Pair(String, String),
-}
-
-impl Serialize for Entries {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (token, id) in &self.0 {
-            map.serialize_entry(token, id)?;
-        }
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct EntriesVisitor;
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Entries;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of tokens and ids")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Entries, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-        deserializer.deserialize_map(EntriesVisitor)
-    }
+    merges: MergeList,
 }
 
 impl TokenizerSpec {
@@ -169,13 +123,8 @@ impl TokenizerSpec {
                 fuse_unk: false,
                 byte_fallback: false,
                 ignore_merges: self.whole_pieces,
-                vocab: Entries(self.vocab.iter().map(|(id, bytes)| (to_chars(bytes), u64::from(id))).collect()),
-                merges: self
-                    .merges
-                    .as_slice()
-                    .iter()
-                    .map(|merge| MergeForm::Text(format!("{} {}", form(merge.left), form(merge.right))))
-                    .collect(),
+                vocab: Entries::of(self.vocab.iter().map(|(id, bytes)| (to_chars(bytes), u64::from(id)))),
+                merges: MergeList::of(self.merges.as_slice().iter().map(|merge| [merge.left, merge.right].map(form))),
             },
         };
         serde_json::to_string_pretty(&file).expect("strings, numbers and maps with string keys always serialize")
@@ -295,37 +244,35 @@ fn checked_id(id: u64) -> Result<TokenId> {
 }
 
 fn read_model(model: &Model, special: &[(TokenId, String)]) -> Result<(Vocab, Vec<Merge>)> {
-    let mut tokens = Vec::with_capacity(model.vocab.0.len());
-    for (form, id) in &model.vocab.0 {
-        let id = checked_id(*id)?;
+    let (mut all, mut places) = (Vec::new(), Vec::with_capacity(model.vocab.len()));
+    for (form, id) in model.vocab.iter() {
+        let id = checked_id(id)?;
         // The library lists special tokens here too.
         if special.iter().any(|(special, name)| *special == id && name == form) {
             continue;
         }
-        let bytes = to_bytes(form).map_err(|character| TokenizerFault::NotByteLevel { id, character })?;
-        if bytes.is_empty() || bytes.len() > MAX_TOKEN_BYTES {
+        let start = all.len();
+        push_bytes(form, &mut all).map_err(|character| TokenizerFault::NotByteLevel { id, character })?;
+        if !(1..=MAX_TOKEN_BYTES).contains(&(all.len() - start)) {
             return Err(unsupported("token", &json!(form), "tokens hold 1 to 1,024 bytes"));
         }
-        tokens.push((id, bytes));
+        // Byte-level forms are no shorter than their bytes, and their list fits 32 bits.
+        places.push((id, start as u32, all.len() as u32));
     }
-    let vocab = Vocab::new(tokens)?;
-    let ids = vocab.ids();
+    let vocab = Vocab::from_flat(all, places)?;
     let mut merges = Vec::with_capacity(model.merges.len());
-    for (rank, form) in model.merges.iter().enumerate() {
-        let pair = match form {
-            MergeForm::Pair(left, right) => Some((left.as_str(), right.as_str())),
-            MergeForm::Text(text) => text.split_once(' ').filter(|(_, right)| !right.contains(' ')),
-        };
-        let (left, right) = pair.unwrap_or_default();
+    let mut both = Vec::new();
+    for (rank, (left, right)) in model.merges.iter().enumerate() {
         let fault = |why| TokenizerFault::Merge { rank, left: left.to_owned(), right: right.to_owned(), why };
-        let (Ok(left_bytes), Ok(right_bytes)) = (to_bytes(left), to_bytes(right)) else {
-            return Err(fault("holds a character that stands for no byte").into());
-        };
-        let both = [left_bytes.as_slice(), right_bytes.as_slice()].concat();
-        let id = |bytes: &[u8], why| ids.get(bytes).copied().ok_or_else(|| fault(why));
+        both.clear();
+        let no_byte = |_| fault("holds a character that stands for no byte");
+        push_bytes(left, &mut both).map_err(no_byte)?;
+        let middle = both.len();
+        push_bytes(right, &mut both).map_err(no_byte)?;
+        let id = |bytes: &[u8], why| vocab.id(bytes).ok_or_else(|| fault(why));
         merges.push(Merge {
-            left: id(&left_bytes, "has a left part that is no token")?,
-            right: id(&right_bytes, "has a right part that is no token")?,
+            left: id(&both[..middle], "has a left part that is no token")?,
+            right: id(&both[middle..], "has a right part that is no token")?,
             result: id(&both, "makes no token of the vocabulary")?,
         });
     }
