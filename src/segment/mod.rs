@@ -63,5 +63,7 @@ pub(crate) use pages::Pages;
 pub use pattern::Pattern;
 pub use segmenter::{Han, HanEdges, Segmenter, kept_pieces};
 pub(crate) use steps::{split_by, steps_of_pattern};
+#[cfg(test)]
+pub(crate) use testing::hostile;
 #[cfg(feature = "chinese")]
 pub use words::{Dictionary, Fold, WordMode};
