@@ -19,8 +19,8 @@ const MAX_SLOTS: u32 = 1 << 20;
 /// Ids that go to the buffer at once.
 const BLOCK: usize = 64;
 
-/// The bytes of short tokens by id.
-#[derive(Debug)]
+/// The bytes of short tokens by id; without any, all are looked up.
+#[derive(Debug, Default)]
 pub(super) struct ShortTokens {
     /// The number of bytes stands last; 0 where the token is not here.
     slots: Vec<[u8; SLOT]>,

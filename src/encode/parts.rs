@@ -12,7 +12,8 @@ const SIZE: usize = 1 << 18;
 
 /// The parts of a text, and where they begin.
 pub(super) struct Parts<'t> {
-    pattern: &'t Pattern,
+    /// None where texts are not cut.
+    pattern: Option<&'t Pattern>,
     text: &'t str,
     start: usize,
     size: usize,
@@ -26,22 +27,21 @@ impl<'t> Parts<'t> {
 
     /// Parts of about `size` bytes, as far as there are cuts. A text of up to one and a half of it is one part.
     pub(super) fn of_size(tokenizer: &'t Tokenizer, text: &'t str, size: usize) -> Self {
-        Self { pattern: tokenizer.segmenter().pattern(), text, start: 0, size }
+        let pattern = tokenizer.takes_parts().then(|| tokenizer.segmenter().pattern());
+        Self { pattern, text, start: 0, size }
     }
 
     /// Where the next part ends, if not with the text.
     #[inline(never)]
     fn cut(&self, rest: &str) -> Option<usize> {
-        if !self.pattern.has_safe_cuts() {
-            return None;
-        }
-        if let Some(cut) = self.pattern.safe_cut(rest, 0..self.size) {
+        let pattern = self.pattern?;
+        if let Some(cut) = pattern.safe_cut(rest, 0..self.size) {
             return Some(cut);
         }
         // A long stretch without one. The range doubles, so that the time is linear in the length.
         let mut from = self.size;
         while from < rest.len() {
-            if let Some(cut) = self.pattern.safe_cut(rest, from..2 * from) {
+            if let Some(cut) = pattern.safe_cut(rest, from..2 * from) {
                 return Some(cut);
             }
             from *= 2;

@@ -8,6 +8,8 @@ use crate::vocab::TokenId;
 
 /// Bytes that are gathered before they are encoded.
 const SIZE: usize = 1 << 18;
+/// The same for each thread, where there are several.
+const SIZE_OF_THREAD: usize = 4 << 20;
 
 /// Takes a text in pieces and gives its ids: those that [`Tokenizer::encode_bytes`] gives for the whole, which are those
 /// of [`Tokenizer::encode`] if it is UTF-8. Pieces may end anywhere, in a character too.
@@ -40,6 +42,7 @@ pub struct EncodeStream<'t> {
     /// How much of it there must be before a cut is looked for.
     wanted: usize,
     size: usize,
+    parallel: bool,
 }
 
 impl<'t> EncodeStream<'t> {
@@ -49,9 +52,15 @@ impl<'t> EncodeStream<'t> {
         Self::of_size(tokenizer, SIZE)
     }
 
+    /// The same on all threads: it gathers some megabytes for each of them.
+    #[must_use]
+    pub fn parallel(tokenizer: &'t Tokenizer) -> Self {
+        Self { parallel: true, ..Self::of_size(tokenizer, SIZE_OF_THREAD * rayon::current_num_threads()) }
+    }
+
     fn of_size(tokenizer: &'t Tokenizer, size: usize) -> Self {
         let encoder = Encoder::new(tokenizer);
-        Self { tokenizer, encoder, pending: Vec::new(), start: 0, wanted: size, size }
+        Self { tokenizer, encoder, pending: Vec::new(), start: 0, wanted: size, size, parallel: false }
     }
 
     /// Takes the next piece and appends the ids that are sure, often none. After an error the stream may only be
@@ -66,9 +75,10 @@ impl<'t> EncodeStream<'t> {
             if self.pending.len() < self.wanted {
                 continue;
             }
-            // One that is too long to be encoded is refused now.
+            // A stretch that is too long to be encoded is refused now.
             let too_long = u32::try_from(self.pending.len()).is_err().then_some(self.pending.len());
-            if let Some(cut) = last_cut(self.tokenizer.segmenter().pattern(), &self.pending).or(too_long) {
+            let pattern = self.tokenizer.takes_parts().then(|| self.tokenizer.segmenter().pattern());
+            if let Some(cut) = pattern.and_then(|pattern| last_cut(pattern, &self.pending)).or(too_long) {
                 self.encode(cut, ids)?;
             }
             // Without a cut the next look is at twice as much, so that the time is linear in the length.
@@ -89,7 +99,11 @@ impl<'t> EncodeStream<'t> {
     }
 
     fn encode(&mut self, end: usize, ids: &mut Vec<TokenId>) -> Result<()> {
-        let encoded = self.encoder.encode_bytes_into(&self.pending[..end], ids);
+        let bytes = &self.pending[..end];
+        let encoded = match std::str::from_utf8(bytes) {
+            Ok(text) if self.parallel => self.tokenizer.encode_parallel(text).map(|some| ids.extend(some)),
+            _ => self.encoder.encode_bytes_into(bytes, ids),
+        };
         encoded.map_err(|error| error.moved(self.start))?;
         self.pending.drain(..end);
         self.start += end;
@@ -193,6 +207,8 @@ mod tests {
                 // Twice: it may be used again.
                 prop_assert_eq!(&streamed(&mut stream, &bytes, &lengths), &whole);
                 prop_assert_eq!(&streamed(&mut stream, &bytes, &[1]), &whole);
+                let mut stream = EncodeStream { parallel: true, ..EncodeStream::of_size(tokenizer, size) };
+                prop_assert_eq!(&streamed(&mut stream, &bytes, &lengths), &whole);
             }
         }
     }

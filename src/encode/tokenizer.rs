@@ -165,6 +165,11 @@ impl Tokenizer {
         }
     }
 
+    /// Whether a text has the ids of its parts, where its pattern may be cut: it must go to the pattern as it is.
+    pub(super) fn takes_parts(&self) -> bool {
+        self.segmenter().pattern().has_safe_cuts()
+    }
+
     /// Whether some token is taken as a whole pre-token, but is not what its merges give.
     pub(super) fn has_whole_pieces(&self) -> bool {
         !self.shared.whole.is_empty()
