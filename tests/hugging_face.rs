@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::str::FromStr;
 
-use ciyuan::encode::{Tokenizer, naive_encode};
+use ciyuan::encode::{Tokenizer, naive_encode, whole_characters};
 use ciyuan::learn::{Counts, LearnConfig, VocabSize, learn};
 use ciyuan::segment::{Han, HanEdges, NAMED_PATTERNS, Pattern, Segmenter, kept_pieces};
 use ciyuan::vocab::{TokenizerSpec, char_of_byte};
@@ -114,6 +114,26 @@ fn tokenizer_json_gives_the_same_ids() {
             assert_eq!(tokenizer.encode_with(text, &["<|endoftext|>"]).unwrap(), ids, "{text:?}");
         }
         assert_eq!(TokenizerSpec::from_json(json.as_bytes()).unwrap(), *tokenizer.spec());
+    }
+}
+
+/// Places of tokens in the text, by whole characters, as the reference gives them.
+#[test]
+fn offsets_are_those_of_the_reference() {
+    let texts = &corpus()[..20];
+    let whitespace = r#"{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Punctuation","behavior":"Removed"}]}"#;
+    for pattern in ["ciyuan", "cl100k", "gpt2", whitespace] {
+        let tokenizer = learned(texts, pattern, Han::Runs, 2000);
+        let mut reference = Reference::from_str(&tokenizer.spec().to_json()).unwrap();
+        reference.set_encode_special_tokens(true);
+        for text in texts.iter().chain(&hostile(1_000, 8)) {
+            let expected = reference.encode(text.as_str(), false).unwrap();
+            let (ids, offsets) = tokenizer.encode_with_offsets(text).unwrap();
+            assert_eq!(ids, expected.get_ids());
+            let whole = offsets.into_iter().map(|bytes| whole_characters(text, bytes));
+            let whole: Vec<(usize, usize)> = whole.map(|bytes| (bytes.start, bytes.end)).collect();
+            assert_eq!(whole, expected.get_offsets(), "{pattern} {text:?}");
+        }
     }
 }
 

@@ -8,7 +8,10 @@
 //! Tried and not faster: asking for the memo's lines of such pieces ahead, as is done for pre-tokens; a smaller memo;
 //! characters read, looked up and told apart in one loop.
 
+use std::ops::Range;
+
 use super::memo::{FewIds, Key, SHORT, of_few, set_of, short_key};
+use super::parts::Parts;
 use super::tokenizer::{Scratch, Tokenizer};
 use crate::error::Result;
 use crate::segment::{Segmenter, kept_pieces};
@@ -16,6 +19,9 @@ use crate::vocab::TokenId;
 
 /// Pre-tokens whose keys are made before the first of them is looked up, so that the look-ups overlap.
 const BLOCK: usize = 64;
+
+/// Pre-tokens whose ids are kept at once while they are counted.
+const COUNTED: usize = 64 * BLOCK;
 
 /// The high bit of every byte of a key: none of a piece of ASCII.
 const NOT_ASCII: Key = 0x8080_8080_8080_8080_8080_8080_8080_8080;
@@ -25,6 +31,8 @@ pub struct Encoder<'t> {
     tokenizer: &'t Tokenizer,
     ends: Vec<u32>,
     dropped: Vec<u32>,
+    /// Ids that are counted.
+    counted: Vec<TokenId>,
     /// Only while an encoder is dropped there is none.
     scratch: Option<Scratch>,
 }
@@ -41,18 +49,44 @@ impl<'t> Encoder<'t> {
     /// An encoder of `tokenizer`.
     #[must_use]
     pub fn new(tokenizer: &'t Tokenizer) -> Self {
-        Self { tokenizer, ends: Vec::new(), dropped: Vec::new(), scratch: Some(tokenizer.scratch()) }
+        let scratch = Some(tokenizer.scratch());
+        Self { tokenizer, ends: Vec::new(), dropped: Vec::new(), counted: Vec::new(), scratch }
     }
 
-    /// Appends the ids of `text`; special tokens in it are ordinary text.
+    /// Appends the ids of `text`; special tokens in it are ordinary text. In case of an error nothing is appended.
     ///
     /// # Errors
     ///
     /// As [`Tokenizer::encode`].
     pub fn encode_into(&mut self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
-        let cut =
-            |segmenter: &Segmenter, ends: &mut _, dropped: &mut _| segmenter.spans_and_dropped(text, ends, dropped);
-        self.bytes_into(text.as_bytes(), true, cut, ids)
+        let before = ids.len();
+        for (start, part) in Parts::new(self.tokenizer, text) {
+            if let Err(error) = self.part_into(part, ids) {
+                ids.truncate(before);
+                return Err(error.moved(start));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many ids `text` has. Those of some thousand pre-tokens at a time are kept, and no more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::encode`].
+    pub fn count(&mut self, text: &str) -> Result<usize> {
+        let mut ids = std::mem::take(&mut self.counted);
+        let mut count = 0;
+        let counted = Parts::new(self.tokenizer, text).try_for_each(|(start, part)| {
+            let add = |ids: &mut Vec<TokenId>| {
+                count += ids.len();
+                ids.clear();
+            };
+            self.bytes_into(part.as_bytes(), true, cut_of(part), &mut ids, add).map_err(|error| error.moved(start))
+        });
+        ids.clear();
+        self.counted = ids;
+        counted.map(|()| count)
     }
 
     /// Appends the ids of bytes that may be no UTF-8; [`Segmenter::byte_spans`] states how they are cut.
@@ -61,27 +95,62 @@ impl<'t> Encoder<'t> {
     ///
     /// As [`Tokenizer::encode`].
     pub fn encode_bytes_into(&mut self, bytes: &[u8], ids: &mut Vec<TokenId>) -> Result<()> {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return self.encode_into(text, ids);
+        }
         let cut = |segmenter: &Segmenter, ends: &mut _, dropped: &mut _| segmenter.byte_spans(bytes, ends, dropped);
-        self.bytes_into(bytes, false, cut, ids)
+        self.bytes_into(bytes, false, cut, ids, |_| ())
     }
 
+    /// Appends the ids of a text that is not cut into parts.
+    pub(super) fn part_into(&mut self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
+        self.bytes_into(text.as_bytes(), true, cut_of(text), ids, |_| ())
+    }
+
+    pub(super) fn tokenizer(&self) -> &'t Tokenizer {
+        self.tokenizer
+    }
+
+    /// Where the spans are that the pattern took out of the text that was encoded last.
+    pub(super) fn gaps(&self) -> impl Iterator<Item = Range<usize>> {
+        self.dropped.iter().map(|&at| {
+            let start = (at as usize).checked_sub(1).map_or(0, |before| self.ends[before]);
+            start as usize..self.ends[at as usize] as usize
+        })
+    }
+
+    /// Appends the ids of `text`, and calls `done` from time to time when some are there.
     fn bytes_into(
         &mut self,
         text: &[u8],
         is_text: bool,
         cut: impl FnOnce(&Segmenter, &mut Vec<u32>, &mut Vec<u32>) -> Result<()>,
         ids: &mut Vec<TokenId>,
+        mut done: impl FnMut(&mut Vec<TokenId>),
     ) -> Result<()> {
         cut(self.tokenizer.segmenter(), &mut self.ends, &mut self.dropped)?;
         let Some(scratch) = &mut self.scratch else { return Ok(()) };
         let mut pieces = Pieces { tokenizer: self.tokenizer, is_text, scratch, ids };
         if self.dropped.is_empty() && !self.tokenizer.has_whole_pieces() {
-            pieces.all(text, &self.ends);
+            let mut start = 0;
+            for ends in self.ends.chunks(COUNTED) {
+                pieces.all(text, start, ends);
+                done(pieces.ids);
+                start = ends[ends.len() - 1] as usize;
+            }
         } else {
-            kept_pieces(text, &self.ends, &self.dropped).for_each(|piece| pieces.whole_or_parts(piece));
+            kept_pieces(text, &self.ends, &self.dropped).for_each(|piece| {
+                pieces.whole_or_parts(piece);
+                done(pieces.ids);
+            });
         }
         Ok(())
     }
+}
+
+/// Cuts a text, for [`Encoder::bytes_into`].
+fn cut_of(text: &str) -> impl FnOnce(&Segmenter, &mut Vec<u32>, &mut Vec<u32>) -> Result<()> {
+    move |segmenter, ends, dropped| segmenter.spans_and_dropped(text, ends, dropped)
 }
 
 fn is_ascii(text: &[u8], start: u32, end: u32) -> bool {
@@ -98,9 +167,9 @@ struct Pieces<'e> {
 }
 
 impl Pieces<'_> {
-    /// Appends the ids of all pre-tokens of `text`.
-    fn all(&mut self, text: &[u8], ends: &[u32]) {
-        let (mut start, mut at) = (0, 0);
+    /// Appends the ids of the pre-tokens of `text` with these ends, the first of which begins at `start`.
+    fn all(&mut self, text: &[u8], mut start: usize, ends: &[u32]) {
+        let mut at = 0;
         while at < ends.len() {
             let block = &ends[at..ends.len().min(at + BLOCK)];
             let keys = self.keys(text, start, block);
@@ -265,32 +334,19 @@ impl Pieces<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::merge::{HeapMerger, Merger};
+    use super::super::testing::learned;
     use super::super::{Tokenizer, naive, naive_encode};
     use super::*;
-    use crate::learn::{Counts, LearnConfig, VocabSize, learn};
-    use crate::segment::{HanEdges, Pattern, Segmenter};
+    use crate::segment::HanEdges;
     use crate::vocab::TokenizerSpec;
     use proptest::prelude::*;
-    use std::ops::ControlFlow;
     use std::sync::LazyLock;
 
-    /// A small tokenizer with tokens of one character, some characters, and parts of characters.
-    fn tokenizer(pattern: &str, text: &str, merges: u32) -> Tokenizer {
-        let segmenter = Segmenter::new(Pattern::parse(pattern).unwrap(), HanEdges::None).unwrap();
-        let counts = Counts::of_texts(&segmenter, &[text]).unwrap();
-        let special = vec!["<|endoftext|>".to_owned(), "<|end|>".to_owned(), "<|end|>er".to_owned()];
-        let config = LearnConfig { vocab_size: VocabSize::Tokens(259 + merges), special, min_count: 1 };
-        let learned = learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
-        let regex = segmenter.pattern().source().to_owned();
-        Tokenizer::new(TokenizerSpec::from_learned(regex, HanEdges::None, &learned.pairs, &config.special).unwrap())
-            .unwrap()
-    }
-
     static SMALL: LazyLock<Tokenizer> =
-        LazyLock::new(|| tokenizer("ciyuan", "词元是词，词元也是元。aaaaaaaa abababab the then there", 40));
+        LazyLock::new(|| learned("ciyuan", "词元是词，词元也是元。aaaaaaaa abababab the then there", 40));
     /// One span a text, so that all tokens meet.
     static WHOLE: LazyLock<Tokenizer> =
-        LazyLock::new(|| tokenizer(r"regex:(?s).+", "aaaabaaabbabaaaab 词元元词词元", 60));
+        LazyLock::new(|| learned(r"regex:(?s).+", "aaaabaaabbabaaaab 词元元词词元", 60));
 
     #[test]
     fn special_tokens_are_text_unless_allowed() {

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::characters::{Block, CHARACTERS, Characters};
+use super::decode::ShortTokens;
 use super::encoder::Encoder;
 use super::memo::Memo;
 use super::merge::Merger;
@@ -35,6 +36,8 @@ struct Shared {
     /// Tokens that are taken as a whole pre-token, and are not what their merges give.
     whole: FxHashMap<Box<[u8]>, TokenId>,
     characters: Characters,
+    /// Made when ids are decoded for the first time.
+    short_tokens: OnceLock<ShortTokens>,
     pool: Pool,
 }
 
@@ -110,8 +113,9 @@ impl Tokenizer {
             whole = others.map(|(id, bytes)| (bytes.into(), id)).collect();
         }
         let fingerprint = fingerprint.map_or_else(OnceLock::new, OnceLock::from);
-        let pool = Pool::default();
-        let shared = Shared { spec, fingerprint, segmenter, pairs, byte_ids, reached, whole, characters, pool };
+        let (short_tokens, pool) = (OnceLock::new(), Pool::default());
+        let shared =
+            Shared { spec, fingerprint, segmenter, pairs, byte_ids, reached, whole, characters, short_tokens, pool };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -171,6 +175,11 @@ impl Tokenizer {
         }
     }
 
+    /// Whether a text has the ids of its parts, where its pattern may be cut: it must go to the pattern as it is.
+    pub(super) fn takes_parts(&self) -> bool {
+        self.segmenter().pattern().has_safe_cuts()
+    }
+
     /// Whether some token is taken as a whole pre-token, but is not what its merges give.
     pub(super) fn has_whole_pieces(&self) -> bool {
         !self.shared.whole.is_empty()
@@ -195,6 +204,10 @@ impl Tokenizer {
         &self.shared.characters
     }
 
+    pub(super) fn short_tokens(&self) -> &ShortTokens {
+        self.shared.short_tokens.get_or_init(|| ShortTokens::new(self.spec()))
+    }
+
     /// Appends the ids of a piece by its merges.
     pub(super) fn merge(&self, merger: &mut Merger, piece: &[u8], ids: &mut Vec<TokenId>) {
         merger.merge(&self.shared.pairs, &self.shared.byte_ids, piece, ids);
@@ -213,7 +226,9 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`] for a text of 4 GiB or more, [`Error::PatternLimit`] when a backtracking pattern gives up.
+    /// [`Error::Limit`] for 4 GiB or more of text without a place where its pattern may be cut
+    /// ([`Pattern::safe_cut`](crate::segment::Pattern::safe_cut)), [`Error::PatternLimit`] when a backtracking pattern
+    /// gives up.
     pub fn encode(&self, text: &str) -> Result<Vec<TokenId>> {
         let mut ids = Vec::new();
         Encoder::new(self).encode_into(text, &mut ids)?;
@@ -267,41 +282,12 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// The ids of each text, on all threads.
-    ///
-    /// # Errors
-    ///
-    /// As [`Tokenizer::encode`]; the first in the order of the texts.
-    pub fn encode_batch<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Vec<TokenId>>> {
-        let encode = |encoder: &mut Encoder<'_>, text: &T| {
-            let mut ids = Vec::new();
-            encoder.encode_into(text.as_ref(), &mut ids).map(|()| ids)
-        };
-        let all: Vec<Result<Vec<TokenId>>> = texts.par_iter().map_init(|| Encoder::new(self), encode).collect();
-        all.into_iter().collect()
-    }
-
-    /// How many ids `text` has.
+    /// How many ids `text` has; they are not kept, see [`Encoder::count`].
     ///
     /// # Errors
     ///
     /// As [`Tokenizer::encode`].
     pub fn count(&self, text: &str) -> Result<usize> {
-        self.encode(text).map(|ids| ids.len())
-    }
-
-    /// The bytes of `ids`, special tokens by their names. They are text only as a whole: an id may be part of a
-    /// character.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::UnknownToken`] for an id without a token.
-    pub fn decode(&self, ids: &[TokenId]) -> Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(ids.len() * 4);
-        for (position, &id) in ids.iter().enumerate() {
-            let unknown = || Error::UnknownToken { id, position, vocab_size: self.spec().vocab_size() };
-            bytes.extend_from_slice(self.token_bytes(id).ok_or_else(unknown)?);
-        }
-        Ok(bytes)
+        Encoder::new(self).count(text)
     }
 }

@@ -9,7 +9,7 @@
 //! The named patterns are cut by scanners of our own (`scanner.rs`, `blocks.rs`), any other one by a regex engine
 //! (`engine.rs`), and a sequence of pre-tokenizers, as `tokenizer.json` files hold them, step by step (`steps.rs`,
 //! `split.rs`); words of Chinese by an automaton (`lexicon.rs`), to which the words of a user dictionary are added
-//! (`user_words.rs`). Each has its oracle: the regular expression on
+//! (`user_words.rs`). Long texts are taken in parts at safe cuts (`safe_cuts.rs`). Each has its oracle: the regular expression on
 //! `fancy-regex` ([`NaivePattern`]), and jieba-rs ([`Dictionary::naive_words`]).
 //!
 //! # Why Han runs stand apart, and why words bound merges only while learning
@@ -46,6 +46,7 @@ mod prefetch;
 #[cfg(feature = "chinese")]
 mod probable;
 mod rules;
+mod safe_cuts;
 mod scanner;
 mod segmenter;
 mod split;
@@ -66,5 +67,7 @@ pub use pattern::Pattern;
 pub(crate) use prefetch::prefetch;
 pub use segmenter::{Han, HanEdges, Segmenter, kept_pieces};
 pub(crate) use steps::{split_by, steps_of_pattern};
+#[cfg(test)]
+pub(crate) use testing::hostile;
 #[cfg(feature = "chinese")]
 pub use words::{Dictionary, Fold, WordMode};

@@ -1,5 +1,7 @@
 //! A pre-token pattern: a named one with its scanner, any other regular expression on an engine, or a sequence of steps.
 
+use std::ops::Range;
+
 use super::lanes::Instructions;
 use super::named::{CHARACTERS, DEFAULT_PATTERN, NAMED_PATTERNS};
 use super::split::{Part, Scratch, Split};
@@ -118,6 +120,30 @@ impl Pattern {
         is_json(&self.source) && flattened(&self.source).is_ok_and(|steps| steps.iter().any(Step::changes_text))
     }
 
+    /// The last place within `within` where `text` may be cut in two without a span becoming another: the spans of the
+    /// text are those of both parts. It is neither the start nor the end of the text. Only patterns with
+    /// [`Pattern::has_safe_cuts`] have such places; `segment/safe_cuts.rs` holds the proof.
+    ///
+    /// ```
+    /// use ciyuan::segment::Pattern;
+    /// let (pattern, text) = (Pattern::default(), "one two 词元");
+    /// assert_eq!(pattern.safe_cut(text, 0..text.len()), Some(7));
+    /// assert_eq!(pattern.safe_cut(text, 0..7), Some(3));
+    /// assert_eq!(pattern.safe_cut(text, 4..7), None);
+    /// # Ok::<(), ciyuan::Error>(())
+    /// ```
+    #[must_use]
+    pub fn safe_cut(&self, text: &str, within: Range<usize>) -> Option<usize> {
+        self.steps.first()?.safe_cuts()?.last(text, within)
+    }
+
+    /// Whether places are known where its texts may be cut: those of the named patterns, and of a sequence of steps
+    /// that begins with one.
+    #[must_use]
+    pub fn has_safe_cuts(&self) -> bool {
+        self.steps.first().is_some_and(|step| step.safe_cuts().is_some())
+    }
+
     /// Pushes the end offset of each span of `text`, which is shorter than 4 GiB, and into `dropped` the numbers of
     /// those spans that the pattern takes out. Text between matches is a span of its own.
     ///
@@ -192,7 +218,7 @@ mod tests {
     fn named_patterns_have_a_scanner() {
         for (name, regex) in NAMED_PATTERNS {
             let pattern = Pattern::parse(name).unwrap();
-            assert!(pattern.steps[0].has_scanner() && pattern.is_linear(), "{name}");
+            assert!(pattern.steps[0].has_scanner() && pattern.is_linear() && pattern.has_safe_cuts(), "{name}");
             assert_eq!(pattern.source(), regex);
             // A second name of a pattern is known by its first.
             let first = NAMED_PATTERNS.iter().find(|(_, other)| *other == regex).unwrap().0;
@@ -205,6 +231,7 @@ mod tests {
     fn other_patterns_have_an_engine() {
         let pattern = Pattern::from_regex(r"\w+").unwrap();
         assert!(!pattern.steps[0].has_scanner() && pattern.is_linear() && pattern.name().is_none());
+        assert!(!pattern.has_safe_cuts() && pattern.safe_cut("ab c", 0..4).is_none());
         assert!(!Pattern::from_regex(r"(?<!a)b").unwrap().is_linear());
         assert_eq!(pieces(&pattern, "ab c"), ["ab", " ", "c"]);
     }

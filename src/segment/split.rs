@@ -6,6 +6,7 @@ use super::engine::Engine;
 use super::lanes::Instructions;
 use super::named::NamedScanner;
 use super::oniguruma;
+use super::safe_cuts::SafeCuts;
 use super::steps::{Behavior, SplitPattern, Step};
 use crate::error::Result;
 
@@ -57,6 +58,14 @@ impl Split {
             None => Finder::Engine(Engine::new(regex)?),
         };
         Ok(Self { finder, behavior: Behavior::Isolated, invert: false })
+    }
+
+    /// Where its texts may be cut, as far as that is known.
+    pub(super) fn safe_cuts(&self) -> Option<SafeCuts> {
+        match self.finder {
+            Finder::Scanner(scanner) if self.is_isolated() => Some(SafeCuts::of(scanner)),
+            _ => None,
+        }
     }
 
     /// A step of a file; `None` where it does not cut.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 /// Text from the classes that patterns tell apart.
-pub(super) fn hostile() -> impl Strategy<Value = String> {
+pub(crate) fn hostile() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         " ",
         "  ",

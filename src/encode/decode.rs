@@ -1,0 +1,150 @@
+//! Ids to bytes.
+//!
+//! The bytes of nearly every token stand in a slot of 16, the last of which is their number, so that a token is one load
+//! and one store whatever its length: what is stored beyond its end, the next token overwrites. Tokens of more than 15
+//! bytes, special ones, and ids beyond the table are looked up where they are kept.
+//!
+//! The slots go to a small buffer first, and from there to the end of the bytes that are given: it has room for what is
+//! stored beyond the end.
+
+use super::tokenizer::Tokenizer;
+use crate::error::{Error, Result};
+use crate::vocab::{TokenId, TokenizerSpec};
+
+const SLOT: usize = 16;
+/// The longest token in a slot.
+const LONGEST: usize = SLOT - 1;
+/// Ids that have a slot at the most: a file may name ids far beyond the number of its tokens.
+const MAX_SLOTS: u32 = 1 << 20;
+/// Ids that go to the buffer at once.
+const BLOCK: usize = 64;
+
+/// The bytes of short tokens by id; without any, all are looked up.
+#[derive(Debug, Default)]
+pub(super) struct ShortTokens {
+    /// The number of bytes stands last; 0 where the token is not here.
+    slots: Vec<[u8; SLOT]>,
+}
+
+impl ShortTokens {
+    pub(super) fn new(spec: &TokenizerSpec) -> Self {
+        let mut slots = vec![[0; SLOT]; spec.vocab().id_end().min(MAX_SLOTS) as usize];
+        for (id, bytes) in spec.vocab().iter() {
+            if let (Some(slot), ..=LONGEST) = (slots.get_mut(id as usize), bytes.len()) {
+                slot[..bytes.len()].copy_from_slice(bytes);
+                slot[LONGEST] = bytes.len() as u8;
+            }
+        }
+        Self { slots }
+    }
+
+    /// The bytes of the first tokens of `ids` go to the buffer, as far as they are here; says how many tokens and bytes.
+    #[inline]
+    fn copy(&self, ids: &[TokenId], buffer: &mut [u8; BLOCK * LONGEST + SLOT]) -> (usize, usize) {
+        let mut end = 0;
+        for (done, id) in ids.iter().take(BLOCK).enumerate() {
+            let Some(slot) = self.slots.get(*id as usize).filter(|slot| slot[LONGEST] > 0) else {
+                return (done, end);
+            };
+            buffer[end..end + SLOT].copy_from_slice(slot);
+            end += usize::from(slot[LONGEST]);
+        }
+        (ids.len().min(BLOCK), end)
+    }
+}
+
+impl Tokenizer {
+    /// The bytes of `ids`, special tokens by their names. They are text only as a whole: an id may be part of a
+    /// character. [`DecodeStream`](super::DecodeStream) gives text id by id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownToken`] for an id without a token.
+    pub fn decode(&self, ids: &[TokenId]) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(ids.len() * 4);
+        self.decode_into(ids, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Appends the bytes of `ids`, as [`Tokenizer::decode`] gives them; nothing in case of an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownToken`] for an id without a token.
+    pub fn decode_into(&self, ids: &[TokenId], bytes: &mut Vec<u8>) -> Result<()> {
+        let before = bytes.len();
+        let mut buffer = [0; BLOCK * LONGEST + SLOT];
+        let mut done = 0;
+        while done < ids.len() {
+            let (count, length) = self.short_tokens().copy(&ids[done..], &mut buffer);
+            bytes.extend_from_slice(&buffer[..length]);
+            done += count;
+            if count < BLOCK && done < ids.len() {
+                let token = self.token_of(ids[done], done).inspect_err(|_| bytes.truncate(before))?;
+                bytes.extend_from_slice(token);
+                done += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of the id at `position` of those given.
+    pub(super) fn token_of(&self, id: TokenId, position: usize) -> Result<&[u8]> {
+        let unknown = || Error::UnknownToken { id, position, vocab_size: self.spec().vocab_size() };
+        self.token_bytes(id).ok_or_else(unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::of_tokens;
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    /// Tokens of 1 to 40 bytes, a gap in the ids, some beyond the table, a special token.
+    static TOKENS: LazyLock<Tokenizer> = LazyLock::new(|| {
+        let long = |n: usize| (0..n).map(|at| b'a' + at as u8 % 26).collect::<Vec<u8>>();
+        let tokens = (2..=40).map(|n| (400 + n as u32, long(n)));
+        let high = (2..=20).map(|n| (MAX_SLOTS - 10 + n as u32, [b"x".to_vec(), long(n)].concat()));
+        of_tokens(tokens.chain(high), vec![(300, "<|endoftext|>".to_owned()), (2_000_000, "<|high|>".to_owned())])
+    });
+
+    /// One by one.
+    fn plain(ids: &[TokenId]) -> Option<Vec<u8>> {
+        ids.iter().map(|id| TOKENS.token_bytes(*id)).collect::<Option<Vec<_>>>().map(|tokens| tokens.concat())
+    }
+
+    #[test]
+    fn every_token() {
+        let known: Vec<TokenId> = (0..2_000_100).filter(|id| TOKENS.token_bytes(*id).is_some()).collect();
+        assert_eq!(known.len(), 256 + 39 + 19 + 2);
+        assert_eq!(TOKENS.decode(&known).unwrap(), plain(&known).unwrap());
+        for id in known {
+            assert_eq!(TOKENS.decode(&[id]).unwrap(), TOKENS.token_bytes(id).unwrap());
+        }
+        assert_eq!(TOKENS.decode(&[300]).unwrap(), b"<|endoftext|>");
+    }
+
+    #[test]
+    fn an_unknown_id_leaves_what_was_there() {
+        let mut bytes = b"before".to_vec();
+        TOKENS.decode_into(&[402], &mut bytes).unwrap();
+        for unknown in [256, 301, MAX_SLOTS - 5 + 40, 3_000_000, u32::MAX] {
+            let mut ids = vec![430; 100];
+            ids.insert(77, unknown);
+            let error = TOKENS.decode_into(&ids, &mut bytes).unwrap_err();
+            assert!(matches!(error, Error::UnknownToken { id, position: 77, vocab_size: 2_000_001 } if id == unknown));
+            assert_eq!(bytes, b"beforeab");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn equals_one_by_one(
+            ids in prop::collection::vec(prop_oneof![40 => 0u32..256, 20 => 402u32..441, 1 => 0u32..1000], 0..300),
+        ) {
+            prop_assert_eq!(TOKENS.decode(&ids).ok(), plain(&ids));
+        }
+    }
+}

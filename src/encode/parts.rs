@@ -1,0 +1,99 @@
+//! Long texts in parts, which have the ids of the whole.
+//!
+//! A text is cut where its pattern has a safe cut ([`Pattern::safe_cut`]): the pre-tokens of the parts are those of the
+//! whole, and ids depend on pre-tokens alone. Where it is cut depends on the text and on the size of a part, never on
+//! threads.
+
+use super::tokenizer::Tokenizer;
+use crate::segment::Pattern;
+
+/// Bytes of a part that is encoded after another: few enough that its spans stay in a cache.
+const SIZE: usize = 1 << 18;
+
+/// The parts of a text, and where they begin.
+pub(super) struct Parts<'t> {
+    /// None where texts are not cut.
+    pattern: Option<&'t Pattern>,
+    text: &'t str,
+    start: usize,
+    size: usize,
+}
+
+impl<'t> Parts<'t> {
+    /// Parts for one thread.
+    pub(super) fn new(tokenizer: &'t Tokenizer, text: &'t str) -> Self {
+        Self::of_size(tokenizer, text, SIZE)
+    }
+
+    /// Parts of about `size` bytes, as far as there are cuts. A text of up to one and a half of it is one part.
+    pub(super) fn of_size(tokenizer: &'t Tokenizer, text: &'t str, size: usize) -> Self {
+        let pattern = tokenizer.takes_parts().then(|| tokenizer.segmenter().pattern());
+        Self { pattern, text, start: 0, size }
+    }
+
+    /// Where the next part ends, if not with the text.
+    #[inline(never)]
+    fn cut(&self, rest: &str) -> Option<usize> {
+        let pattern = self.pattern?;
+        if let Some(cut) = pattern.safe_cut(rest, 0..self.size) {
+            return Some(cut);
+        }
+        // A long stretch without one. The range doubles, so that the time is linear in the length.
+        let mut from = self.size;
+        while from < rest.len() {
+            if let Some(cut) = pattern.safe_cut(rest, from..2 * from) {
+                return Some(cut);
+            }
+            from *= 2;
+        }
+        None
+    }
+}
+
+impl<'t> Iterator for Parts<'t> {
+    type Item = (usize, &'t str);
+
+    #[inline]
+    fn next(&mut self) -> Option<(usize, &'t str)> {
+        let start = self.start;
+        let rest = &self.text[start..];
+        if rest.is_empty() {
+            return None;
+        }
+        let short = rest.len() <= self.size + self.size / 2;
+        let end = if short { rest.len() } else { self.cut(rest).unwrap_or(rest.len()) };
+        self.start += end;
+        Some((start, &rest[..end]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::learned;
+    use super::*;
+
+    #[test]
+    fn parts_are_the_text() {
+        let tokenizer = learned("cl100k", "", 0);
+        let text = format!("one two {}词元，单位 {} end", "run".repeat(40), "=".repeat(300));
+        // Cuts: before `two`, the run, the comma, the line of marks and the end.
+        for (size, wanted) in [(1, 6), (2, 6), (3, 5), (7, 5), (16, 5), (100, 4), (1000, 1)] {
+            let mut end = 0;
+            let mut count = 0;
+            for (start, part) in Parts::of_size(&tokenizer, &text, size) {
+                assert_eq!((start, part), (end, &text[end..end + part.len()]));
+                assert!(!part.is_empty());
+                (end, count) = (end + part.len(), count + 1);
+            }
+            assert_eq!(end, text.len());
+            assert_eq!(count, wanted, "{size}");
+        }
+        assert_eq!(Parts::of_size(&tokenizer, "", 4).count(), 0);
+    }
+
+    #[test]
+    fn other_patterns_have_one_part() {
+        let tokenizer = learned(r"regex:\w+|\W+", "", 0);
+        assert_eq!(Parts::of_size(&tokenizer, "one two three", 1).collect::<Vec<_>>(), [(0, "one two three")]);
+    }
+}

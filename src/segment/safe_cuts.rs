@@ -1,0 +1,249 @@
+//! Safe cuts of a text: places where it may be cut in two without a span becoming another.
+//!
+//! A place p is safe if the spans of the text are those of the part before p and then those of the part behind it. On
+//! this rest whatever takes a long text in parts: the threads that share one document, and streams. A place is told to be
+//! safe by the two characters beside it alone, a before and b behind, whatever stands before and behind these.
+//!
+//! # Why a place is safe
+//!
+//! The alternatives of the named patterns look ahead, but never behind. So the spans from a place on depend on the text
+//! from there on, and two things are enough:
+//!
+//! 1. *A span ends at p*, which is so if no alternative can match a and b side by side. Then the spans behind p are
+//!    those of the part behind it.
+//! 2. *No span before p is another without b*. An alternative that matches within the part before p consumes the same
+//!    there; other than by a match over p, which 1 rules out, it can only notice b by looking ahead from p, as
+//!    `\s+(?!\S)`, `\s+$` and the end of the text do. They look from behind white space alone, so a that is no white space
+//!    is enough. (`deepseek-v3` looks ahead behind three unassigned characters too, for two of its kana block; b is none.)
+//!
+//! # Which places are
+//!
+//! By the alternatives of `rules.rs`, of which all patterns are made:
+//!
+//! * **b is white space but CR and LF, a is none.** Such a blank stands only at the head of a span (before letters,
+//!   digits or punctuation) or in a span of white space alone; a is in neither before it.
+//! * **b is CR or LF, a is no white space.** Of what is not white space only punctuation takes newlines along. So a is
+//!   a letter or a number, or, where punctuation does not take any (`Behind::Nothing`), anything.
+//! * **a is a letter, b is a number, punctuation or a symbol, but no apostrophe**, none of them Han or in the kana
+//!   blocks. Behind a letter stand, in a span, only letters, marks, what stands apart with it (Han and kana), and a
+//!   contraction.
+//! * **a is a number, b is punctuation or a symbol, but no apostrophe**, likewise. Behind a number stand only numbers,
+//!   and Han behind a Han one.
+//! * **a is a number that is not Han, b is a letter.** Likewise; and numbers lead no letters.
+//! * **a is CR or LF, b is no white space, and no slash where punctuation takes slashes along behind newlines.** A
+//!   newline is followed, in a span, by white space and such slashes alone. Here 2 is another: a is white space. But
+//!   where `\s*[\r\n]+` stands before `\s+(?!\S)`, white space that ends in a newline is taken by it to its last newline,
+//!   which is a, whether b or nothing follows; `\s+$`, where it stands before both, takes the same. In `gpt2`, without
+//!   that alternative, such places are not safe: of two newlines before a letter the first stands apart, at the end of a
+//!   text it does not.
+//!
+//! What is cut further at the edges of Han runs, inside the spans, keeps this, and so do the steps of a sequence behind
+//! the first one, as each cuts the parts that the one before left, one by one. Other patterns than the named ones are
+//! not known to have safe cuts, and are not cut.
+
+use std::ops::Range;
+
+use super::classes::{Class, NEWLINE, NUMBER, PUNCTUATION, SPACE, SYMBOL, Set, class_of};
+use super::named::NamedScanner;
+use super::rules::{Behind, Ciyuan, Cl100k, Cl100kTiktoken, DeepSeekV3, Gpt2, O200k, Qwen2, Qwen35, Rules, SeedCoder};
+
+const LETTERS_AND_NUMBERS: Set = Set::LETTERS.and(Set::NUMBERS);
+
+/// Where the texts of a named pattern may be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SafeCuts {
+    /// Between any two characters.
+    Everywhere,
+    /// As the head of this file says.
+    Between {
+        /// What punctuation takes along.
+        behind: Behind,
+        /// Whether `\s*[\r\n]+` stands before `\s+(?!\S)`.
+        newlines: bool,
+    },
+}
+
+impl SafeCuts {
+    /// Those of a scanner.
+    pub(super) const fn of(scanner: NamedScanner) -> Self {
+        match scanner {
+            NamedScanner::Ciyuan => Self::of_rules::<Ciyuan>(),
+            NamedScanner::Gpt2 => Self::of_rules::<Gpt2>(),
+            NamedScanner::Cl100k => Self::of_rules::<Cl100k>(),
+            NamedScanner::Cl100kTiktoken => Self::of_rules::<Cl100kTiktoken>(),
+            NamedScanner::O200k => Self::of_rules::<O200k>(),
+            NamedScanner::Qwen2 => Self::of_rules::<Qwen2>(),
+            NamedScanner::Qwen35 => Self::of_rules::<Qwen35>(),
+            NamedScanner::SeedCoder => Self::of_rules::<SeedCoder>(),
+            NamedScanner::DeepSeekV3 => Self::of_rules::<DeepSeekV3>(),
+            NamedScanner::Characters => Self::Everywhere,
+        }
+    }
+
+    const fn of_rules<R: Rules>() -> Self {
+        Self::Between { behind: R::BEHIND, newlines: R::NEWLINES }
+    }
+
+    /// The last safe cut of `text` in the range, which is neither at its start nor at its end.
+    pub(super) fn last(self, text: &str, within: Range<usize>) -> Option<usize> {
+        // Behind the last place of the range stands the last character that begins in it.
+        let end = text.ceil_char_boundary(within.end.min(text.len()));
+        let mut characters = text[..end].char_indices().rev();
+        let mut behind = characters.next()?;
+        for before in characters {
+            let (place, after) = behind;
+            if place < within.start {
+                return None;
+            }
+            if self.between(before.1, after) {
+                return Some(place);
+            }
+            behind = before;
+        }
+        None
+    }
+
+    /// Whether the edge of two neighbours is a safe cut.
+    fn between(self, a: char, b: char) -> bool {
+        let Self::Between { behind, newlines } = self else { return true };
+        let (before, after): (Class, Class) = (class_of(a as u32), class_of(b as u32));
+        if before == NEWLINE {
+            let slash = behind == Behind::NewlinesAndSlashes && b == '/';
+            return newlines && !slash && !Set::WHITE_SPACE.has(after);
+        }
+        if before == SPACE {
+            return false;
+        }
+        match after {
+            SPACE => true,
+            NEWLINE => behind == Behind::Nothing || LETTERS_AND_NUMBERS.has(before),
+            PUNCTUATION | SYMBOL => b != '\'' && LETTERS_AND_NUMBERS.has(before),
+            NUMBER => Set::LETTERS.has(before),
+            _ => before == NUMBER && Set::LETTERS.has(after),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::NaivePattern;
+    use super::super::class_runs::RUNS;
+    use super::super::lanes::Instructions;
+    use super::super::testing::hostile;
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    fn spans(scanner: NamedScanner, text: &str) -> Vec<u32> {
+        let mut ends = Vec::new();
+        scanner.spans(Instructions::best(), text, &mut ends);
+        ends
+    }
+
+    /// The safe cuts of a text, found one by one.
+    fn all_cuts(cuts: SafeCuts, text: &str) -> Vec<usize> {
+        let places = text.char_indices().map(|(at, _)| at);
+        places
+            .filter(|at| cuts.last(text, *at..at + text[*at..].chars().next().unwrap().len_utf8()) == Some(*at))
+            .collect()
+    }
+
+    /// The definition, at every safe cut of a text. Gives how many there are.
+    fn check(text: &str, spans: impl Fn(NamedScanner, &str) -> Vec<u32>) -> usize {
+        let mut found = 0;
+        for (_, scanner) in NamedScanner::KNOWN {
+            let whole = spans(scanner, text);
+            for cut in all_cuts(SafeCuts::of(scanner), text) {
+                let mut parts = spans(scanner, &text[..cut]);
+                parts.extend(spans(scanner, &text[cut..]).iter().map(|end| cut as u32 + end));
+                assert_eq!(parts, whole, "{scanner:?}: {:?} | {:?}", &text[..cut], &text[cut..]);
+                found += 1;
+            }
+        }
+        found
+    }
+
+    /// Every text of up to four characters of these, one or more for everything that a rule names.
+    #[test]
+    fn all_short_texts() {
+        const CHARACTERS: [char; 17] = [
+            ' ', '\n', '\r', '\u{A0}', 'a', 's', 'B', '1', '\'', '!', '/', '中', '〇', 'カ', '\u{3040}', '\u{301}',
+            '\0',
+        ];
+        let mut texts = vec![String::new()];
+        let mut found = 0;
+        for _ in 0..4 {
+            texts = texts.iter().flat_map(|text| CHARACTERS.map(|c| format!("{text}{c}"))).collect();
+            for text in &texts {
+                // A sample of the longest, and all of the others.
+                if text.chars().count() == 4 && xxhash_rust::xxh3::xxh3_64(text.as_bytes()) % 4 != 0 {
+                    continue;
+                }
+                found += check(text, spans);
+            }
+        }
+        assert!(found > 200_000, "{found}");
+    }
+
+    /// The first and the last character of each run of a class, behind and before one of each kind.
+    #[test]
+    fn the_edges_of_every_class() {
+        let edges = RUNS.windows(2).flat_map(|pair| [pair[0] >> 5, (pair[1] >> 5) - 1]);
+        for c in edges.filter_map(char::from_u32) {
+            check(&format!("a{c} {c}1{c}\n{c}中{c}!{c}\r{c}"), spans);
+        }
+    }
+
+    #[test]
+    fn ranges() {
+        let cuts = SafeCuts::of(NamedScanner::Cl100k);
+        let text = "ab cd，ef中 x";
+        assert_eq!(all_cuts(cuts, text), [2, 5, 13]);
+        assert_eq!(cuts.last(text, 0..text.len()), Some(13));
+        assert_eq!(cuts.last(text, 0..13), Some(5));
+        assert_eq!(cuts.last(text, 5..13), Some(5));
+        assert_eq!(cuts.last(text, 6..13), None);
+        assert_eq!(cuts.last(text, 0..1000), Some(13));
+        assert_eq!(cuts.last(text, 0..0), None);
+        assert_eq!(cuts.last("", 0..9), None);
+        // Neither the start nor the end is one.
+        assert_eq!(SafeCuts::Everywhere.last("中", 0..3), None);
+        assert_eq!(SafeCuts::Everywhere.last("中元", 0..6), Some(3));
+    }
+
+    /// Texts of every kind have cuts enough.
+    #[test]
+    fn there_are_cuts() {
+        for text in ["a line of words", "词元，单位。", "f(x)=a[1];", "一行\n一行\n", "2026年11月"] {
+            let text = text.repeat(20);
+            for (_, scanner) in NamedScanner::KNOWN {
+                let count = all_cuts(SafeCuts::of(scanner), &text).len();
+                assert!(count >= 20, "{scanner:?} {count} {text}");
+            }
+        }
+    }
+
+    static NAIVE: LazyLock<Vec<(NamedScanner, NaivePattern)>> = LazyLock::new(|| {
+        NamedScanner::KNOWN.iter().map(|(regex, scanner)| (*scanner, NaivePattern::new(regex).unwrap())).collect()
+    });
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn hostile_texts_by_the_plain_regex(text in hostile()) {
+            for (scanner, naive) in &*NAIVE {
+                let whole = naive.spans(&text).unwrap();
+                for cut in all_cuts(SafeCuts::of(*scanner), &text) {
+                    let mut parts = naive.spans(&text[..cut]).unwrap();
+                    parts.extend(naive.spans(&text[cut..]).unwrap().iter().map(|end| cut as u32 + end));
+                    prop_assert_eq!(&parts, &whole, "{:?} at {}", scanner, cut);
+                }
+            }
+        }
+
+        #[test]
+        fn hostile_texts_by_the_scanners(text in hostile()) {
+            check(&text, spans);
+        }
+    }
+}
