@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use super::characters::{Block, CHARACTERS, Characters};
