@@ -92,11 +92,11 @@ fn shown_piece<'b>(piece: &ExplainedPiece, text: &str, bytes_of: &impl Fn(u32) -
     };
     let _ = writeln!(out, "  bytes {}..{}, {how}: {}", piece.range.start, piece.range.end, ids.join(" "));
     if !piece.steps.is_empty() {
-        out.push_str("  step    rank  merge\n");
+        out.push_str("  step    rank    byte  merge\n");
     }
     for (at, step) in piece.steps.iter().enumerate() {
         let [left, right, result] = [step.left, step.right, step.result].map(|id| readable(bytes_of(id)));
-        let _ = writeln!(out, "  {:>4}  {:>6}  {left} + {right} = {result}", at + 1, step.rank);
+        let _ = writeln!(out, "  {:>4}  {:>6}  {:>6}  {left} + {right} = {result}", at + 1, step.rank, step.offset);
     }
     if !piece.whole || !piece.steps.is_empty() {
         for tree in trees(piece) {
@@ -178,13 +178,13 @@ mod tests {
         assert_eq!(
             shown("词诋ab"),
             "\
-\"词诋ab\"  bytes 0..8, merged: 259 107 256
-  step    rank  merge
-     1       0  \"a\" + \"b\" = \"ab\"
-     2       1  <E8> + <AF> = <E8 AF>
-     3       1  <E8> + <AF> = <E8 AF>
-     4       2  <E8 AF> + <8D> = \"词\"
-     5       3  \"词\" + <E8 AF> = \"词\"<E8 AF>
+\"词诋ab\"  bytes 0..8, merged: 259 233 256
+  step    rank    byte  merge
+     1       0       6  \"a\" + \"b\" = \"ab\"
+     2       1       0  <E8> + <AF> = <E8 AF>
+     3       1       3  <E8> + <AF> = <E8 AF>
+     4       2       0  <E8 AF> + <8D> = \"词\"
+     5       3       0  \"词\" + <E8 AF> = \"词\"<E8 AF>
   \"词\"<E8 AF>  step 5, rank 3, id 259
   ├─ \"词\"  step 4, rank 2, id 258
   │  ├─ <E8 AF>  step 2, rank 1, id 257
@@ -204,7 +204,10 @@ mod tests {
 
     #[test]
     fn tokens_taken_whole() {
-        assert_eq!(shown("x a"), "\"x\"  bytes 0..1, taken whole, without merges: 87\n\" a\"  bytes 1..3, taken whole, without merges: 260\n");
+        assert_eq!(
+            shown("x a"),
+            "\"x\"  bytes 0..1, taken whole, without merges: 87\n\" a\"  bytes 1..3, taken whole, without merges: 260\n"
+        );
         let ab = shown("ab");
         assert!(ab.starts_with("\"ab\"  bytes 0..2, taken whole; its merges give the same: 256\n  step"), "{ab}");
         assert_eq!(shown(""), "");

@@ -23,7 +23,8 @@ pub(super) struct Line<'l> {
 /// Bytes read ahead. At least as many as standard input reads by itself, which then adds no buffer of its own.
 const AHEAD: usize = 1 << 18;
 
-fn open(path: &Path) -> Outcome<BufReader<Box<dyn Read>>> {
+/// An input, opened to be read.
+pub(super) fn open(path: &Path) -> Outcome<BufReader<Box<dyn Read>>> {
     let source: Box<dyn Read> = match path.as_os_str() == "-" {
         true => Box::new(std::io::stdin()),
         false => Box::new(File::open(path).map_err(|error| Error::io("open", path, error))?),
