@@ -49,6 +49,39 @@ fn lines_are_answered_as_they_come() {
 }
 
 #[test]
+fn ids_come_while_a_document_is_read() {
+    let workshop = with_tokenizer();
+    // More than is read at once, in lines of different lengths, with characters that lie over the edges.
+    let text: String = (0..12_000).map(|n| format!("词元是 {n} tokens, 语言模型的单位。\n")).collect();
+    let streamed = workshop.run_with(&["tokenize", "-t", "t.json"], text.as_bytes()).ok();
+    let whole = workshop.run_with(&["tokenize", "-t", "t.json", "--json"], text.as_bytes()).json();
+    assert!(text.len() > 1 << 19 && whole["ids"].as_array().unwrap().len() > 100_000);
+    let wanted: Vec<u64> = whole["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect();
+    assert!(ids(&streamed) == wanted, "ids differ");
+
+    let mut child = workshop.command(&["tokenize", "-t", "t.json"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    // A character in two parts. What stands before the last blank is settled, and is two ids at the least.
+    stdin.write_all(b"one two \xE8").unwrap();
+    stdin.flush().unwrap();
+    let mut first = Vec::new();
+    stdout.read_until(b' ', &mut first).unwrap();
+    stdin.write_all(b"\xAF\x8D three").unwrap();
+    drop(stdin);
+    let mut rest = String::new();
+    stdout.read_line(&mut rest).unwrap();
+    let all = String::from_utf8(first).unwrap() + &rest;
+    assert_eq!(all, workshop.run_with(&["tokenize", "-t", "t.json"], "one two 词 three".as_bytes()).ok());
+    assert!(child.wait().unwrap().success());
+
+    let bad = [text.as_bytes(), b"\xFF"].concat();
+    let offset = format!("byte {}", text.len());
+    workshop.run_with(&["tokenize", "-t", "t.json"], &bad).fails(3, &["`-`, line 12001", &offset, "UTF-8"]);
+    workshop.run_with(&["tokenize", "-t", "t.json"], b"a\n\xE8\xAF").fails(3, &["line 2, byte 2"]);
+}
+
+#[test]
 fn what_is_no_id_is_named_with_its_place() {
     let workshop = with_tokenizer();
     let decode = |input: &[u8]| workshop.run_with(&["decode", "-t", "t.json"], input);

@@ -69,7 +69,7 @@ pub(super) fn whole(path: &Path) -> Outcome<String> {
 }
 
 /// The text of bytes that begin at `offset` of an input, in line `first`.
-fn text<'b>(bytes: &'b [u8], path: &Path, first: u64, offset: u64) -> Outcome<&'b str> {
+pub(super) fn text<'b>(bytes: &'b [u8], path: &Path, first: u64, offset: u64) -> Outcome<&'b str> {
     let fault = |error: std::str::Utf8Error| {
         let good = &bytes[..error.valid_up_to()];
         let line = first + good.iter().filter(|byte| **byte == b'\n').count() as u64;

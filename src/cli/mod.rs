@@ -25,6 +25,7 @@ mod sample;
 mod segment;
 mod segment_score;
 mod segment_stats;
+mod stream;
 mod table;
 mod tokenize;
 mod train;

@@ -14,8 +14,12 @@ use super::context::Context;
 use super::explain;
 use super::failure::Outcome;
 use super::lines::{for_each_line, or_stdin, whole};
+use super::stream::write_ids;
 
 /// Text to ids: each input is one document, or with --lines each line
+///
+/// Ids of a document are given while it is read, as soon as what follows cannot change them; with --json, --color,
+/// --allow-special or --dropout when all of it is read.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example: echo 词元 | ciyuan tokenize -t out --color
@@ -88,6 +92,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
             }
             Ok(())
         })?;
+    } else if !context.json && !args.color.now() && args.allow_special.is_none() && args.dropout.is_none() {
+        or_stdin(&args.inputs).iter().try_for_each(|path| write_ids(&mut out, &tokenizer, path))?;
     } else {
         for (document, path) in (0..).zip(or_stdin(&args.inputs)) {
             let start = Instant::now();

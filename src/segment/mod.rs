@@ -45,6 +45,7 @@ mod pattern;
 mod rules;
 mod scanner;
 mod segmenter;
+mod settled;
 mod split;
 mod steps;
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub use named::{DEFAULT_PATTERN, NAMED_PATTERNS};
 pub(crate) use pages::Pages;
 pub use pattern::Pattern;
 pub use segmenter::{Han, HanEdges, Segmenter, kept_pieces};
+pub(crate) use settled::Settled;
 pub(crate) use steps::{split_by, steps_of_pattern};
 #[cfg(feature = "chinese")]
 pub use words::{Dictionary, Fold, WordMode};
