@@ -1,7 +1,9 @@
 //! `ciyuan tokenize`, `decode` and `count` by their outputs.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
+use std::io::{BufReader, Read, Write};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use super::common::{Workshop, root};
 
@@ -17,21 +19,54 @@ fn ids(output: &str) -> Vec<u64> {
     output.split_ascii_whitespace().map(|id| id.parse().unwrap()).collect()
 }
 
+/// A command that is given its input bit by bit, with the pipe open all the while.
+struct Talk {
+    child: Child,
+    stdin: ChildStdin,
+    answers: Receiver<u8>,
+}
+
+impl Talk {
+    fn new(workshop: &Workshop, arguments: &[&str]) -> Self {
+        let mut child = workshop.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (send, answers) = channel();
+        std::thread::spawn(move || BufReader::new(stdout).bytes().try_for_each(|byte| send.send(byte.unwrap())));
+        Self { child, stdin, answers }
+    }
+
+    fn say(&mut self, input: &[u8]) {
+        self.stdin.write_all(input).unwrap();
+        self.stdin.flush().unwrap();
+    }
+
+    /// The answer up to and with a byte that does not wait for more input.
+    fn answer(&self, last: u8) -> String {
+        let mut answer = Vec::new();
+        while answer.last() != Some(&last) {
+            answer.push(self.answers.recv_timeout(Duration::from_secs(60)).expect("the answer is held back"));
+        }
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// Ends the input, and gives the rest of the answer.
+    fn end(mut self) -> String {
+        drop(self.stdin);
+        let rest: Vec<u8> = self.answers.iter().collect();
+        assert!(self.child.wait().unwrap().success());
+        String::from_utf8(rest).unwrap()
+    }
+}
+
 /// Each line goes in when the answer to the one before has come out.
 fn converse(workshop: &Workshop, arguments: &[&str], lines: &[&str]) -> Vec<String> {
-    let mut child = workshop.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut answers = Vec::new();
-    for line in lines {
-        writeln!(stdin, "{line}").unwrap();
-        stdin.flush().unwrap();
-        let mut answer = String::new();
-        stdout.read_line(&mut answer).unwrap();
-        answers.push(answer.trim_end().to_owned());
-    }
-    drop(stdin);
-    assert!(child.wait().unwrap().success());
+    let mut talk = Talk::new(workshop, arguments);
+    let mut answer = |line: &&str| {
+        talk.say(format!("{line}\n").as_bytes());
+        talk.answer(b'\n').trim_end().to_owned()
+    };
+    let answers = lines.iter().map(&mut answer).collect();
+    assert_eq!(talk.end(), "");
     answers
 }
 
@@ -59,21 +94,13 @@ fn ids_come_while_a_document_is_read() {
     let wanted: Vec<u64> = whole["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect();
     assert!(ids(&streamed) == wanted, "ids differ");
 
-    let mut child = workshop.command(&["tokenize", "-t", "t.json"]).stdin(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut talk = Talk::new(&workshop, &["tokenize", "-t", "t.json"]);
     // A character in two parts. What stands before the last blank is settled, and is two ids at the least.
-    stdin.write_all(b"one two \xE8").unwrap();
-    stdin.flush().unwrap();
-    let mut first = Vec::new();
-    stdout.read_until(b' ', &mut first).unwrap();
-    stdin.write_all(b"\xAF\x8D three").unwrap();
-    drop(stdin);
-    let mut rest = String::new();
-    stdout.read_line(&mut rest).unwrap();
-    let all = String::from_utf8(first).unwrap() + &rest;
+    talk.say(b"one two \xE8");
+    let first = talk.answer(b' ');
+    talk.say(b"\xAF\x8D three");
+    let all = first + &talk.end();
     assert_eq!(all, workshop.run_with(&["tokenize", "-t", "t.json"], "one two 词 three".as_bytes()).ok());
-    assert!(child.wait().unwrap().success());
 
     let bad = [text.as_bytes(), b"\xFF"].concat();
     let offset = format!("byte {}", text.len());

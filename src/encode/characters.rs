@@ -130,7 +130,8 @@ impl Characters {
         let mut characters = text.char_indices().rev();
         let (mut at, mut behind) = characters.next()?;
         for (start, before) in characters {
-            if !(before.is_ascii() && behind.is_ascii()) && !self.cuts.spanned(side(before), side(behind)) {
+            let both_ascii = before.is_ascii() && behind.is_ascii();
+            if !(both_ascii || self.cuts.spanned(side(before), side(behind))) {
                 return Some(at);
             }
             (at, behind) = (start, before);
