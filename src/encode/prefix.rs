@@ -20,8 +20,8 @@
 //! pre-token, and a run of ideographs without its beginning ends where it ended. Here too a token taken as a whole could
 //! begin at the cut, and the place is not taken if one does.
 //!
-//! This errs on the side of calling too little settled: words of letters stay open to their ends, and a pattern that is
-//! no named one settles nothing.
+//! This errs on the side of calling too little settled: words of letters stay open to their ends, and a pattern that
+//! backtracks, or that is a sequence of steps, settles nothing.
 
 use super::tokenizer::Tokenizer;
 use crate::error::Result;
@@ -116,6 +116,7 @@ mod tests {
                 .into();
         tokenizers.push(tokenizer("cl100k", HanEdges::None, &["，元词是", "元词诋也"]));
         tokenizers.push(tokenizer("o200k", HanEdges::Chars, &[]));
+        tokenizers.push(tokenizer(r" ?\p{L}+|[^\s\p{L}]+|\s+(?!\S)|\s+", HanEdges::None, &["诋 "]));
         #[cfg(feature = "chinese")]
         tokenizers.push(tokenizer("ciyuan", HanEdges::Words, &[]));
         tokenizers

@@ -42,6 +42,7 @@ mod named;
 mod oniguruma;
 mod pages;
 mod pattern;
+mod reach;
 mod rules;
 mod scanner;
 mod segmenter;
