@@ -35,7 +35,8 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Merges are dropped with this probability; the paper takes 0.1 for most languages, 0.6 for Chinese and Japanese.
+    /// Merges are dropped with this probability. As each step draws anew, a merge that was dropped is mostly done later,
+    /// and the more so the longer the pre-token: the paper takes 0.1 for most languages, 0.6 for Chinese and Japanese.
     ///
     /// # Errors
     ///

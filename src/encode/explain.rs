@@ -50,7 +50,7 @@ impl Tokenizer {
     /// use ciyuan::segment::{DEFAULT_PATTERN, HanEdges, Pattern};
     /// use ciyuan::vocab::TokenizerSpec;
     /// let pattern = Pattern::parse(DEFAULT_PATTERN)?.source().to_owned();
-    /// let [h, e] = *b"he".map(|byte| u32::from(byte) - 33); // ids of bytes in GPT-2's order
+    /// let [h, e] = [b'h', b'e'].map(|byte| u32::from(byte) - 33); // ids of bytes in GPT-2's order
     /// let spec = TokenizerSpec::from_learned(pattern, HanEdges::None, &[(h, e)], &[])?;
     /// let pieces = Tokenizer::new(spec)?.explain("he he")?;
     /// assert_eq!((pieces.len(), pieces[1].range.clone()), (2, 2..5));

@@ -9,7 +9,8 @@
 //! `naive.rs` is the merge loop of the textbooks: find the pair of lowest rank, merge it, again. It is the oracle. What
 //! runs is `encoder.rs`: pre-tokens are looked up in a memo (`memo.rs`), Chinese ones cut where no token can reach over
 //! (`cuts.rs`, which holds the proof), and what is left is merged (`merge.rs`). Where the merges themselves are wanted
-//! (`explain.rs`), or some of them are left out (`dropout.rs`), they are done one by one (`steps.rs`). `prefix.rs` says which ids of a text stay however the text goes on.
+//! (`explain.rs`), or some of them are left out (`dropout.rs`), they are done one by one (`steps.rs`). `prefix.rs` says
+//! which ids of a text stay, however the text goes on.
 
 mod characters;
 mod cuts;

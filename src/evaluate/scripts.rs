@@ -85,7 +85,7 @@ pub struct ScriptReport {
     pub character_share: f64,
     /// Their bytes.
     pub bytes: u64,
-    /// Tokens that stand for them, in parts where a token stands for characters of several scripts.
+    /// Tokens that stand for them, in parts where a token stands for characters of several scripts; to three decimals.
     pub tokens: f64,
     /// Bytes for each of these tokens; 0 where there is none.
     pub bytes_per_token: f64,
@@ -146,7 +146,7 @@ impl ScriptCounter {
             characters: sums.characters,
             character_share: ratio(sums.characters as f64, all as f64),
             bytes: sums.bytes,
-            tokens: sums.tokens,
+            tokens: (sums.tokens * 1e3).round() / 1e3,
             bytes_per_token: ratio(sums.bytes as f64, sums.tokens),
         };
         Script::ALL.into_iter().zip(&self.sums).map(report).collect()
@@ -182,7 +182,7 @@ mod tests {
         counter.add("，词元a カ", [6, 1, 3, 4]);
         let tokens: Vec<f64> = counter.report().iter().map(|row| row.tokens).collect();
         let wanted = [0.5 + 1.0 + 2.0 / 3.0, 1.0 / 3.0, 0.75, 0.5 + 0.25];
-        assert!(tokens.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-12), "{tokens:?}");
+        assert!(tokens.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 6e-4), "{tokens:?}");
         let none = &counter.report()[3];
         assert_eq!((none.characters, none.bytes, none.character_share), (2, 4, 2.0 / 6.0));
         assert!(ScriptCounter::default().report().iter().all(|row| row.bytes_per_token == 0.0));
@@ -201,7 +201,7 @@ mod tests {
             prop_assert_eq!(report.iter().map(|row| row.bytes).sum::<u64>(), text.len() as u64);
             prop_assert_eq!(report.iter().map(|row| row.characters).sum::<u64>(), text.chars().count() as u64);
             let tokens: f64 = report.iter().map(|row| row.tokens).sum();
-            prop_assert!((tokens - lengths.len() as f64).abs() < 1e-9);
+            prop_assert!((tokens - lengths.len() as f64).abs() < 2.1e-3);
         }
     }
 }
