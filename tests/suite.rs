@@ -17,5 +17,6 @@ mod regressions;
 mod segment_command;
 mod shards;
 mod tiktoken;
+mod tokenize_command;
 mod tokenizer_files;
 mod unicode;

@@ -8,11 +8,14 @@ use ciyuan::Error;
 use super::args::TokenizerArgs;
 use super::context::Context;
 use super::failure::Outcome;
-use super::lines::{for_each_line, or_stdin, whole};
+use super::ids::{Item, for_each_id};
+use super::lines::or_stdin;
 
-/// Ids to text: decimal numbers separated by white space
+/// Ids to text: decimal numbers separated by white space, decoded as they are read
 #[derive(clap::Args)]
-#[command(after_help = "Example: echo 词元 | ciyuan tokenize -t out | ciyuan decode -t out")]
+#[command(after_help = "\
+Example: echo 词元 | ciyuan tokenize -t out | ciyuan decode -t out
+Example: ciyuan tokenize -t out --lines a.txt | ciyuan decode -t out --lines")]
 pub(super) struct Args {
     /// Files; standard input where none is named
     #[arg(value_name = "INPUT")]
@@ -26,26 +29,22 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, _: &Context) -> Outcome {
     let tokenizer = args.tokenizer.load()?;
+    let vocab_size = tokenizer.spec().vocab_size();
     let mut out = BufWriter::new(std::io::stdout().lock());
-    if args.lines {
-        for_each_line(&args.inputs, |line| {
-            out.write_all(&tokenizer.decode(&ids(line.text)?)?)?;
-            out.write_all(b"\n")?;
+    for path in or_stdin(&args.inputs) {
+        for_each_id(&path, |item| {
+            match item {
+                Item::Id { id, line, position } => {
+                    let unknown = || Error::UnknownToken { id, position, vocab_size }.in_document(&path, line);
+                    out.write_all(tokenizer.token_bytes(id).ok_or_else(unknown)?)?;
+                }
+                Item::LineEnd if args.lines => out.write_all(b"\n")?,
+                Item::LineEnd => {}
+                Item::Pause => out.flush()?,
+            }
             Ok(())
         })?;
-    } else {
-        for path in or_stdin(&args.inputs) {
-            out.write_all(&tokenizer.decode(&ids(&whole(&path)?)?)?)?;
-        }
     }
     out.flush()?;
     Ok(())
-}
-
-fn ids(text: &str) -> ciyuan::Result<Vec<u32>> {
-    let offset = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
-    let id = |word: &str| {
-        word.parse().map_err(|_| Error::NotAnId { word: word.chars().take(40).collect(), offset: offset(word) })
-    };
-    text.split_ascii_whitespace().map(id).collect()
 }

@@ -23,7 +23,8 @@ pub(super) struct Line<'l> {
 /// Bytes read ahead. At least as many as standard input reads by itself, which then adds no buffer of its own.
 const AHEAD: usize = 1 << 18;
 
-fn open(path: &Path) -> Outcome<BufReader<Box<dyn Read>>> {
+/// An input, opened to be read.
+pub(super) fn open(path: &Path) -> Outcome<BufReader<Box<dyn Read>>> {
     let source: Box<dyn Read> = match path.as_os_str() == "-" {
         true => Box::new(std::io::stdin()),
         false => Box::new(File::open(path).map_err(|error| Error::io("open", path, error))?),
@@ -68,7 +69,7 @@ pub(super) fn whole(path: &Path) -> Outcome<String> {
 }
 
 /// The text of bytes that begin at `offset` of an input, in line `first`.
-fn text<'b>(bytes: &'b [u8], path: &Path, first: u64, offset: u64) -> Outcome<&'b str> {
+pub(super) fn text<'b>(bytes: &'b [u8], path: &Path, first: u64, offset: u64) -> Outcome<&'b str> {
     let fault = |error: std::str::Utf8Error| {
         let good = &bytes[..error.valid_up_to()];
         let line = first + good.iter().filter(|byte| **byte == b'\n').count() as u64;

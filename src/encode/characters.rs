@@ -134,6 +134,21 @@ impl Characters {
         }
         at
     }
+
+    /// The last edge inside a text that no token spans, as far as it is known: none of two ASCII characters is.
+    pub(super) fn last_cut(&self, text: &str) -> Option<usize> {
+        let side = |c: char| Side { code: c as u32, marks: self.entry(c as u32)[3] };
+        let mut characters = text.char_indices().rev();
+        let (mut at, mut behind) = characters.next()?;
+        for (start, before) in characters {
+            let both_ascii = before.is_ascii() && behind.is_ascii();
+            if !(both_ascii || self.cuts.spanned(side(before), side(behind))) {
+                return Some(at);
+            }
+            (at, behind) = (start, before);
+        }
+        None
+    }
 }
 
 /// The ids of one to three bytes, and how many they are.

@@ -4,18 +4,23 @@
 //! **Promises** the ids of the reference implementations (tiktoken, Hugging Face tokenizers) on every text, and that the
 //! bytes of the ids are the bytes of the text. Special tokens in a text are ordinary text unless the caller allows them
 //! by name. [`Tokenizer`] is cheap to clone and shared freely between threads; an [`Encoder`] holds one thread's
-//! scratch space; an [`EncodeStream`] takes a text in pieces, a [`DecodeStream`] gives one so. **Does not know** files, documents or shards.
+//! scratch space; an [`EncodeStream`] takes a text in pieces, a [`DecodeStream`] gives one so. **Does not know** files,
+//! documents or shards.
 //!
 //! `naive.rs` is the merge loop of the textbooks: find the pair of lowest rank, merge it, again. It is the oracle. What
 //! runs is `encoder.rs`: pre-tokens are looked up in a memo (`memo.rs`), Chinese ones cut where no token can reach over
 //! (`cuts.rs`, which holds the proof), and what is left is merged (`merge.rs`). Long texts are taken in parts (`parts.rs`):
-//! a part after the other, on all threads (`parallel.rs`), or as they come (`stream.rs`).
+//! a part after the other, on all threads (`parallel.rs`), or as they come (`stream.rs`). Where the merges themselves are
+//! wanted (`explain.rs`), or some of them are left out (`dropout.rs`), they are done one by one (`steps.rs`).
+//! `prefix.rs` says which ids of a text stay however the text goes on.
 
 mod characters;
 mod cuts;
 mod decode;
 mod decode_stream;
+mod dropout;
 mod encoder;
+mod explain;
 mod memo;
 mod merge;
 mod naive;
@@ -25,16 +30,21 @@ mod parallel;
 mod parts;
 mod paths;
 mod prebuilt;
+mod prefix;
 mod reached;
+mod steps;
 mod stream;
 #[cfg(test)]
 mod testing;
 mod tokenizer;
 
 pub use decode_stream::DecodeStream;
+pub use dropout::Dropout;
 pub use encoder::Encoder;
+pub use explain::{ExplainedPiece, MergeStep};
 pub use naive::naive_encode;
 pub use offsets::whole_characters;
 pub use paths::Paths;
+pub use prefix::PrefixIds;
 pub use stream::EncodeStream;
 pub use tokenizer::Tokenizer;

@@ -199,6 +199,11 @@ impl Tokenizer {
         self.token_id(piece).filter(|id| self.shared.reached.has(*id))
     }
 
+    /// Whether a pre-token that begins so may be such a token.
+    pub(super) fn begins_whole_piece(&self, begun: &[u8]) -> bool {
+        self.shared.whole.keys().any(|whole| whole.starts_with(begun))
+    }
+
     pub(super) fn characters(&self) -> &Characters {
         &self.shared.characters
     }

@@ -1,7 +1,7 @@
 //! Room `evaluate`: how good a tokenization is, in figures, and the report that shows them.
 //!
 //! **Takes** a tokenizer, held-out ids and a trained model; **gives** bits per byte and what they are to be compared
-//! with, by language, and the report as data, text and page; of spans and words, how they agree with a gold segmentation
+//! with, by language, and the report as data, text and page; of texts, how many tokens each script takes; of spans and words, how they agree with a gold segmentation
 //! and how often they repeat. **Promises** that every byte of every held-out document is
 //! scored once and that the bytes of the scored tokens are the bytes of the documents, or the evaluation fails; sums are
 //! in f64. **Does not know** files: it gives strings.
@@ -15,6 +15,7 @@ mod html;
 mod language;
 mod plots;
 mod report;
+mod scripts;
 mod segmentation;
 mod spans;
 mod summary;
@@ -27,6 +28,7 @@ pub use report::{
     ColouredPage, ColouredPiece, CorpusReport, InputReport, LanguageReport, ModelReport, Report, SampleReport,
     TokenizerReport,
 };
+pub use scripts::{Script, ScriptCounter, ScriptReport};
 pub use segmentation::{SegmentationScore, SentenceScore};
 pub use spans::{SpanCounter, SpanFigures, SpanReport};
 pub use summary::{shortened, to_text};

@@ -40,11 +40,11 @@ pub(super) enum Threes {
 const BACKTRACK_LIMIT: usize = 1_000_000;
 
 /// Memory for a compiled pattern; one that needs more is refused.
-const SIZE_LIMIT: usize = 10 << 20;
+pub(super) const SIZE_LIMIT: usize = 10 << 20;
 
 /// Memory for the lazy DFA of one thread; below this the default pattern's states are thrown away and built again on
 /// Chinese text.
-const DFA_CACHE_BYTES: usize = 32 << 20;
+pub(super) const DFA_CACHE_BYTES: usize = 32 << 20;
 
 /// A regular expression, compiled for the engine that it needs.
 #[derive(Debug, Clone)]
@@ -176,17 +176,32 @@ fn threes(regex: &str) -> Option<Engine> {
     Some(Engine::Threes(Box::new(regex::Regex::new(&format!("{digit}+")).ok()?), threes))
 }
 
+/// What stands before the white-space ending of a pattern, where the ending is done by hand.
+fn head_of(regex: &str) -> Option<&str> {
+    WHITE_SPACE_ENDINGS.iter().find_map(|ending| {
+        // A head that parses by itself is balanced, so the ending stands at the top of the alternation.
+        let head = regex.strip_suffix(ending)?;
+        let traits = Traits::of(head)?;
+        (!traits.open_flags && !traits.possessive).then_some(head)
+    })
+}
+
+/// The expressions that an engine of linear time runs for a pattern: pattern 1 is the `\s+` of a white-space ending.
+/// There are none for a pattern that backtracks, or that is done by hand as a whole.
+pub(super) fn linear_expressions(regex: &str) -> Option<Vec<&str>> {
+    match head_of(regex) {
+        _ if threes(regex).is_some() => None,
+        Some(head) => Some(vec![head, r"\s+"]),
+        None => (!Traits::of(regex)?.possessive).then(|| vec![regex]),
+    }
+}
+
 /// The engine for a pattern that `regex` can express, but for a white-space ending.
 fn linear(regex: &str) -> Option<Engine> {
-    for ending in WHITE_SPACE_ENDINGS {
-        // A head that parses by itself is balanced, so the ending stands at the top of the alternation.
-        let Some(head) = regex.strip_suffix(ending) else { continue };
-        let Some(traits) = Traits::of(head) else { continue };
-        if !traits.open_flags && !traits.possessive {
-            let config = meta::Config::new().nfa_size_limit(Some(SIZE_LIMIT)).hybrid_cache_capacity(DFA_CACHE_BYTES);
-            let both = meta::Builder::new().configure(config).build_many(&[head, r"\s+"]).ok()?;
-            return Some(Engine::GivesBack(Box::new(both)));
-        }
+    if let Some(head) = head_of(regex) {
+        let config = meta::Config::new().nfa_size_limit(Some(SIZE_LIMIT)).hybrid_cache_capacity(DFA_CACHE_BYTES);
+        let both = meta::Builder::new().configure(config).build_many(&[head, r"\s+"]).ok()?;
+        return Some(Engine::GivesBack(Box::new(both)));
     }
     if Traits::of(regex)?.possessive {
         return None;

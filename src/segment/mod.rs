@@ -45,10 +45,12 @@ mod pattern;
 mod prefetch;
 #[cfg(feature = "chinese")]
 mod probable;
+mod reach;
 mod rules;
 mod safe_cuts;
 mod scanner;
 mod segmenter;
+mod settled;
 mod split;
 mod steps;
 #[cfg(test)]
@@ -66,6 +68,7 @@ pub(crate) use pages::Pages;
 pub use pattern::Pattern;
 pub(crate) use prefetch::prefetch;
 pub use segmenter::{Han, HanEdges, Segmenter, kept_pieces};
+pub(crate) use settled::Settled;
 pub(crate) use steps::{split_by, steps_of_pattern};
 #[cfg(test)]
 pub(crate) use testing::hostile;

@@ -1,13 +1,13 @@
 //! Spans of a text: a pattern, and the edges inside Han runs.
 
-#[cfg(feature = "chinese")]
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
 use super::han::han_runs;
 use super::lanes::Instructions;
 use super::pattern::Pattern;
+use super::reach::Reach;
 #[cfg(feature = "chinese")]
 use super::words::Dictionary;
 use crate::error::{Error, Result};
@@ -78,6 +78,8 @@ pub enum HanEdges {
 pub struct Segmenter {
     pattern: Pattern,
     edges: HanEdges,
+    /// Made when it is first asked for.
+    reach: Arc<OnceLock<Option<Reach>>>,
     #[cfg(feature = "chinese")]
     dictionary: Option<Arc<Dictionary>>,
 }
@@ -90,11 +92,13 @@ impl Segmenter {
     /// [`Error::Feature`] for words in a build without the feature `chinese`.
     pub fn new(pattern: Pattern, edges: HanEdges) -> Result<Self> {
         #[cfg(feature = "chinese")]
-        return Ok(Self { pattern, edges, dictionary: (edges == HanEdges::Words).then(Dictionary::built_in) });
+        let dictionary = (edges == HanEdges::Words).then(Dictionary::built_in);
+        #[cfg(feature = "chinese")]
+        return Ok(Self { pattern, edges, reach: Arc::default(), dictionary });
         #[cfg(not(feature = "chinese"))]
         match edges {
             HanEdges::Words => Err(Error::Feature { feature: "chinese", what: "cutting Chinese into words" }),
-            _ => Ok(Self { pattern, edges }),
+            _ => Ok(Self { pattern, edges, reach: Arc::default() }),
         }
     }
 
@@ -102,7 +106,7 @@ impl Segmenter {
     #[cfg(feature = "chinese")]
     #[must_use]
     pub fn with_dictionary(pattern: Pattern, edges: HanEdges, dictionary: Arc<Dictionary>) -> Self {
-        Self { pattern, edges, dictionary: (edges == HanEdges::Words).then_some(dictionary) }
+        Self { pattern, edges, reach: Arc::default(), dictionary: (edges == HanEdges::Words).then_some(dictionary) }
     }
 
     /// The pattern.
@@ -115,6 +119,11 @@ impl Segmenter {
     #[must_use]
     pub fn edges(&self) -> HanEdges {
         self.edges
+    }
+
+    /// What tells how far the matches of a pattern without a scanner are settled, if it can be told.
+    pub(super) fn reach(&self) -> Option<&Reach> {
+        self.reach.get_or_init(|| Reach::of(self.pattern.source())).as_ref()
     }
 
     /// Puts the end offset of each span of `text` into `ends`, which is cleared first.
