@@ -168,9 +168,6 @@ struct Pieces<'e> {
 
 impl Pieces<'_> {
     /// Appends the ids of the pre-tokens of `text` with these ends, the first of which begins at `start`.
-    ///
-    /// Inlined, so that what it works on stays in registers: English is 5 % slower else.
-    #[inline(always)]
     fn all(&mut self, text: &[u8], mut start: usize, ends: &[u32]) {
         let mut at = 0;
         while at < ends.len() {
