@@ -90,6 +90,11 @@ fn measure(path: &Path) {
         };
         documents.par_iter().map_init(|| Encoder::new(&tokenizer), encode).collect()
     });
+    row("counting its tokens", bytes, &[1, 2], || {
+        let count = |encoder: &mut Encoder<'_>, text: &&str| encoder.count(text).unwrap();
+        documents.par_iter().map_init(|| Encoder::new(&tokenizer), count).sum::<usize>()
+    });
+    row("encoding all as one document", bytes, &[1, 2], || tokenizer.encode_parallel(&text).unwrap());
     row("decoding", bytes, &[1, 2], || ids.par_iter().map(|ids| tokenizer.decode(ids).unwrap().len()).sum::<usize>());
     let shard = std::env::temp_dir().join(format!("ciyuan-bench-{}.shard", std::process::id()));
     row("writing a shard, flushed", bytes, &[1], || {

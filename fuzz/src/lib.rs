@@ -136,6 +136,12 @@ pub fn encode(data: &[u8]) {
         let of_bytes = tokenizer.encode_bytes(data).unwrap();
         assert_eq!(tokenizer.decode(&of_bytes).unwrap(), data);
         assert_eq!(tokenizer.encode_bytes(text.as_bytes()).unwrap(), ids);
+        assert_eq!(tokenizer.count(&text).unwrap(), ids.len());
+        // A text that is cut where its pattern may be cut has the same ids.
+        if let Some(cut) = tokenizer.segmenter().pattern().safe_cut(&text, 0..text.len() / 2 + 1) {
+            let parts = [&text[..cut], &text[cut..]].map(|part| tokenizer.encode(part).unwrap());
+            assert_eq!(parts.concat(), ids);
+        }
         let with = tokenizer.encode_with(&text, &["<|endoftext|>"]).unwrap();
         assert_eq!(tokenizer.decode(&with).unwrap(), text.as_bytes());
     }
