@@ -28,6 +28,9 @@ pub(super) struct Args {
     /// Show tokens by id, from A to before B (of a tokenizer)
     #[arg(long, value_name = "A..B")]
     tokens: Option<String>,
+    /// Show the vocabulary as a table with tabs: id, token, kind (of a tokenizer)
+    #[arg(long, conflicts_with = "tokens")]
+    tsv: bool,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
@@ -42,6 +45,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         return show(context, &shard_facts(shard.info(), &args.path)?);
     }
     let tokenizer = load_tokenizer(&args.path, None, &[])?;
+    if args.tsv {
+        let table = tokenizer.spec().to_tsv();
+        return context.show(&table.lines().collect::<Vec<_>>(), || table.clone());
+    }
     match &args.tokens {
         Some(range) => tokens(&tokenizer, range, context),
         None => show(context, &tokenizer_facts(&tokenizer)),

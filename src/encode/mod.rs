@@ -9,15 +9,21 @@
 //! `naive.rs` is the merge loop of the textbooks: find the pair of lowest rank, merge it, again. It is the oracle. What
 //! runs is `encoder.rs`: pre-tokens are looked up in a memo (`memo.rs`), Chinese ones cut where no token can reach over
 //! (`cuts.rs`, which holds the proof), and what is left is merged (`merge.rs`).
+//!
+//! A tokenizer may do more to a text: `prepare.rs` finds added tokens, `normalize.rs` normalizes what is between them,
+//! and `character_model.rs` merges characters instead of bytes. One that does none of this does not pass there.
 
+mod character_model;
 mod characters;
 mod cuts;
 mod encoder;
 mod memo;
 mod merge;
 mod naive;
+mod normalize;
 mod pairs;
 mod prefetch;
+mod prepare;
 mod tokenizer;
 
 pub use encoder::Encoder;

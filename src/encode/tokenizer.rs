@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
+use super::character_model::CharacterModel;
 use super::characters::{Block, CHARACTERS, Characters};
 use super::encoder::Encoder;
 use super::memo::Memo;
 use super::merge::Merger;
 use super::pairs::Pairs;
+use super::prepare::Preparation;
 use crate::error::{Error, Result, TokenizerFault};
 use crate::segment::{Pattern, Segmenter};
-use crate::vocab::{Fingerprint, TokenId, TokenizerSpec};
+use crate::vocab::{CharacterUnits, Fingerprint, TokenId, TokenizerSpec};
 
 /// A tokenizer that runs; clones share everything.
 #[derive(Debug, Clone)]
@@ -32,6 +34,11 @@ struct Shared {
     /// Tokens that are taken as a whole pre-token, and are not what their merges give.
     whole: FxHashMap<Box<[u8]>, TokenId>,
     characters: Characters,
+    preparation: Preparation,
+    /// Merges of characters, if not of bytes.
+    character_model: Option<CharacterModel>,
+    /// Whether a text without special tokens goes to the pattern as it is, and what that cuts to merges of bytes.
+    plain: bool,
     pool: Pool,
 }
 
@@ -79,6 +86,10 @@ impl Tokenizer {
     /// of this build.
     pub fn new(spec: TokenizerSpec) -> Result<Self> {
         let segmenter = Segmenter::new(Pattern::from_source(spec.pattern())?, spec.han())?;
+        let preparation = Preparation::new(&spec)?;
+        if let Some(units) = spec.characters().cloned() {
+            return Self::of_characters(spec, &units, segmenter, preparation);
+        }
         if segmenter.pattern().changes_text() {
             let why = "a byte-level tokenizer takes text as it is";
             let kind = spec.pattern().to_owned();
@@ -101,7 +112,50 @@ impl Tokenizer {
         let made = spec.merges().as_slice().iter().filter_map(|merge| spec.vocab().token(merge.result));
         let characters = Characters::new(made, &pairs, &byte_ids);
         let pool = Pool { first, free: Mutex::default() };
-        let shared = Shared { spec, fingerprint, segmenter, pairs, byte_ids, ids, whole, characters, pool };
+        let (character_model, plain) = (None, preparation.is_none());
+        let shared = Shared {
+            spec,
+            fingerprint,
+            segmenter,
+            pairs,
+            byte_ids,
+            ids,
+            whole,
+            characters,
+            preparation,
+            character_model,
+            plain,
+            pool,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The same for merges that start from characters; what is there for bytes is empty.
+    fn of_characters(
+        spec: TokenizerSpec,
+        units: &CharacterUnits,
+        segmenter: Segmenter,
+        preparation: Preparation,
+    ) -> Result<Self> {
+        let byte_ids = [0; 256];
+        let pairs = Pairs::new(spec.merges(), &byte_ids);
+        let content = |id| spec.added_token(id).map(|token| preparation.content(token)).transpose();
+        let character_model = Some(CharacterModel::new(&spec, units, content)?);
+        let characters = Characters::new(std::iter::empty(), &pairs, &byte_ids);
+        let shared = Shared {
+            fingerprint: spec.fingerprint(),
+            ids: spec.vocab().iter().map(|(id, bytes)| (bytes.into(), id)).collect(),
+            whole: FxHashMap::default(),
+            pool: Pool { first: Memo::new(), free: Mutex::default() },
+            spec,
+            segmenter,
+            pairs,
+            byte_ids,
+            characters,
+            preparation,
+            character_model,
+            plain: false,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -123,24 +177,39 @@ impl Tokenizer {
         &self.shared.segmenter
     }
 
-    /// The ordinary token of these bytes.
+    /// The ordinary token of these bytes; in a vocabulary of characters, of this text as it is written there.
     #[must_use]
     pub fn token_id(&self, bytes: &[u8]) -> Option<TokenId> {
         self.shared.ids.get(bytes).copied()
     }
 
-    /// The bytes of an id: those of its token, or the name of a special token.
+    /// The bytes of an id: those of its token, or the name of an added token. In a vocabulary of characters they are
+    /// what the token stands for inside a text.
     #[must_use]
     pub fn token_bytes(&self, id: TokenId) -> Option<&[u8]> {
-        self.spec().vocab().token(id).or_else(|| self.spec().special().name(id).map(str::as_bytes))
+        let name = || self.spec().added_token(id).map(|token| token.content.as_bytes());
+        let token = self.spec().vocab().token(id).or_else(name)?;
+        match &self.shared.character_model {
+            Some(model) => model.text(id),
+            None => Some(token),
+        }
     }
 
     /// How many bytes of text each id stands for, by id: 0 for special tokens and for ids without a token.
     #[must_use]
     pub fn text_lengths(&self) -> Vec<u32> {
-        (0..self.spec().vocab_size())
-            .map(|id| self.spec().vocab().token(id).map_or(0, |bytes| bytes.len() as u32))
-            .collect()
+        let length = |id| match self.spec().special().name(id) {
+            Some(_) => 0,
+            None => self.token_bytes(id).map_or(0, |bytes| bytes.len() as u32),
+        };
+        (0..self.spec().vocab_size()).map(length).collect()
+    }
+
+    /// Whether the bytes of the ids may be other bytes than those of the text: a normalizer or a pre-tokenizer may have
+    /// changed it, and an added token taken white space beside it.
+    #[must_use]
+    pub fn changes_text(&self) -> bool {
+        !self.shared.plain
     }
 
     /// Scratch space for an encoder.
@@ -180,6 +249,19 @@ impl Tokenizer {
         merger.merge(&self.shared.pairs, &self.shared.byte_ids, piece, ids);
     }
 
+    pub(super) fn preparation(&self) -> &Preparation {
+        &self.shared.preparation
+    }
+
+    pub(super) fn character_model(&self) -> Option<&CharacterModel> {
+        self.shared.character_model.as_ref()
+    }
+
+    /// Whether there is nothing to do before the pattern cuts, and merges are those of bytes.
+    pub(super) fn is_plain(&self) -> bool {
+        self.shared.plain
+    }
+
     pub(super) fn pairs(&self) -> &Pairs {
         &self.shared.pairs
     }
@@ -189,7 +271,7 @@ impl Tokenizer {
         bytes.iter().map(|&byte| self.shared.byte_ids[usize::from(byte)])
     }
 
-    /// The ids of `text`; special tokens in it are ordinary text.
+    /// The ids of `text`; special tokens in it are ordinary text, other added tokens are themselves.
     ///
     /// # Errors
     ///
@@ -219,32 +301,32 @@ impl Tokenizer {
     pub fn encode_with(&self, text: &str, allowed: &[&str]) -> Result<Vec<TokenId>> {
         let special = self.spec().special();
         let known = || special.iter().map(|(_, name)| name).collect::<Vec<_>>().join(", ");
-        let allowed = allowed.iter().map(|&name| {
-            special
-                .id(name)
-                .map(|id| (name, id))
-                .ok_or_else(|| Error::UnknownSpecial { name: name.to_owned(), known: known() })
-        });
-        let allowed = allowed.collect::<Result<Vec<_>>>()?;
-        // Names that contain each other: the longest counts, as in tiktoken and HF.
-        let finder = aho_corasick::AhoCorasick::builder()
-            .match_kind(aho_corasick::MatchKind::LeftmostLongest)
-            .build(allowed.iter().map(|(name, _)| name));
-        let finder = finder.map_err(|_| Error::Limit {
-            what: "the number of special tokens",
-            value: allowed.len() as u64,
-            max: u64::from(u32::MAX),
-        })?;
-        let mut encoder = Encoder::new(self);
-        let mut ids = Vec::new();
-        let mut done = 0;
-        for found in finder.find_iter(text) {
-            encoder.encode_into(&text[done..found.start()], &mut ids)?;
-            ids.push(allowed[found.pattern().as_usize()].1);
-            done = found.end();
+        if let Some(name) = allowed.iter().find(|name| special.id(name).is_none()) {
+            return Err(Error::UnknownSpecial { name: (*name).to_owned(), known: known() });
         }
-        encoder.encode_into(&text[done..], &mut ids)?;
+        let finders = self.preparation().allowing(self.spec(), allowed)?;
+        let mut ids = Vec::new();
+        Encoder::new(self).encode_parts_into(&finders, text, &mut ids)?;
         Ok(ids)
+    }
+
+    /// The ids of `text` with those around them that the model expects, as the file of the tokenizer states them (its
+    /// `post_processor`). Special tokens in the text are ordinary text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::encode`].
+    pub fn encode_for_model(&self, text: &str) -> Result<Vec<TokenId>> {
+        self.encode(text).map(|ids| self.framed(ids))
+    }
+
+    /// The ids of a text with those around them that the model expects; all of them where the file states none.
+    #[must_use]
+    pub fn framed(&self, ids: Vec<TokenId>) -> Vec<TokenId> {
+        match self.spec().post_processor() {
+            Some(processor) => [processor.before(), &ids, processor.after()].concat(),
+            None => ids,
+        }
     }
 
     /// The ids of each text, on all threads.
@@ -281,6 +363,9 @@ impl Tokenizer {
         for (position, &id) in ids.iter().enumerate() {
             let unknown = || Error::UnknownToken { id, position, vocab_size: self.spec().vocab_size() };
             bytes.extend_from_slice(self.token_bytes(id).ok_or_else(unknown)?);
+        }
+        if let (Some(model), [first, ..]) = (self.character_model(), ids) {
+            model.finish(*first, &mut bytes);
         }
         Ok(bytes)
     }

@@ -198,6 +198,16 @@ pub enum TokenizerFault {
         /// The smallest size that works.
         min: u32,
     },
+    /// A text that the tokenizer changed, where every byte is accounted for.
+    #[error(
+        "its ids stand for {of_ids} bytes of a text of {of_text}, as a normalizer, a space before the text or an added token changed it; shards account for every byte: normalize the text first, or take a tokenizer that leaves text as it is"
+    )]
+    ChangedText {
+        /// Bytes of the text.
+        of_text: u64,
+        /// Bytes that the ids stand for.
+        of_ids: u64,
+    },
     /// A tokenizer that a format cannot express.
     #[error("cannot be written as {format}: {why}")]
     Inexpressible {
