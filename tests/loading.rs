@@ -285,6 +285,8 @@ fn a_file_of_the_form_of_llama() {
     }
     assert!(with_bytes > 100, "bytes were not tried");
     assert_eq!(own_ids(&own, "a</s><s> b"), ids_of(&theirs, "a</s><s> b"));
+    assert_eq!(own.encode_with("a<s>", &["</s>"]).unwrap(), own.encode("a<s>").unwrap());
+    assert!(own.encode_with("a", &["<none>"]).unwrap_err().to_string().contains("it has: <unk>, <s>, </s>"));
     assert!(own.changes_text() && own.spec().characters().is_some());
     assert_eq!(own.token_bytes(3 + 10), Some(&b"\n"[..]));
     assert_eq!(own.encode_bytes(b"\xFF").unwrap(), [3 + 255]);

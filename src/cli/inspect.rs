@@ -100,6 +100,7 @@ fn tokenizer_facts(tokenizer: &Tokenizer) -> Facts {
         ("no_whole_text", json!(partial)),
         ("pattern", json!(pattern.name().unwrap_or(pattern.source()))),
         ("drops_text", json!(pattern.drops_text())),
+        ("changes_text", json!(tokenizer.changes_text())),
         ("linear_pattern", json!(pattern.is_linear())),
         ("han", json!(spec.han())),
         ("fingerprint", json!(tokenizer.fingerprint())),

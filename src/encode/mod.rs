@@ -2,8 +2,8 @@
 //!
 //! **Takes** a [`TokenizerSpec`](crate::vocab::TokenizerSpec) and texts, **gives** ids; takes ids, gives bytes.
 //! **Promises** the ids of the reference implementations (tiktoken, Hugging Face tokenizers) on every text, and that the
-//! bytes of the ids are the bytes of the text. Special tokens in a text are ordinary text unless the caller allows them
-//! by name. [`Tokenizer`] is cheap to clone and shared freely between threads; an [`Encoder`] holds one thread's
+//! bytes of the ids are the bytes of the text, unless the tokenizer changes it first ([`Tokenizer::changes_text`]).
+//! Special tokens in a text are ordinary text unless the caller allows them by name. [`Tokenizer`] is cheap to clone and shared freely between threads; an [`Encoder`] holds one thread's
 //! scratch space. **Does not know** files, documents or shards.
 //!
 //! `naive.rs` is the merge loop of the textbooks: find the pair of lowest rank, merge it, again. It is the oracle. What

@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use rustc_hash::FxHashSet;
 
 use super::normalize::Normalizer;
 use crate::error::{Error, Result};
@@ -33,6 +34,8 @@ pub(super) struct Preparation {
     always: Finders,
     /// All tokens.
     all: OnceLock<Finders>,
+    /// The names of the special tokens.
+    special: FxHashSet<Box<str>>,
 }
 
 /// What is done about spaces before the pattern cuts.
@@ -56,7 +59,8 @@ impl Preparation {
             None => Spaces::Nothing,
         };
         let always = Finders::new(spec.added().iter().filter(|token| !token.special), &normalizer)?;
-        Ok(Self { normalizer, spaces, always, all: OnceLock::new() })
+        let special = spec.special().iter().map(|(_, name)| name.into()).collect();
+        Ok(Self { normalizer, spaces, always, all: OnceLock::new(), special })
     }
 
     /// Whether a text without special tokens is one part, as it is.
@@ -73,13 +77,24 @@ impl Preparation {
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`] for too many tokens.
+    /// [`Error::UnknownSpecial`] for a name that is none of them, [`Error::Limit`] for too many tokens.
     pub(super) fn allowing(&self, spec: &TokenizerSpec, allowed: &[&str]) -> Result<Cow<'_, Finders>> {
-        let wanted = |token: &&AddedToken| !token.special || allowed.contains(&token.content.as_str());
-        let find = || Finders::new(spec.added().iter().filter(wanted), &self.normalizer);
-        if allowed.len() < spec.special().len() || !spec.added().iter().all(|token| wanted(&token)) {
+        if let Some(name) = allowed.iter().find(|name| !self.special.contains(**name)) {
+            let known = spec.special().iter().map(|(_, name)| name).collect::<Vec<_>>().join(", ");
+            return Err(Error::UnknownSpecial { name: (*name).to_owned(), known });
+        }
+        let allowed: FxHashSet<&str> = allowed.iter().copied().collect();
+        if allowed.is_empty() {
+            return Ok(Cow::Borrowed(&self.always));
+        }
+        let find = || {
+            let wanted = |token: &&AddedToken| !token.special || allowed.contains(token.content.as_str());
+            Finders::new(spec.added().iter().filter(wanted), &self.normalizer)
+        };
+        if allowed.len() < self.special.len() {
             return find().map(Cow::Owned);
         }
+        // All are, which is what is asked for most.
         if let Some(all) = self.all.get() {
             return Ok(Cow::Borrowed(all));
         }

@@ -82,8 +82,9 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Pattern`] when its pattern does not compile, [`Error::Tokenizer`] when it changes the text, [`Error::Feature`] when it needs a part that was left out
-    /// of this build.
+    /// [`Error::Pattern`] when its pattern does not compile, [`Error::Tokenizer`] when that changes the text before it
+    /// becomes bytes, [`Error::Limit`] when its normalizer makes too much of an added token, [`Error::Feature`] when it
+    /// needs a part that was left out of this build.
     pub fn new(spec: TokenizerSpec) -> Result<Self> {
         let segmenter = Segmenter::new(Pattern::from_source(spec.pattern())?, spec.han())?;
         let preparation = Preparation::new(&spec)?;
@@ -293,17 +294,13 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// The ids of `text`, in which the special tokens named in `allowed` stand for themselves.
+    /// The ids of `text`, in which the special tokens named in `allowed` stand for themselves: those of Hugging Face's
+    /// library when all are.
     ///
     /// # Errors
     ///
     /// As [`Tokenizer::encode`], and [`Error::UnknownSpecial`] for a name that is no special token.
     pub fn encode_with(&self, text: &str, allowed: &[&str]) -> Result<Vec<TokenId>> {
-        let special = self.spec().special();
-        let known = || special.iter().map(|(_, name)| name).collect::<Vec<_>>().join(", ");
-        if let Some(name) = allowed.iter().find(|name| special.id(name).is_none()) {
-            return Err(Error::UnknownSpecial { name: (*name).to_owned(), known: known() });
-        }
         let finders = self.preparation().allowing(self.spec(), allowed)?;
         let mut ids = Vec::new();
         Encoder::new(self).encode_parts_into(&finders, text, &mut ids)?;
@@ -352,8 +349,8 @@ impl Tokenizer {
         self.encode(text).map(|ids| ids.len())
     }
 
-    /// The bytes of `ids`, special tokens by their names. They are text only as a whole: an id may be part of a
-    /// character.
+    /// The bytes of `ids`, added tokens by their names. They are text only as a whole: an id may be part of a character.
+    /// In a vocabulary of characters they are what its [decoder](crate::vocab::Decoder) makes of the tokens.
     ///
     /// # Errors
     ///
