@@ -260,6 +260,9 @@ fn count_encode_inspect_verify() {
         (&1500.into(), &"ciyuan".into(), &1499.into())
     );
     assert!(workshop.run(&["inspect", "t.json", "--tokens", "0..3"]).ok().starts_with("0\t\"!\"\n1\t\"\\\"\"\n"));
+    assert!(
+        workshop.run(&["inspect", "t.json", "--tsv"]).ok().starts_with("id\ttoken\tkind\n0\t!\tbyte\n1\t\"\tbyte\n")
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod exactness;
 mod granularity;
 mod hugging_face;
 mod lexicon;
+mod loading;
 mod patterns;
 mod readme;
 mod regressions;

@@ -24,7 +24,12 @@ fn fault_after(change: impl FnOnce(&mut Value)) -> String {
 #[test]
 fn what_is_not_supported_is_named() {
     let cases: [(&str, &[&str], Value); 15] = [
-        ("normalizer", &["normalizer"], json!({"type": "NFC"})),
+        ("normalizer `Precompiled`", &["normalizer"], json!({"type": "Precompiled", "precompiled_charsmap": ""})),
+        (
+            "normalizer `Nmt`",
+            &["normalizer"],
+            json!({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Nmt"}]}),
+        ),
         ("post_processor", &["post_processor"], json!({"type": "TemplateProcessing"})),
         ("decoder", &["decoder"], json!({"type": "Metaspace"})),
         ("truncation", &["truncation"], json!({"max_length": 5})),
@@ -42,7 +47,6 @@ fn what_is_not_supported_is_named() {
             json!({"type": "Sequence", "pretokenizers": [{"type": "Metaspace", "replacement": "▁"}]}),
         ),
         ("without closing parenthesis", &["pre_tokenizer", "pretokenizers", "0", "pattern", "Regex"], json!("(a")),
-        ("added token", &["added_tokens", "0", "lstrip"], json!(true)),
     ];
     for (component, path, value) in cases {
         let message = fault_after(|json| {

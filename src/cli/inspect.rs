@@ -34,6 +34,9 @@ pub(super) struct Args {
     /// Write the tokenizer with its tables, as FILE.ciyuan, which is loaded in some milliseconds wherever a tokenizer is
     #[arg(long, value_name = "FILE")]
     prebuilt: Option<PathBuf>,
+    /// Show the vocabulary as a table with tabs: id, token, kind (of a tokenizer)
+    #[arg(long, conflicts_with = "tokens")]
+    tsv: bool,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
@@ -51,6 +54,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     if let Some(path) = &args.prebuilt {
         save_prebuilt(&tokenizer, path)?;
         context.note(&format!("wrote {}", path.display()));
+    }
+    if args.tsv {
+        let table = tokenizer.spec().to_tsv();
+        return context.show(&table.lines().collect::<Vec<_>>(), || table.clone());
     }
     match &args.tokens {
         Some(range) => tokens(&tokenizer, range, context),
@@ -104,6 +111,7 @@ fn tokenizer_facts(tokenizer: &Tokenizer) -> Facts {
         ("no_whole_text", json!(partial)),
         ("pattern", json!(pattern.name().unwrap_or(pattern.source()))),
         ("drops_text", json!(pattern.drops_text())),
+        ("changes_text", json!(tokenizer.changes_text())),
         ("linear_pattern", json!(pattern.is_linear())),
         ("han", json!(spec.han())),
         ("unreached", json!(paths.unreached)),

@@ -7,6 +7,7 @@
 //! The slots go to a small buffer first, and from there to the end of the bytes that are given: it has room for what is
 //! stored beyond the end.
 
+use super::character_model::CharacterModel;
 use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
 use crate::vocab::{TokenId, TokenizerSpec};
@@ -65,7 +66,8 @@ impl ShortTokens {
 
 impl Tokenizer {
     /// The bytes of `ids`, special tokens by their names. They are text only as a whole: an id may be part of a
-    /// character. [`DecodeStream`](super::DecodeStream) gives text id by id.
+    /// character. [`DecodeStream`](super::DecodeStream) gives text id by id. In a vocabulary of characters they are what its
+    /// [decoder](crate::vocab::Decoder) makes of the tokens.
     ///
     /// # Errors
     ///
@@ -82,6 +84,9 @@ impl Tokenizer {
     ///
     /// [`Error::UnknownToken`] for an id without a token.
     pub fn decode_into(&self, ids: &[TokenId], bytes: &mut Vec<u8>) -> Result<()> {
+        if let Some(model) = self.character_model() {
+            return self.decode_characters(model, ids, bytes);
+        }
         let before = bytes.len();
         let mut buffer = [0; BLOCK * LONGEST + SLOT];
         let mut done = 0;
@@ -95,6 +100,17 @@ impl Tokenizer {
                 done += 1;
             }
         }
+        Ok(())
+    }
+
+    fn decode_characters(&self, model: &CharacterModel, ids: &[TokenId], bytes: &mut Vec<u8>) -> Result<()> {
+        let [first, ..] = ids else { return Ok(()) };
+        let mut text = Vec::with_capacity(ids.len() * 4);
+        for (position, id) in ids.iter().enumerate() {
+            text.extend_from_slice(self.token_of(*id, position)?);
+        }
+        model.finish(*first, &mut text);
+        bytes.append(&mut text);
         Ok(())
     }
 

@@ -8,7 +8,8 @@ use crate::vocab::TokenId;
 ///
 /// Bytes that can be no part of a character become U+FFFD, one for each maximal invalid sequence, as soon as that is
 /// known; so do, at the end, the bytes of a character that was not completed. All that is given, one after the other, is
-/// `String::from_utf8_lossy` of what [`Tokenizer::decode`] gives for all ids.
+/// `String::from_utf8_lossy` of what [`Tokenizer::decode`] gives for all ids. (But for a decoder of a vocabulary of
+/// characters that takes something from the end of a text: the end is not known here.)
 ///
 /// ```
 /// use ciyuan::encode::{DecodeStream, Tokenizer};
@@ -47,8 +48,7 @@ impl<'t> DecodeStream<'t> {
     ///
     /// [`Error::UnknownToken`] for an id without a token.
     pub fn push(&mut self, id: TokenId) -> Result<&str> {
-        self.rest.extend_from_slice(self.tokenizer.token_of(id, self.position)?);
-        self.position += 1;
+        self.append(id)?;
         Ok(self.take())
     }
 
@@ -58,6 +58,17 @@ impl<'t> DecodeStream<'t> {
     ///
     /// [`Error::UnknownToken`] for an id without a token.
     pub fn push_all(&mut self, ids: &[TokenId]) -> Result<&str> {
+        if self.tokenizer.character_model().is_some() {
+            let before = (self.rest.len(), self.position);
+            for id in ids {
+                if let Err(error) = self.append(*id) {
+                    self.rest.truncate(before.0);
+                    self.position = before.1;
+                    return Err(error);
+                }
+            }
+            return Ok(self.take());
+        }
         self.tokenizer.decode_into(ids, &mut self.rest).map_err(|error| match error {
             Error::UnknownToken { id, position, vocab_size } => {
                 Error::UnknownToken { id, position: self.position + position, vocab_size }
@@ -66,6 +77,18 @@ impl<'t> DecodeStream<'t> {
         })?;
         self.position += ids.len();
         Ok(self.take())
+    }
+
+    fn append(&mut self, id: TokenId) -> Result<()> {
+        let (token, before) = (self.tokenizer.token_of(id, self.position)?, self.rest.len());
+        self.rest.extend_from_slice(token);
+        if let (0, Some(model)) = (self.position, self.tokenizer.character_model()) {
+            let mut first = self.rest.split_off(before);
+            model.begin(id, &mut first);
+            self.rest.append(&mut first);
+        }
+        self.position += 1;
+        Ok(())
     }
 
     /// The bytes of a character that is not complete, at most three.

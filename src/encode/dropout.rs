@@ -76,11 +76,12 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::encode`].
+    /// As [`Tokenizer::encode`], and [`TokenizerFault::ChangesText`](crate::error::TokenizerFault::ChangesText).
     pub fn encode_dropout(&self, text: &str, dropout: Dropout) -> Result<Vec<TokenId>> {
         if dropout.probability == 0.0 {
             return self.encode(text);
         }
+        self.only_plain("segmentations drawn at random")?;
         let (mut ends, mut dropped) = (Vec::new(), Vec::new());
         self.segmenter().spans_and_dropped(text, &mut ends, &mut dropped)?;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(dropout.seed);

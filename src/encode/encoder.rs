@@ -10,8 +10,10 @@
 
 use std::ops::Range;
 
+use super::character_model::CharacterModel;
 use super::memo::{FewIds, Key, SHORT, of_few, set_of, short_key};
 use super::parts::Parts;
+use super::prepare::{Finders, Part};
 use super::tokenizer::{Scratch, Tokenizer};
 use crate::error::Result;
 use crate::segment::{Segmenter, kept_pieces};
@@ -59,6 +61,43 @@ impl<'t> Encoder<'t> {
     ///
     /// As [`Tokenizer::encode`].
     pub fn encode_into(&mut self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
+        if self.tokenizer.is_plain() {
+            return self.text_into(text, ids);
+        }
+        self.encode_parts_into(self.tokenizer.preparation().always(), text, ids)
+    }
+
+    /// Appends the ids of `text`, in which these added tokens stand for themselves; in case of an error nothing.
+    pub(super) fn encode_parts_into(&mut self, finders: &Finders, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
+        let (tokenizer, before) = (self.tokenizer, ids.len());
+        let encoded =
+            tokenizer.preparation().parts(finders, text, &mut |part| match (part, tokenizer.character_model()) {
+                (Part::Token(id), _) => {
+                    ids.push(id);
+                    Ok(())
+                }
+                (Part::Text(text), None) => self.text_into(text, ids),
+                (Part::Text(text), Some(model)) => self.characters_into(model, text, ids),
+            });
+        encoded.inspect_err(|_| ids.truncate(before))
+    }
+
+    /// Appends the ids of a part of a text in which merges start from characters.
+    fn characters_into(&mut self, model: &CharacterModel, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
+        let tokenizer = self.tokenizer;
+        tokenizer.segmenter().spans_and_dropped(text, &mut self.ends, &mut self.dropped)?;
+        let Some(scratch) = &mut self.scratch else { return Ok(()) };
+        for piece in kept_pieces(text, &self.ends, &self.dropped) {
+            match tokenizer.token_id(piece.as_bytes()).filter(|_| tokenizer.spec().whole_pieces()) {
+                Some(id) => ids.push(id),
+                None => model.encode(tokenizer.pairs(), scratch, piece, ids),
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the ids of a text that the pattern cuts as it is.
+    fn text_into(&mut self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
         let before = ids.len();
         for (start, part) in Parts::new(self.tokenizer, text) {
             if let Err(error) = self.part_into(part, ids) {
@@ -77,6 +116,13 @@ impl<'t> Encoder<'t> {
     pub fn count(&mut self, text: &str) -> Result<usize> {
         let mut ids = std::mem::take(&mut self.counted);
         let mut count = 0;
+        if !self.tokenizer.is_plain() {
+            let encoded = self.encode_into(text, &mut ids);
+            count = ids.len();
+            ids.clear();
+            self.counted = ids;
+            return encoded.map(|()| count);
+        }
         let counted = Parts::new(self.tokenizer, text).try_for_each(|(start, part)| {
             let add = |ids: &mut Vec<TokenId>| {
                 count += ids.len();
@@ -95,8 +141,11 @@ impl<'t> Encoder<'t> {
     ///
     /// As [`Tokenizer::encode`].
     pub fn encode_bytes_into(&mut self, bytes: &[u8], ids: &mut Vec<TokenId>) -> Result<()> {
+        if !self.tokenizer.is_plain() {
+            return self.chunks_into(bytes, ids);
+        }
         if let Ok(text) = std::str::from_utf8(bytes) {
-            return self.encode_into(text, ids);
+            return self.text_into(text, ids);
         }
         let cut = |segmenter: &Segmenter, ends: &mut _, dropped: &mut _| segmenter.byte_spans(bytes, ends, dropped);
         self.bytes_into(bytes, false, cut, ids, |_| ())
@@ -117,6 +166,33 @@ impl<'t> Encoder<'t> {
             let start = (at as usize).checked_sub(1).map_or(0, |before| self.ends[before]);
             start as usize..self.ends[at as usize] as usize
         })
+    }
+
+    /// Appends the ids of bytes whose valid stretches are texts by themselves.
+    fn chunks_into(&mut self, bytes: &[u8], ids: &mut Vec<TokenId>) -> Result<()> {
+        let (mut start, mut at) = (0, 0);
+        for chunk in bytes.utf8_chunks() {
+            if !chunk.valid().is_empty() {
+                self.others_into(&bytes[start..at], ids);
+                self.encode_into(chunk.valid(), ids)?;
+                start = at + chunk.valid().len();
+            }
+            at += chunk.valid().len() + chunk.invalid().len();
+        }
+        self.others_into(&bytes[start..], ids);
+        Ok(())
+    }
+
+    /// Appends the ids of bytes that are no text.
+    fn others_into(&mut self, bytes: &[u8], ids: &mut Vec<TokenId>) {
+        match (self.tokenizer.character_model(), &mut self.scratch) {
+            (Some(model), _) => model.bytes(bytes, ids),
+            (None, Some(scratch)) => match self.tokenizer.whole_piece(bytes) {
+                Some(id) => ids.push(id),
+                None => self.tokenizer.merge(&mut scratch.merger, bytes, ids),
+            },
+            (None, None) => {}
+        }
     }
 
     /// Appends the ids of `text`, and calls `done` from time to time when some are there.

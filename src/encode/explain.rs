@@ -61,8 +61,9 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::encode`].
+    /// As [`Tokenizer::encode`], and [`TokenizerFault::ChangesText`](crate::error::TokenizerFault::ChangesText).
     pub fn explain(&self, text: &str) -> Result<Vec<ExplainedPiece>> {
+        self.only_plain("merges step by step")?;
         let (mut ends, mut dropped) = (Vec::new(), Vec::new());
         self.segmenter().spans_and_dropped(text, &mut ends, &mut dropped)?;
         let (mut start, mut dropped) = (0, dropped.into_iter().peekable());

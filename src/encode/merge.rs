@@ -42,11 +42,27 @@ impl Merger {
     }
 
     fn merge_long(&mut self, pairs: &Pairs, byte_ids: &[TokenId; 256], piece: &[u8], ids: &mut Vec<TokenId>) {
-        let Self { tokens, ranks, heap } = self;
+        let Self { tokens, ranks, .. } = self;
         tokens.clear();
         tokens.extend(piece.iter().map(|byte| byte_ids[usize::from(*byte)]));
         ranks.clear();
         ranks.extend(piece.windows(2).map(|pair| pairs.byte_rank(pair[0], pair[1])).chain([NO_RANK]));
+        self.merge_ranked(pairs, ids);
+    }
+
+    /// Appends the ids of a piece of the tokens that `fill` pushes.
+    pub(super) fn merge_tokens(&mut self, pairs: &Pairs, fill: impl FnOnce(&mut Vec<TokenId>), ids: &mut Vec<TokenId>) {
+        let Self { tokens, ranks, .. } = self;
+        tokens.clear();
+        fill(tokens);
+        ranks.clear();
+        ranks.extend(tokens.windows(2).map(|pair| pairs.rank(pair[0], pair[1])).chain([NO_RANK]));
+        self.merge_ranked(pairs, ids);
+    }
+
+    /// Merges the tokens, of which each has its rank with the next.
+    fn merge_ranked(&mut self, pairs: &Pairs, ids: &mut Vec<TokenId>) {
+        let Self { tokens, ranks, heap } = self;
         for _ in 0..SWEEPS {
             let lowest = ranks.iter().copied().fold(NO_RANK, u32::min);
             if lowest == NO_RANK {

@@ -2,10 +2,10 @@
 //!
 //! **Takes** a [`TokenizerSpec`](crate::vocab::TokenizerSpec) and texts, **gives** ids; takes ids, gives bytes.
 //! **Promises** the ids of the reference implementations (tiktoken, Hugging Face tokenizers) on every text, and that the
-//! bytes of the ids are the bytes of the text. Special tokens in a text are ordinary text unless the caller allows them
-//! by name. [`Tokenizer`] is cheap to clone and shared freely between threads; an [`Encoder`] holds one thread's
-//! scratch space; an [`EncodeStream`] takes a text in pieces, a [`DecodeStream`] gives one so. **Does not know** files,
-//! documents or shards.
+//! bytes of the ids are the bytes of the text, unless the tokenizer changes it first ([`Tokenizer::changes_text`]).
+//! Special tokens in a text are ordinary text unless the caller allows them by name. [`Tokenizer`] is cheap to clone and
+//! shared freely between threads; an [`Encoder`] holds one thread's scratch space; an [`EncodeStream`] takes a text in
+//! pieces, a [`DecodeStream`] gives one so. **Does not know** files, documents or shards.
 //!
 //! `naive.rs` is the merge loop of the textbooks: find the pair of lowest rank, merge it, again. It is the oracle. What
 //! runs is `encoder.rs`: pre-tokens are looked up in a memo (`memo.rs`), Chinese ones cut where no token can reach over
@@ -13,7 +13,11 @@
 //! a part after the other, on all threads (`parallel.rs`), or as they come (`stream.rs`). Where the merges themselves are
 //! wanted (`explain.rs`), or some of them are left out (`dropout.rs`), they are done one by one (`steps.rs`).
 //! `prefix.rs` says which ids of a text stay however the text goes on.
+//!
+//! A tokenizer may do more to a text: `prepare.rs` finds added tokens, `normalize.rs` normalizes what is between them,
+//! and `character_model.rs` merges characters instead of bytes. A text of one that does none of this does not pass there.
 
+mod character_model;
 mod characters;
 mod cuts;
 mod decode;
@@ -24,6 +28,7 @@ mod explain;
 mod memo;
 mod merge;
 mod naive;
+mod normalize;
 mod offsets;
 mod pairs;
 mod parallel;
@@ -31,6 +36,7 @@ mod parts;
 mod paths;
 mod prebuilt;
 mod prefix;
+mod prepare;
 mod reached;
 mod steps;
 mod stream;

@@ -1,6 +1,7 @@
 //! The oracle for encoding: the merge loop of the textbooks.
 
 use super::pairs::Pairs;
+use super::prepare::Part;
 use super::tokenizer::Tokenizer;
 use crate::error::Result;
 use crate::segment::kept_pieces;
@@ -27,20 +28,35 @@ pub(super) fn merge(pairs: &Pairs, tokens: &mut Vec<TokenId>) {
 ///
 /// As [`Tokenizer::encode`].
 pub fn naive_encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<TokenId>> {
+    let mut ids = Vec::new();
+    let preparation = tokenizer.preparation();
+    preparation.parts(preparation.always(), text, &mut |part| match part {
+        Part::Token(id) => {
+            ids.push(id);
+            Ok(())
+        }
+        Part::Text(text) => encode_text(tokenizer, text, &mut ids),
+    })?;
+    Ok(ids)
+}
+
+fn encode_text(tokenizer: &Tokenizer, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
     let (mut ends, mut dropped) = (Vec::new(), Vec::new());
     tokenizer.segmenter().spans_and_dropped(text, &mut ends, &mut dropped)?;
-    let mut ids = Vec::new();
     for piece in kept_pieces(text, &ends, &dropped) {
-        let piece = piece.as_bytes();
-        let whole = tokenizer.token_id(piece).filter(|_| tokenizer.spec().whole_pieces());
+        let whole = tokenizer.token_id(piece.as_bytes()).filter(|_| tokenizer.spec().whole_pieces());
         match whole {
             Some(id) => ids.push(id),
             None => {
-                let mut tokens = tokenizer.byte_tokens(piece).collect();
+                let mut tokens = Vec::new();
+                match tokenizer.character_model() {
+                    Some(model) => model.units(piece, &mut tokens),
+                    None => tokens.extend(tokenizer.byte_tokens(piece.as_bytes())),
+                }
                 merge(tokenizer.pairs(), &mut tokens);
                 ids.append(&mut tokens);
             }
         }
     }
-    Ok(ids)
+    Ok(())
 }

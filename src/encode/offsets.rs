@@ -40,7 +40,7 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::encode`].
+    /// As [`Tokenizer::encode`], and [`TokenizerFault::ChangesText`](crate::error::TokenizerFault::ChangesText).
     pub fn encode_with_offsets(&self, text: &str) -> Result<(Vec<TokenId>, Vec<Range<usize>>)> {
         let (mut ids, mut offsets) = (Vec::new(), Vec::new());
         Encoder::new(self).encode_with_offsets_into(text, &mut ids, &mut offsets)?;
@@ -61,6 +61,7 @@ impl Encoder<'_> {
         ids: &mut Vec<TokenId>,
         offsets: &mut Vec<Range<usize>>,
     ) -> Result<()> {
+        self.tokenizer().only_plain("offsets of tokens")?;
         let before = (ids.len(), offsets.len());
         for (start, part) in Parts::new(self.tokenizer(), text) {
             let first = ids.len();

@@ -98,7 +98,7 @@ mod tests {
     fn paths(tokenizer: &Tokenizer) -> Paths {
         let wanted = naive_encode(tokenizer, TEXT).unwrap();
         assert_eq!(tokenizer.encode(TEXT).unwrap(), wanted);
-        let again = Tokenizer::from_prebuilt(&tokenizer.to_prebuilt()).unwrap();
+        let again = Tokenizer::from_prebuilt(&tokenizer.to_prebuilt().unwrap()).unwrap();
         assert_eq!(again.encode(TEXT).unwrap(), wanted);
         assert_eq!((again.spec(), again.fingerprint()), (tokenizer.spec(), tokenizer.spec().fingerprint()));
         let (paths, read) = (tokenizer.paths(), again.paths());

@@ -71,14 +71,22 @@ impl Tokenizer {
     /// # use ciyuan::vocab::TokenizerSpec;
     /// # let spec = TokenizerSpec::from_learned(r"\w+|\W+".to_owned(), HanEdges::None, &[], &[])?;
     /// # let tokenizer = Tokenizer::new(spec)?;
-    /// let bytes = tokenizer.to_prebuilt();
+    /// let bytes = tokenizer.to_prebuilt()?;
     /// let again = Tokenizer::from_prebuilt(&bytes)?;
     /// assert_eq!(again.encode("词元")?, tokenizer.encode("词元")?);
     /// # Ok::<(), ciyuan::Error>(())
     /// ```
-    #[must_use]
-    pub fn to_prebuilt(&self) -> Vec<u8> {
+    ///
+    /// # Errors
+    ///
+    /// [`TokenizerFault::Inexpressible`] for a vocabulary of characters, and for a tokenizer whose parts around the tokens
+    /// cannot be read without them.
+    pub fn to_prebuilt(&self) -> Result<Vec<u8>> {
+        let inexpressible = |why| TokenizerFault::Inexpressible { format: "a prebuilt tokenizer", why };
         let spec = self.spec();
+        if spec.characters().is_some() {
+            return Err(inexpressible("it holds the tables of a vocabulary of bytes; this one is of characters").into());
+        }
         let [bytes, ends, ids] = spec.vocab().to_tables();
         let (pairs, byte_ranks) = self.pairs().to_tables();
         let [characters, set, masks] = self.characters().to_tables();
@@ -107,7 +115,13 @@ impl Tokenizer {
             file.resize(file.len().next_multiple_of(8), 0);
         }
         file.extend(xxh3_64(&file).to_le_bytes());
-        file
+        match Self::from_prebuilt(&file) {
+            Ok(again) if again.spec().fingerprint() == self.fingerprint() => Ok(file),
+            _ => {
+                Err(inexpressible("what its file says of other tokens, as in its post-processor, needs all tokens")
+                    .into())
+            }
+        }
     }
 
     /// The tokenizer of [`Tokenizer::to_prebuilt`].

@@ -71,6 +71,9 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub fn encode_prefix(&self, text: &str) -> Result<PrefixIds> {
         let ids = self.encode(text)?;
+        if !self.is_plain() {
+            return Ok(PrefixIds { ids, settled: 0, settled_bytes: 0 });
+        }
         let Settled { edge, one_span } = self.segmenter().settled(text)?;
         let begun = &text[edge..];
         let is_free = |begun: &str| !self.begins_whole_piece(begun.as_bytes());

@@ -33,6 +33,11 @@ pub(super) enum Way {
 }
 
 impl Reached {
+    /// None at all.
+    pub(super) fn none() -> Self {
+        Self { bits: Vec::new(), way: Way::Known }
+    }
+
     pub(super) fn new(spec: &TokenizerSpec, pairs: &Pairs, byte_ids: &[TokenId; 256]) -> Self {
         let merges = spec.merges().as_slice();
         if spec.merges().known_reached() {

@@ -5,16 +5,18 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use rustc_hash::FxHashMap;
 
+use super::character_model::CharacterModel;
 use super::characters::{Block, CHARACTERS, Characters};
 use super::decode::ShortTokens;
 use super::encoder::Encoder;
 use super::memo::Memo;
 use super::merge::Merger;
 use super::pairs::Pairs;
+use super::prepare::Preparation;
 use super::reached::Reached;
-use crate::error::{Error, Result, TokenizerFault};
+use crate::error::{Result, TokenizerFault};
 use crate::segment::{Pattern, Segmenter};
-use crate::vocab::{Fingerprint, TokenId, TokenizerSpec};
+use crate::vocab::{CharacterUnits, Fingerprint, TokenId, TokenizerSpec};
 
 /// A tokenizer that runs; clones share everything.
 #[derive(Debug, Clone)]
@@ -35,6 +37,11 @@ struct Shared {
     /// Tokens that are taken as a whole pre-token, and are not what their merges give.
     whole: FxHashMap<Box<[u8]>, TokenId>,
     characters: Characters,
+    preparation: Preparation,
+    /// Merges of characters, if not of bytes.
+    character_model: Option<CharacterModel>,
+    /// Whether a text without special tokens goes to the pattern as it is, and what that cuts to merges of bytes.
+    plain: bool,
     /// Made when ids are decoded for the first time.
     short_tokens: OnceLock<ShortTokens>,
     pool: Pool,
@@ -80,9 +87,13 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Pattern`] when its pattern does not compile, [`Error::Tokenizer`] when it changes the text, [`Error::Feature`] when it needs a part that was left out
-    /// of this build.
+    /// [`Error::Pattern`] when its pattern does not compile, [`Error::Tokenizer`] when that changes the text before it
+    /// becomes bytes, [`Error::Limit`] when its normalizer makes too much of an added token, [`Error::Feature`] when it
+    /// needs a part that was left out of this build.
     pub fn new(spec: TokenizerSpec) -> Result<Self> {
+        if let Some(units) = spec.characters().cloned() {
+            return Self::of_characters(spec, &units);
+        }
         let byte_ids = spec.vocab().byte_ids()?;
         let pairs = Pairs::new(spec.merges(), &byte_ids);
         let reached = Reached::new(&spec, &pairs, &byte_ids);
@@ -101,6 +112,7 @@ impl Tokenizer {
         characters: Characters,
     ) -> Result<Self> {
         let segmenter = Segmenter::new(Pattern::from_source(spec.pattern())?, spec.han())?;
+        let preparation = Preparation::new(&spec)?;
         if segmenter.pattern().changes_text() {
             let why = "a byte-level tokenizer takes text as it is";
             let kind = spec.pattern().to_owned();
@@ -112,9 +124,49 @@ impl Tokenizer {
             whole = others.map(|(id, bytes)| (bytes.into(), id)).collect();
         }
         let fingerprint = fingerprint.map_or_else(OnceLock::new, OnceLock::from);
-        let (short_tokens, pool) = (OnceLock::new(), Pool::default());
-        let shared =
-            Shared { spec, fingerprint, segmenter, pairs, byte_ids, reached, whole, characters, short_tokens, pool };
+        let (character_model, plain) = (None, preparation.is_none());
+        let shared = Shared {
+            spec,
+            fingerprint,
+            segmenter,
+            pairs,
+            byte_ids,
+            reached,
+            whole,
+            characters,
+            preparation,
+            character_model,
+            plain,
+            short_tokens: OnceLock::new(),
+            pool: Pool::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The same for merges that start from characters; what is there for bytes is empty.
+    fn of_characters(spec: TokenizerSpec, units: &CharacterUnits) -> Result<Self> {
+        let segmenter = Segmenter::new(Pattern::from_source(spec.pattern())?, spec.han())?;
+        let preparation = Preparation::new(&spec)?;
+        let byte_ids = [0; 256];
+        let pairs = Pairs::new(spec.merges(), &byte_ids);
+        let content = |id| spec.added_token(id).map(|token| preparation.content(token)).transpose();
+        let character_model = Some(CharacterModel::new(&spec, units, content)?);
+        let characters = Characters::new(std::iter::empty(), &pairs, &byte_ids);
+        let shared = Shared {
+            fingerprint: OnceLock::new(),
+            reached: Reached::none(),
+            whole: FxHashMap::default(),
+            short_tokens: OnceLock::new(),
+            pool: Pool::default(),
+            spec,
+            segmenter,
+            pairs,
+            byte_ids,
+            characters,
+            preparation,
+            character_model,
+            plain: false,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -136,24 +188,39 @@ impl Tokenizer {
         &self.shared.segmenter
     }
 
-    /// The ordinary token of these bytes.
+    /// The ordinary token of these bytes; in a vocabulary of characters, of this text as it is written there.
     #[must_use]
     pub fn token_id(&self, bytes: &[u8]) -> Option<TokenId> {
         self.spec().vocab().id(bytes)
     }
 
-    /// The bytes of an id: those of its token, or the name of a special token.
+    /// The bytes of an id: those of its token, or the name of an added token. In a vocabulary of characters they are
+    /// what the token stands for inside a text.
     #[must_use]
     pub fn token_bytes(&self, id: TokenId) -> Option<&[u8]> {
-        self.spec().vocab().token(id).or_else(|| self.spec().special().name(id).map(str::as_bytes))
+        let name = || self.spec().added_token(id).map(|token| token.content.as_bytes());
+        let token = self.spec().vocab().token(id).or_else(name)?;
+        match &self.shared.character_model {
+            Some(model) => model.text(id),
+            None => Some(token),
+        }
     }
 
     /// How many bytes of text each id stands for, by id: 0 for special tokens and for ids without a token.
     #[must_use]
     pub fn text_lengths(&self) -> Vec<u32> {
-        (0..self.spec().vocab_size())
-            .map(|id| self.spec().vocab().token(id).map_or(0, |bytes| bytes.len() as u32))
-            .collect()
+        let length = |id| match self.spec().special().name(id) {
+            Some(_) => 0,
+            None => self.token_bytes(id).map_or(0, |bytes| bytes.len() as u32),
+        };
+        (0..self.spec().vocab_size()).map(length).collect()
+    }
+
+    /// Whether the bytes of the ids may be other bytes than those of the text: a normalizer or a pre-tokenizer may have
+    /// changed it, and an added token taken white space beside it.
+    #[must_use]
+    pub fn changes_text(&self) -> bool {
+        !self.shared.plain
     }
 
     /// Scratch space for an encoder.
@@ -176,7 +243,7 @@ impl Tokenizer {
 
     /// Whether a text has the ids of its parts, where its pattern may be cut: it must go to the pattern as it is.
     pub(super) fn takes_parts(&self) -> bool {
-        self.segmenter().pattern().has_safe_cuts()
+        self.is_plain() && self.segmenter().pattern().has_safe_cuts()
     }
 
     /// Whether some token is taken as a whole pre-token, but is not what its merges give.
@@ -217,6 +284,24 @@ impl Tokenizer {
         merger.merge(&self.shared.pairs, &self.shared.byte_ids, piece, ids);
     }
 
+    pub(super) fn preparation(&self) -> &Preparation {
+        &self.shared.preparation
+    }
+
+    pub(super) fn character_model(&self) -> Option<&CharacterModel> {
+        self.shared.character_model.as_ref()
+    }
+
+    /// Whether there is nothing to do before the pattern cuts, and merges are those of bytes.
+    pub(super) fn is_plain(&self) -> bool {
+        self.shared.plain
+    }
+
+    /// Refuses what follows tokens to their places in the text, where the text is not what is encoded.
+    pub(super) fn only_plain(&self, what: &'static str) -> Result<()> {
+        if self.is_plain() { Ok(()) } else { Err(TokenizerFault::ChangesText { what }.into()) }
+    }
+
     pub(super) fn pairs(&self) -> &Pairs {
         &self.shared.pairs
     }
@@ -226,7 +311,7 @@ impl Tokenizer {
         bytes.iter().map(|&byte| self.shared.byte_ids[usize::from(byte)])
     }
 
-    /// The ids of `text`; special tokens in it are ordinary text.
+    /// The ids of `text`; special tokens in it are ordinary text, other added tokens are themselves.
     ///
     /// # Errors
     ///
@@ -250,40 +335,36 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// The ids of `text`, in which the special tokens named in `allowed` stand for themselves.
+    /// The ids of `text`, in which the special tokens named in `allowed` stand for themselves: those of Hugging Face's
+    /// library when all are.
     ///
     /// # Errors
     ///
     /// As [`Tokenizer::encode`], and [`Error::UnknownSpecial`] for a name that is no special token.
     pub fn encode_with(&self, text: &str, allowed: &[&str]) -> Result<Vec<TokenId>> {
-        let special = self.spec().special();
-        let known = || special.iter().map(|(_, name)| name).collect::<Vec<_>>().join(", ");
-        let allowed = allowed.iter().map(|&name| {
-            special
-                .id(name)
-                .map(|id| (name, id))
-                .ok_or_else(|| Error::UnknownSpecial { name: name.to_owned(), known: known() })
-        });
-        let allowed = allowed.collect::<Result<Vec<_>>>()?;
-        // Names that contain each other: the longest counts, as in tiktoken and HF.
-        let finder = aho_corasick::AhoCorasick::builder()
-            .match_kind(aho_corasick::MatchKind::LeftmostLongest)
-            .build(allowed.iter().map(|(name, _)| name));
-        let finder = finder.map_err(|_| Error::Limit {
-            what: "the number of special tokens",
-            value: allowed.len() as u64,
-            max: u64::from(u32::MAX),
-        })?;
-        let mut encoder = Encoder::new(self);
+        let finders = self.preparation().allowing(self.spec(), allowed)?;
         let mut ids = Vec::new();
-        let mut done = 0;
-        for found in finder.find_iter(text) {
-            encoder.encode_into(&text[done..found.start()], &mut ids)?;
-            ids.push(allowed[found.pattern().as_usize()].1);
-            done = found.end();
-        }
-        encoder.encode_into(&text[done..], &mut ids)?;
+        Encoder::new(self).encode_parts_into(&finders, text, &mut ids)?;
         Ok(ids)
+    }
+
+    /// The ids of `text` with those around them that the model expects, as the file of the tokenizer states them (its
+    /// `post_processor`). Special tokens in the text are ordinary text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tokenizer::encode`].
+    pub fn encode_for_model(&self, text: &str) -> Result<Vec<TokenId>> {
+        self.encode(text).map(|ids| self.framed(ids))
+    }
+
+    /// The ids of a text with those around them that the model expects; all of them where the file states none.
+    #[must_use]
+    pub fn framed(&self, ids: Vec<TokenId>) -> Vec<TokenId> {
+        match self.spec().post_processor() {
+            Some(processor) => [processor.before(), &ids, processor.after()].concat(),
+            None => ids,
+        }
     }
 
     /// How many ids `text` has; they are not kept, see [`Encoder::count`].

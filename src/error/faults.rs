@@ -198,6 +198,14 @@ pub enum TokenizerFault {
         /// The smallest size that works.
         min: u32,
     },
+    /// What needs the text as it is, of a tokenizer that changes it.
+    #[error(
+        "{what} are there for tokenizers that take a text as it is; this one has a normalizer, a space before the text, added tokens that are always looked for, or a vocabulary of characters"
+    )]
+    ChangesText {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// Bytes that are no prebuilt tokenizer of this version.
     #[error(
         "not a prebuilt tokenizer that this version can use, at byte {offset}: {why}; write it again from its tokenizer.json, with `ciyuan inspect tokenizer.json --prebuilt FILE`"
@@ -207,6 +215,16 @@ pub enum TokenizerFault {
         offset: u64,
         /// What is wrong.
         why: &'static str,
+    },
+    /// A text that the tokenizer changed, where every byte is accounted for.
+    #[error(
+        "its ids stand for {of_ids} bytes of a text of {of_text}, as a normalizer, a space before the text or an added token changed it; shards account for every byte: normalize the text first, or take a tokenizer that leaves text as it is"
+    )]
+    ChangedText {
+        /// Bytes of the text.
+        of_text: u64,
+        /// Bytes that the ids stand for.
+        of_ids: u64,
     },
     /// A tokenizer that a format cannot express.
     #[error("cannot be written as {format}: {why}")]

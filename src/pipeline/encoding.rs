@@ -15,7 +15,7 @@ use super::settings::{Settings, settings_of};
 use super::split::{ValFraction, split_of};
 use super::units::{Plan, UnitRecord, Units};
 use crate::encode::{Encoder, Tokenizer};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TokenizerFault};
 use crate::shard::{
     InputEntry, MANIFEST_VERSION, Manifest, ShardEntry, ShardWriter, Split, TokenizerEntry, sweep_temporary,
     write_atomic,
@@ -238,7 +238,11 @@ impl Run<'_> {
             let place = |error: Error| error.in_document(&*document.origin.file, document.origin.line);
             encoder.encode_into(&document.text, &mut ids).map_err(place)?;
             // Bytes are counted from the ids, so that the accounting would show it if they stood for less than the text.
-            let text_bytes = ids.iter().map(|&id| u64::from(lengths[id as usize])).sum();
+            let text_bytes: u64 = ids.iter().map(|&id| u64::from(lengths[id as usize])).sum();
+            let of_text = document.text.len() as u64;
+            if self.tokenizer.changes_text() && text_bytes != of_text {
+                return Err(place(TokenizerFault::ChangedText { of_text, of_ids: text_bytes }.into()));
+            }
             Ok(Encoded { split: split_of(&document.text, self.share), ids, text_bytes })
         };
         let encoded: Vec<Result<Encoded>> =

@@ -114,7 +114,7 @@ pub fn save_tokenizer(spec: &TokenizerSpec, path: &Path) -> Result<()> {
 ///
 /// [`Error::Io`] when it cannot be written.
 pub fn save_prebuilt(tokenizer: &Tokenizer, path: &Path) -> Result<()> {
-    write_atomic(path, &tokenizer.to_prebuilt())
+    write_atomic(path, &tokenizer.to_prebuilt()?)
 }
 
 /// Writes a model: `model.safetensors` and `config.json`, the latter last, so that a folder with it is whole.

@@ -37,6 +37,7 @@ mod han;
 mod lanes;
 #[cfg(feature = "chinese")]
 mod lexicon;
+mod matches;
 mod naive;
 mod named;
 mod oniguruma;
@@ -62,6 +63,7 @@ mod words;
 
 pub use han::{UNICODE_VERSION, is_han};
 pub use lanes::Instructions;
+pub(crate) use matches::Matches;
 pub use naive::NaivePattern;
 pub use named::{DEFAULT_PATTERN, NAMED_PATTERNS};
 pub(crate) use pages::Pages;
@@ -69,7 +71,7 @@ pub use pattern::Pattern;
 pub(crate) use prefetch::prefetch;
 pub use segmenter::{Han, HanEdges, Segmenter, kept_pieces};
 pub(crate) use settled::Settled;
-pub(crate) use steps::{split_by, steps_of_pattern};
+pub(crate) use steps::{Metaspace, Prepend, metaspace_of, split_by, steps_of_pattern};
 #[cfg(test)]
 pub(crate) use testing::hostile;
 #[cfg(feature = "chinese")]

@@ -187,6 +187,40 @@ pub(crate) fn steps_of_pattern(source: &str) -> Vec<Value> {
     vec![split_by(&oniguruma::from_rust(source))]
 }
 
+/// What `Metaspace` does to a text before it cuts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Metaspace {
+    /// What stands for a space then.
+    pub(crate) replacement: char,
+    pub(crate) prepend: Prepend,
+}
+
+/// Before which text `Metaspace` puts a replacement, if it begins with none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prepend {
+    Never,
+    /// The one at the beginning of all.
+    First,
+    Always,
+}
+
+/// The step `Metaspace` of a pattern, and whether it stands before all others.
+pub(crate) fn metaspace_of(source: &str) -> Option<(Metaspace, bool)> {
+    let steps = if is_json(source) { flattened(source).ok()? } else { return None };
+    steps.iter().enumerate().find_map(|(at, step)| match step {
+        Step::Metaspace { replacement, add_prefix_space, prepend_scheme, .. } => {
+            let prepend = match prepend_scheme.as_str() {
+                _ if *add_prefix_space == false => Prepend::Never,
+                Some("never") => Prepend::Never,
+                Some("first") => Prepend::First,
+                _ => Prepend::Always,
+            };
+            Some((Metaspace { replacement: *replacement, prepend }, at == 0))
+        }
+        _ => None,
+    })
+}
+
 /// The step that cuts at the matches of a regular expression.
 pub(crate) fn split_by(regex: &str) -> Value {
     json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false})

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::TokenizerSpec;
+use super::normalizer::write_normalizer;
 use crate::segment::UNICODE_VERSION;
 
-/// 128 bits over all that decides ids: Unicode version, pattern, edges in Han runs, tokens, merges, special tokens.
+/// 128 bits over all that decides ids: Unicode version, pattern, edges in Han runs, tokens, merges, special tokens, and
+/// what else a tokenizer has: other added tokens, a normalizer, a template, a vocabulary of characters and its decoder.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Fingerprint(pub [u8; 16]);
 
@@ -46,6 +48,30 @@ impl Fingerprint {
         for (id, name) in spec.special.iter() {
             field(&id.to_le_bytes());
             field(name.as_bytes());
+        }
+        // What follows stands only in tokenizers that have some of it.
+        for token in spec.added.iter().filter(|token| !token.is_plain()) {
+            field(b"added");
+            field(&token.id.to_le_bytes());
+            field(token.content.as_bytes());
+            field(&[token.special, token.single_word, token.lstrip, token.rstrip, token.normalized].map(u8::from));
+        }
+        if !spec.normalizer.is_empty() {
+            field(b"normalizer");
+            field(write_normalizer(&spec.normalizer).to_string().as_bytes());
+        }
+        if spec.prefix_space {
+            field(b"prefix space");
+        }
+        if let Some(processor) = &spec.post_processor {
+            field(b"post-processor");
+            field(processor.source.to_string().as_bytes());
+        }
+        if let Some(units) = &spec.characters {
+            field(b"characters");
+            field(&[units.byte_fallback, units.unknown.is_some(), units.fuse_unknown].map(u8::from));
+            field(&units.unknown.unwrap_or_default().to_le_bytes());
+            field(units.decoder.source.to_string().as_bytes());
         }
         hash.update(&gathered);
         Self(hash.digest128().to_be_bytes())

@@ -210,9 +210,15 @@ impl Serialize for Entries {
 
 impl Serialize for MergeList {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The library reads one form or the other, not both in a file.
+        let as_pairs = self.text.contains(' ');
         let mut seq = serializer.serialize_seq(Some(self.len()))?;
         for (left, right) in self.iter() {
-            seq.serialize_element(&format_args!("{left} {right}"))?;
+            if as_pairs {
+                seq.serialize_element(&[left, right])?;
+            } else {
+                seq.serialize_element(&format_args!("{left} {right}"))?;
+            }
         }
         seq.end()
     }

@@ -1,13 +1,14 @@
 //! A tokenizer as a whole.
 
-use super::{Fingerprint, Merge, Merges, SpecialTokens, TokenId, Vocab};
+use super::added::{AddedToken, checked};
+use super::{CharacterUnits, Fingerprint, Merge, Merges, NormalizerStep, PostProcessor, SpecialTokens, TokenId, Vocab};
 use crate::error::{Error, Result, TokenizerFault};
 use crate::segment::HanEdges;
 
-/// What a tokenizer is: pattern, tokens, merges, special tokens. Its fields fit together; see the room's promises.
+/// What a tokenizer is: pattern, tokens, merges, added tokens, and what happens before and behind. Its fields fit together; see the room's promises.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenizerSpec {
-    /// The regular expression that cuts text into pre-tokens.
+    /// What cuts text into pre-tokens: a regular expression, or the JSON of steps.
     pub(super) pattern: String,
     /// Edges inside Han runs when text is encoded.
     pub(super) han: HanEdges,
@@ -20,6 +21,16 @@ pub struct TokenizerSpec {
     /// Whether a pre-token that is a token as a whole is taken as it is, without merging (tiktoken always does so,
     /// tokenizer.json with `ignore_merges`). It matters only for tokens that the merges do not reach.
     pub(super) whole_pieces: bool,
+    /// All added tokens by id, the special ones among them.
+    pub(super) added: Vec<AddedToken>,
+    /// What is done to a text before it is cut.
+    pub(super) normalizer: Vec<NormalizerStep>,
+    /// Whether a text that begins with none gets a space before it.
+    pub(super) prefix_space: bool,
+    /// The tokens that a model expects around a text.
+    pub(super) post_processor: Option<PostProcessor>,
+    /// What merges start from, if not from bytes.
+    pub(super) characters: Option<CharacterUnits>,
 }
 
 impl TokenizerSpec {
@@ -37,21 +48,46 @@ impl TokenizerSpec {
         whole_pieces: bool,
     ) -> Result<Self> {
         vocab.byte_ids()?;
-        let merges = Merges::new(merges, &vocab)?;
-        Self::of_merges(pattern, han, vocab, merges, special, whole_pieces)
+        let added = special.into_iter().map(|(id, name)| AddedToken::special(id, name)).collect();
+        Self::with_added(pattern, han, vocab, merges, added, whole_pieces)
     }
 
-    /// A tokenizer from tokens that hold every byte and merges that fit them.
+    /// The same with added tokens of all kinds, for a vocabulary that may be one of characters.
+    pub(super) fn with_added(
+        pattern: String,
+        han: HanEdges,
+        vocab: Vocab,
+        merges: Vec<Merge>,
+        added: Vec<AddedToken>,
+        whole_pieces: bool,
+    ) -> Result<Self> {
+        let merges = Merges::new(merges, &vocab)?;
+        Self::of_merges(pattern, han, vocab, merges, added, whole_pieces)
+    }
+
+    /// A tokenizer from its tokens and merges that fit them.
     pub(super) fn of_merges(
         pattern: String,
         han: HanEdges,
         vocab: Vocab,
         merges: Merges,
-        special: Vec<(TokenId, String)>,
+        added: Vec<AddedToken>,
         whole_pieces: bool,
     ) -> Result<Self> {
-        let special = SpecialTokens::new(special, &vocab)?;
-        Ok(Self { pattern, han, vocab, merges, special, whole_pieces })
+        let added = checked(added, &vocab)?;
+        Ok(Self {
+            pattern,
+            han,
+            vocab,
+            merges,
+            special: SpecialTokens::of(&added),
+            whole_pieces,
+            added,
+            normalizer: Vec::new(),
+            prefix_space: false,
+            post_processor: None,
+            characters: None,
+        })
     }
 
     /// The tokenizer that `pairs` of merges make: ids 0 to 255 are the bytes in GPT-2's order, merge k makes id
@@ -138,10 +174,47 @@ impl TokenizerSpec {
         self.whole_pieces
     }
 
-    /// One above the highest id, special tokens among them: the size of a model's embedding.
+    /// All added tokens, in the order of their ids; the special ones are among them.
+    #[must_use]
+    pub fn added(&self) -> &[AddedToken] {
+        &self.added
+    }
+
+    /// The added token of an id.
+    #[must_use]
+    pub fn added_token(&self, id: TokenId) -> Option<&AddedToken> {
+        let at = self.added.binary_search_by_key(&id, |token| token.id).ok()?;
+        Some(&self.added[at])
+    }
+
+    /// What is done to a text before it is cut, in this order.
+    #[must_use]
+    pub fn normalizer(&self) -> &[NormalizerStep] {
+        &self.normalizer
+    }
+
+    /// Whether a text that begins with none gets a space before it, as does each stretch behind an added token.
+    #[must_use]
+    pub fn prefix_space(&self) -> bool {
+        self.prefix_space
+    }
+
+    /// The tokens that a model expects around a text, if any.
+    #[must_use]
+    pub fn post_processor(&self) -> Option<&PostProcessor> {
+        self.post_processor.as_ref()
+    }
+
+    /// What merges start from, if not from bytes.
+    #[must_use]
+    pub fn characters(&self) -> Option<&CharacterUnits> {
+        self.characters.as_ref()
+    }
+
+    /// One above the highest id, added tokens among them: the size of a model's embedding.
     #[must_use]
     pub fn vocab_size(&self) -> u32 {
-        self.vocab.id_end().max(self.special.id_end())
+        self.vocab.id_end().max(self.added.last().map_or(0, |token| token.id + 1))
     }
 
     /// The fingerprint.
@@ -152,11 +225,18 @@ impl TokenizerSpec {
 
     /// Refuses what only our own form of tokenizer.json can say.
     pub(super) fn expressible_elsewhere(&self, format: &'static str) -> Result<()> {
+        let inexpressible = |why| Err(Error::Tokenizer(TokenizerFault::Inexpressible { format, why }));
+        if self.characters.is_some() {
+            return inexpressible("its merges start from characters, and this format holds bytes");
+        }
+        if self.prefix_space || !self.normalizer.is_empty() {
+            return inexpressible("it changes a text before it cuts it, which this format cannot say");
+        }
         let why = match self.han {
             HanEdges::Words => "it cuts Chinese into dictionary words when encoding, which no other library does",
             HanEdges::Chars => "it cuts Han runs into characters on top of its pattern, which this format cannot say",
             HanEdges::None => return Ok(()),
         };
-        Err(Error::Tokenizer(TokenizerFault::Inexpressible { format, why }))
+        inexpressible(why)
     }
 }

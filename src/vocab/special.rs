@@ -1,6 +1,7 @@
 //! Special tokens: marks such as `<|endoftext|>` that stand for no text.
 
-use super::{MAX_ID, TokenId, Vocab};
+use super::added::{AddedToken, checked};
+use super::{TokenId, Vocab};
 use crate::error::TokenizerFault;
 
 /// Special tokens with their ids, by id.
@@ -16,24 +17,14 @@ impl SpecialTokens {
     /// # Errors
     ///
     /// [`TokenizerFault::Special`] for a name or id that is taken, an empty name, or an id that is too large.
-    pub fn new(mut tokens: Vec<(TokenId, String)>, vocab: &Vocab) -> Result<Self, TokenizerFault> {
-        tokens.sort();
-        for (at, (id, content)) in tokens.iter().enumerate() {
-            let fault = |why| TokenizerFault::Special { content: content.clone(), id: *id, why };
-            if content.is_empty() {
-                return Err(fault("has no name"));
-            }
-            if *id > MAX_ID {
-                return Err(TokenizerFault::IdTooLarge { id: u64::from(*id), max: MAX_ID });
-            }
-            if vocab.token(*id).is_some() {
-                return Err(fault("has the id of an ordinary token"));
-            }
-            if tokens[..at].iter().any(|(other, name)| other == id || name == content) {
-                return Err(fault("has an id or a name that stands there twice"));
-            }
-        }
-        Ok(Self(tokens))
+    pub fn new(tokens: Vec<(TokenId, String)>, vocab: &Vocab) -> Result<Self, TokenizerFault> {
+        let tokens = tokens.into_iter().map(|(id, name)| AddedToken::special(id, name)).collect();
+        Ok(Self::of(&checked(tokens, vocab)?))
+    }
+
+    /// The special ones of added tokens, which stand in the order of their ids.
+    pub(super) fn of(tokens: &[AddedToken]) -> Self {
+        Self(tokens.iter().filter(|token| token.special).map(|token| (token.id, token.content.clone())).collect())
     }
 
     /// Ids and names, by id.

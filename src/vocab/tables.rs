@@ -3,6 +3,7 @@
 //! What is read is checked so far that no look-up can go wrong: ids and places lie inside what they point into. That a
 //! table fits the tokens is taken on trust.
 
+use super::added::checked;
 use super::byte_level::gpt2_byte_order;
 use super::slots::Slots;
 use super::tokens::Ids;
@@ -94,9 +95,8 @@ impl TokenizerSpec {
     pub(crate) fn with_tokens(json: &[u8], vocab: Vocab, merges: Merges) -> Result<Self> {
         let rest = Self::from_json(json)?;
         vocab.byte_ids()?;
-        let special = rest.special.iter().map(|(id, name)| (id, name.to_owned())).collect();
-        let special = SpecialTokens::new(special, &vocab)?;
-        Ok(Self { vocab, merges, special, ..rest })
+        let added = checked(rest.added, &vocab)?;
+        Ok(Self { vocab, merges, special: SpecialTokens::of(&added), added, ..rest })
     }
 }
 

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::recovery::recover_merges;
-use super::{MAX_ID, MAX_TOKEN_BYTES, Merges, TokenId, TokenizerSpec, Vocab};
+use super::{AddedToken, MAX_ID, MAX_TOKEN_BYTES, Merges, TokenId, TokenizerSpec, Vocab};
 use crate::error::{Error, Result, TokenizerFault};
 use crate::segment::HanEdges;
 
@@ -30,6 +30,7 @@ impl TokenizerSpec {
         }
         let vocab = Vocab::from_flat(bytes, places)?;
         let merges = Merges::recovered(&vocab)?;
+        let special = special.into_iter().map(|(id, name)| AddedToken::special(id, name)).collect();
         Self::of_merges(pattern.to_owned(), HanEdges::None, vocab, merges, special, true)
     }
 

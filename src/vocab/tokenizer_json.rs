@@ -1,18 +1,23 @@
-//! `tokenizer.json`, the format of Hugging Face's `tokenizers`, for byte-level BPE.
+//! `tokenizer.json`, the format of Hugging Face's `tokenizers`, for BPE of bytes and of characters.
 //!
-//! What is written loads there and gives the same ids. What is read must be of the same kind: any steps that
-//! [`Pattern`](crate::segment::Pattern) knows, and `ByteLevel` behind them; a component that would change ids and is
-//! not known here is an error that names it. Characters as edges are a second `Split`; words as edges have no counterpart
-//! in that library, so they are written as a component of our own, which it refuses to load rather than to run wrongly.
+//! What is written loads there and gives the same ids. What is read must be of the same kinds: any steps that
+//! [`Pattern`](crate::segment::Pattern) knows, with `ByteLevel` behind them for BPE of bytes; a component that would
+//! change ids and is not known here is an error that names it. Characters as edges are a second `Split`; words as edges
+//! have no counterpart in that library, so they are written as a component of our own, which it refuses to load rather
+//! than to run wrongly.
 
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::byte_level::{push_bytes, to_chars};
+use super::character_units::{CharacterUnits, byte_tokens, read_decoder};
 use super::json_lists::{Entries, MergeList};
-use super::{MAX_ID, MAX_TOKEN_BYTES, Merge, TokenId, TokenizerSpec, Vocab};
+use super::normalizer::{read_normalizer, write_normalizer};
+use super::post_processor::read_post_processor;
+use super::{AddedToken, MAX_ID, MAX_TOKEN_BYTES, Merge, TokenId, TokenizerSpec, Vocab};
 use crate::error::{Error, Result, TokenizerFault};
-use crate::segment::{HanEdges, Pattern, split_by, steps_of_pattern};
+use crate::segment::{HanEdges, Pattern, Prepend, metaspace_of, split_by, steps_of_pattern};
 
 const HAN_CHARACTER: &str = r"\p{Han}";
 
@@ -25,7 +30,7 @@ struct File {
     #[serde(default)]
     padding: Value,
     #[serde(default)]
-    added_tokens: Vec<AddedToken>,
+    added_tokens: Vec<AddedForm>,
     #[serde(default)]
     normalizer: Value,
     #[serde(default)]
@@ -38,7 +43,7 @@ struct File {
 }
 
 #[derive(Serialize, Deserialize)]
-struct AddedToken {
+struct AddedForm {
     id: u64,
     content: String,
     #[serde(default)]
@@ -81,59 +86,106 @@ impl TokenizerSpec {
     /// # Errors
     ///
     /// [`Error::Tokenizer`] for what is no such file, for a component that is not supported, and for parts that do not
-    /// fit together.
-    pub fn from_json(file: &[u8]) -> Result<Self> {
-        let json = |error: serde_json::Error| TokenizerFault::Json { reason: error.to_string() };
-        let file: File = serde_json::from_slice(file).map_err(json)?;
+    /// fit together; [`Error::Pattern`] for a regular expression in its normalizer that does not compile.
+    pub fn from_json(bytes: &[u8]) -> Result<Self> {
+        let file: File = serde_json::from_slice(bytes).map_err(|error| other_model(bytes, &error))?;
         refuse_unsupported(&file)?;
-        let (pattern, han) = read_pre_tokenizer(&file.pre_tokenizer)?;
-        let special = read_added_tokens(&file.added_tokens)?;
-        let (vocab, merges) = read_model(&file.model, &special)?;
-        Self::new(pattern, han, vocab, merges, special, file.model.ignore_merges)
+        let normalizer = read_normalizer(&file.normalizer)?;
+        let mut added = read_added_tokens(&file.added_tokens)?;
+        // Where no text is changed, one way to look for them is like the other, unless both are there.
+        if normalizer.is_empty() && added.iter().all(|token| token.normalized) {
+            added.iter_mut().for_each(|token| token.normalized = false);
+        }
+        let mut spec = if is_of_characters(&file) {
+            read_of_characters(&file, added, !normalizer.is_empty())?
+        } else {
+            read_of_bytes(&file, added)?
+        };
+        spec.normalizer = normalizer;
+        let is_token = |id| spec.vocab.token(id).is_some() || spec.added_token(id).is_some();
+        spec.post_processor = read_post_processor(&file.post_processor, is_token)?;
+        Ok(spec)
     }
 
     /// The `tokenizer.json` file of this tokenizer.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let form = |id: TokenId| to_chars(self.vocab.token(id).unwrap_or_default());
-        let added_tokens = self.special.iter().map(|(id, content)| AddedToken {
-            id: u64::from(id),
-            content: content.to_owned(),
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized: false,
-            special: true,
+        let added_tokens = self.added.iter().map(|token| AddedForm {
+            id: u64::from(token.id),
+            content: token.content.clone(),
+            single_word: token.single_word,
+            lstrip: token.lstrip,
+            rstrip: token.rstrip,
+            normalized: token.normalized,
+            special: token.special,
         });
+        let byte_level =
+            json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
+        let units = self.characters.as_ref();
         let file = File {
             version: json!("1.0"),
             truncation: Value::Null,
             padding: Value::Null,
             added_tokens: added_tokens.collect(),
-            normalizer: Value::Null,
-            pre_tokenizer: write_pre_tokenizer(&self.pattern, self.han),
-            post_processor: Value::Null,
-            decoder: json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true}),
+            normalizer: write_normalizer(&self.normalizer),
+            pre_tokenizer: write_pre_tokenizer(self),
+            post_processor: self.post_processor.as_ref().map_or(Value::Null, |processor| processor.source.clone()),
+            decoder: units.map_or(byte_level, |units| units.decoder.source.clone()),
             model: Model {
                 kind: Some("BPE".to_owned()),
                 dropout: None,
-                unk_token: None,
+                unk_token: units.and_then(|units| units.unknown).map(|id| self.form(id)),
                 continuing_subword_prefix: None,
                 end_of_word_suffix: None,
-                fuse_unk: false,
-                byte_fallback: false,
+                fuse_unk: units.is_some_and(|units| units.fuse_unknown),
+                byte_fallback: units.is_some_and(|units| units.byte_fallback),
                 ignore_merges: self.whole_pieces,
-                vocab: Entries::of(self.vocab.iter().map(|(id, bytes)| (to_chars(bytes), u64::from(id)))),
-                merges: MergeList::of(self.merges.as_slice().iter().map(|merge| [merge.left, merge.right].map(form))),
+                vocab: self.entries(),
+                merges: MergeList::of(self.merges.as_slice().iter().map(|merge| self.form_of_merge(merge))),
             },
         };
         serde_json::to_string_pretty(&file).expect("strings, numbers and maps with string keys always serialize")
     }
+
+    /// A token as it stands in the model's vocabulary.
+    fn form(&self, id: TokenId) -> String {
+        let bytes = self.vocab.token(id).unwrap_or_default();
+        // Tokens of characters are text.
+        if self.characters.is_some() { String::from_utf8_lossy(bytes).into_owned() } else { to_chars(bytes) }
+    }
+
+    fn form_of_merge(&self, merge: &Merge) -> [String; 2] {
+        [merge.left, merge.right].map(|id| self.form(id))
+    }
+
+    /// The model's vocabulary. The library gives added tokens that it does not hold the ids behind it, one after the
+    /// other; where they have others, they stand here too.
+    fn entries(&self) -> Entries {
+        let mut forms: Vec<(String, u64)> = self.vocab.iter().map(|(id, _)| (self.form(id), u64::from(id))).collect();
+        let outside = || self.added.iter().filter(|token| self.vocab.token(token.id).is_none());
+        let behind = outside().zip(self.vocab.len()..).all(|(token, next)| token.id as usize == next);
+        if !behind {
+            forms.extend(outside().map(|token| (token.content.clone(), u64::from(token.id))));
+            forms.sort_by_key(|(_, id)| *id);
+        }
+        Entries::of(forms.into_iter())
+    }
 }
 
-fn write_pre_tokenizer(pattern: &str, han: HanEdges) -> Value {
-    let mut steps = steps_of_pattern(pattern);
-    match han {
+fn write_pre_tokenizer(spec: &TokenizerSpec) -> Value {
+    let mut steps = steps_of_pattern(&spec.pattern);
+    if spec.characters.is_some() {
+        return match steps.as_slice() {
+            [] => Value::Null,
+            [step] => step.clone(),
+            _ => json!({"type": "Sequence", "pretokenizers": steps}),
+        };
+    }
+    if spec.prefix_space {
+        let use_regex = !steps.is_empty();
+        return json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": use_regex});
+    }
+    match spec.han {
         HanEdges::None => {}
         HanEdges::Chars => steps.push(split_by(HAN_CHARACTER)),
         HanEdges::Words => steps.push(words()),
@@ -147,59 +199,128 @@ fn words() -> Value {
     json!({"type": "CiyuanWords", "dictionary": "jieba", "fold": "simplified"})
 }
 
-fn unsupported(component: &'static str, found: &Value, why: &'static str) -> Error {
+pub(super) fn unsupported(component: &'static str, found: &Value, why: &'static str) -> Error {
     let kind = found.get("type").and_then(Value::as_str).map_or_else(|| found.to_string(), str::to_owned);
     Error::Tokenizer(TokenizerFault::Unsupported { component, kind, why })
 }
+
+/// Why a file is none of ours: it holds another model, or is no such file.
+fn other_model(bytes: &[u8], error: &serde_json::Error) -> Error {
+    #[derive(Deserialize)]
+    struct Kind {
+        model: KindOfModel,
+    }
+    #[derive(Deserialize)]
+    struct KindOfModel {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    match serde_json::from_slice::<Kind>(bytes) {
+        Ok(Kind { model: KindOfModel { kind } }) if kind != "BPE" => unsupported("model", &json!(kind), ONLY_BPE),
+        _ => TokenizerFault::Json { reason: error.to_string() }.into(),
+    }
+}
+
+const ONLY_BPE: &str = "only BPE is, of bytes and of characters";
 
 fn refuse_unsupported(file: &File) -> Result<()> {
     let model = &file.model;
     let kind = model.kind.as_deref().unwrap_or("BPE");
     if kind != "BPE" {
-        return Err(unsupported("model", &json!(kind), "only byte-level BPE is"));
+        return Err(unsupported("model", &json!(kind), ONLY_BPE));
     }
     if model.dropout.is_some_and(|share| share > 0.0) {
         return Err(unsupported("model.dropout", &json!(model.dropout), "encoding is deterministic here"));
-    }
-    if model.byte_fallback {
-        return Err(unsupported("model.byte_fallback", &json!(true), "only byte-level BPE is supported"));
     }
     for (component, affix) in [
         ("continuing_subword_prefix", &model.continuing_subword_prefix),
         ("end_of_word_suffix", &model.end_of_word_suffix),
     ] {
         if affix.as_deref().is_some_and(|affix| !affix.is_empty()) {
-            return Err(unsupported(component, &json!(affix), "only byte-level BPE without affixes is"));
+            return Err(unsupported(component, &json!(affix), "only BPE without affixes is"));
         }
     }
-    for (component, found) in
-        [("truncation", &file.truncation), ("padding", &file.padding), ("normalizer", &file.normalizer)]
-    {
+    for (component, found) in [("truncation", &file.truncation), ("padding", &file.padding)] {
         if !found.is_null() {
-            return Err(unsupported(component, found, "remove it, or apply it to the text first"));
-        }
-    }
-    for (component, found) in [("post_processor", &file.post_processor), ("decoder", &file.decoder)] {
-        if !found.is_null() && found["type"] != "ByteLevel" {
-            return Err(unsupported(component, found, "only ByteLevel is"));
+            return Err(unsupported(component, found, "remove it, and cut or fill the ids afterwards"));
         }
     }
     Ok(())
 }
 
-/// The pattern and the edges in Han runs.
-fn read_pre_tokenizer(found: &Value) -> Result<(String, HanEdges)> {
+/// Whether the merges start from characters: `ByteLevel` stands behind all steps otherwise.
+fn is_of_characters(file: &File) -> bool {
+    let last = match file.pre_tokenizer["pretokenizers"].as_array() {
+        Some(steps) => steps.last().unwrap_or(&Value::Null),
+        None => &file.pre_tokenizer,
+    };
+    last["type"] != "ByteLevel" && (file.model.byte_fallback || file.model.unk_token.is_some())
+}
+
+fn read_of_bytes(file: &File, added: Vec<AddedToken>) -> Result<TokenizerSpec> {
+    if file.model.byte_fallback {
+        return Err(unsupported("model.byte_fallback", &json!(true), "it is for a vocabulary of characters alone"));
+    }
+    if !file.decoder.is_null() && file.decoder["type"] != "ByteLevel" {
+        return Err(unsupported("decoder", &file.decoder, "only ByteLevel is for a vocabulary of bytes"));
+    }
+    let (pattern, han, prefix_space) = read_pre_tokenizer(&file.pre_tokenizer)?;
+    let (vocab, merges) = read_model(&file.model, &added, Units::Bytes)?;
+    vocab.byte_ids()?;
+    let mut spec = TokenizerSpec::with_added(pattern, han, vocab, merges, added, file.model.ignore_merges)?;
+    spec.prefix_space = prefix_space;
+    Ok(spec)
+}
+
+fn read_of_characters(file: &File, added: Vec<AddedToken>, is_normalized: bool) -> Result<TokenizerSpec> {
+    let model = &file.model;
+    let found = &file.pre_tokenizer;
+    let refuse = |why| unsupported("pre_tokenizer", found, why);
+    if found.to_string().contains(r#""type":"ByteLevel""#) {
+        return Err(refuse("the last step of a byte-level BPE is ByteLevel"));
+    }
+    let nothing = json!({"type": "Sequence", "pretokenizers": []});
+    let pattern = read_pattern(if found.is_null() { &nothing } else { found })?;
+    match metaspace_of(pattern.source()) {
+        Some((_, false)) => return Err(refuse("Metaspace must be the first step")),
+        Some((metaspace, _)) if metaspace.prepend == Prepend::First && is_normalized => {
+            return Err(refuse("Metaspace with `first` would see what the normalizer has changed"));
+        }
+        _ => {}
+    }
+    let decoder = read_decoder(&file.decoder)?;
+    let (vocab, merges) = read_model(model, &added, Units::Characters)?;
+    let unknown = match &model.unk_token {
+        None => None,
+        Some(name) => match vocab.id(name.as_bytes()) {
+            Some(id) => Some(id),
+            None => return Err(unsupported("model.unk_token", &json!(name), "it must be a token of the vocabulary")),
+        },
+    };
+    if unknown.is_none() && byte_tokens(&vocab).contains(&None) {
+        let why = "without `unk_token`, a vocabulary of characters needs a token for each byte, <0x00> to <0xFF>";
+        return Err(unsupported("model.byte_fallback", &json!(true), why));
+    }
+    let pattern = pattern.source().to_owned();
+    let mut spec = TokenizerSpec::with_added(pattern, HanEdges::None, vocab, merges, added, model.ignore_merges)?;
+    let (byte_fallback, fuse_unknown) = (model.byte_fallback, model.fuse_unk);
+    spec.characters = Some(CharacterUnits { byte_fallback, unknown, fuse_unknown, decoder });
+    Ok(spec)
+}
+
+/// The pattern, the edges in Han runs, and whether a text gets a space before it.
+fn read_pre_tokenizer(found: &Value) -> Result<(String, HanEdges, bool)> {
     let refuse = |found: &Value, why| unsupported("pre_tokenizer", found, why);
     let steps = match found["type"].as_str() {
         Some("Sequence") => found["pretokenizers"].as_array().map(Vec::as_slice).unwrap_or_default(),
         Some(_) => std::slice::from_ref(found),
-        None => return Err(refuse(found, "a byte-level BPE has ByteLevel, mostly behind a Split")),
+        None => return Err(refuse(found, WANTS_BYTE_LEVEL)),
     };
     let Some((byte_level, before)) = steps.split_last() else {
         return Err(refuse(found, "ByteLevel is missing"));
     };
     if byte_level["type"] != "ByteLevel" {
-        return Err(refuse(byte_level, "the last step of a byte-level BPE is ByteLevel"));
+        return Err(refuse(byte_level, WANTS_BYTE_LEVEL));
     }
     // Edges in Han runs stand behind the pattern. The default of `use_regex` is true.
     let own_pattern = byte_level["use_regex"].as_bool().unwrap_or(true);
@@ -210,28 +331,44 @@ fn read_pre_tokenizer(found: &Value) -> Result<(String, HanEdges)> {
         }
         _ => (before, HanEdges::None),
     };
-    let steps: Vec<&Value> = splits.iter().chain([byte_level]).collect();
-    let pattern = Pattern::from_source(&json!({"type": "Sequence", "pretokenizers": steps}).to_string());
-    let pattern = pattern.map_err(|error| match error {
+    let mut byte_level = byte_level.clone();
+    // Behind other steps each of their pieces would get a space, which the pattern refuses.
+    let prefix_space = before.is_empty() && byte_level["add_prefix_space"].as_bool().unwrap_or(true);
+    if prefix_space {
+        byte_level["add_prefix_space"] = json!(false);
+    }
+    let steps: Vec<&Value> = splits.iter().chain([&byte_level]).collect();
+    let pattern = read_pattern(&json!({"type": "Sequence", "pretokenizers": steps}))?;
+    if pattern.changes_text() {
+        return Err(refuse(found, "Metaspace changes the text before it becomes bytes"));
+    }
+    Ok((pattern.source().to_owned(), han, prefix_space))
+}
+
+const WANTS_BYTE_LEVEL: &str =
+    "the last step of a BPE of bytes is ByteLevel; one of characters has byte_fallback or unk_token";
+
+fn read_pattern(steps: &Value) -> Result<Pattern> {
+    Pattern::from_source(&steps.to_string()).map_err(|error| match error {
         Error::Pattern { reason, .. } => {
             let why = "its steps must be those that the documentation of Pattern lists";
             Error::Tokenizer(TokenizerFault::Unsupported { component: "pre_tokenizer", kind: reason, why })
         }
         error => error,
-    })?;
-    if pattern.changes_text() {
-        return Err(refuse(found, "Metaspace changes the text before it becomes bytes"));
-    }
-    Ok((pattern.source().to_owned(), han))
+    })
 }
 
-fn read_added_tokens(tokens: &[AddedToken]) -> Result<Vec<(TokenId, String)>> {
-    let read = |token: &AddedToken| {
-        if !token.special || token.single_word || token.lstrip || token.rstrip {
-            let why = "only special tokens are, without lstrip, rstrip and single_word";
-            return Err(unsupported("added token", &json!(token.content), why));
-        }
-        Ok((checked_id(token.id)?, token.content.clone()))
+fn read_added_tokens(tokens: &[AddedForm]) -> Result<Vec<AddedToken>> {
+    let read = |token: &AddedForm| {
+        Ok(AddedToken {
+            id: checked_id(token.id)?,
+            content: token.content.clone(),
+            special: token.special,
+            single_word: token.single_word,
+            lstrip: token.lstrip,
+            rstrip: token.rstrip,
+            normalized: token.normalized,
+        })
     };
     tokens.iter().map(read).collect()
 }
@@ -243,16 +380,45 @@ fn checked_id(id: u64) -> Result<TokenId> {
     }
 }
 
-fn read_model(model: &Model, special: &[(TokenId, String)]) -> Result<(Vocab, Vec<Merge>)> {
+/// What the tokens of a file are written in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Units {
+    /// Characters that stand for bytes.
+    Bytes,
+    /// Themselves.
+    Characters,
+}
+
+impl Units {
+    fn push_bytes(self, form: &str, bytes: &mut Vec<u8>) -> std::result::Result<(), char> {
+        match self {
+            Self::Bytes => push_bytes(form, bytes),
+            Self::Characters => {
+                bytes.extend_from_slice(form.as_bytes());
+                Ok(())
+            }
+        }
+    }
+}
+
+fn read_model(model: &Model, added: &[AddedToken], units: Units) -> Result<(Vocab, Vec<Merge>)> {
+    let kept = if units == Units::Bytes { used_names(added, &model.merges) } else { FxHashSet::default() };
+    let names: FxHashMap<&str, TokenId> = added.iter().map(|token| (token.content.as_str(), token.id)).collect();
     let (mut all, mut places) = (Vec::new(), Vec::with_capacity(model.vocab.len()));
     for (form, id) in model.vocab.iter() {
         let id = checked_id(id)?;
-        // The library lists special tokens here too.
-        if special.iter().any(|(special, name)| *special == id && name == form) {
-            continue;
+        // The library lists added tokens here too.
+        if let Some(other) = names.get(form) {
+            if *other != id {
+                let why = "has another id in the model's vocabulary";
+                return Err(TokenizerFault::Special { content: form.to_owned(), id: *other, why }.into());
+            }
+            if units == Units::Bytes && !kept.contains(form) {
+                continue;
+            }
         }
         let start = all.len();
-        push_bytes(form, &mut all).map_err(|character| TokenizerFault::NotByteLevel { id, character })?;
+        units.push_bytes(form, &mut all).map_err(|character| TokenizerFault::NotByteLevel { id, character })?;
         if !(1..=MAX_TOKEN_BYTES).contains(&(all.len() - start)) {
             return Err(unsupported("token", &json!(form), "tokens hold 1 to 1,024 bytes"));
         }
@@ -266,9 +432,9 @@ fn read_model(model: &Model, special: &[(TokenId, String)]) -> Result<(Vocab, Ve
         let fault = |why| TokenizerFault::Merge { rank, left: left.to_owned(), right: right.to_owned(), why };
         both.clear();
         let no_byte = |_| fault("holds a character that stands for no byte");
-        push_bytes(left, &mut both).map_err(no_byte)?;
+        units.push_bytes(left, &mut both).map_err(no_byte)?;
         let middle = both.len();
-        push_bytes(right, &mut both).map_err(no_byte)?;
+        units.push_bytes(right, &mut both).map_err(no_byte)?;
         let id = |bytes: &[u8], why| vocab.id(bytes).ok_or_else(|| fault(why));
         merges.push(Merge {
             left: id(&both[..middle], "has a left part that is no token")?,
@@ -277,4 +443,24 @@ fn read_model(model: &Model, special: &[(TokenId, String)]) -> Result<(Vocab, Ve
         });
     }
     Ok((vocab, merges))
+}
+
+/// The names of added tokens that merges take or make: these are ordinary tokens as well.
+fn used_names<'a>(added: &'a [AddedToken], merges: &MergeList) -> FxHashSet<&'a str> {
+    // Only tokens that are written as their names are can be meant.
+    let written_so = added.iter().filter(|token| to_chars(token.content.as_bytes()) == token.content);
+    let names: FxHashSet<&str> = written_so.map(|token| token.content.as_str()).collect();
+    let longest = names.iter().map(|name| name.len()).max().unwrap_or_default();
+    let mut used = FxHashSet::default();
+    let mut both = String::new();
+    for (left, right) in merges.iter().filter(|_| !names.is_empty()) {
+        if left.len() + right.len() <= longest {
+            both.clear();
+            both.push_str(left);
+            both.push_str(right);
+            used.extend(names.get(both.as_str()));
+        }
+        used.extend(names.get(left).into_iter().chain(names.get(right)));
+    }
+    used
 }
