@@ -194,6 +194,26 @@ mod tests {
         }
     }
 
+    /// What the rules leave out is left out for a reason.
+    #[test]
+    fn places_that_are_not_safe() {
+        for (scanner, text, place) in [
+            (NamedScanner::Gpt2, "a\n\nb", 3),
+            (NamedScanner::O200k, "!\n/b", 2),
+            (NamedScanner::Cl100k, "!\na", 1),
+            (NamedScanner::Cl100k, "a   b", 2),
+            (NamedScanner::Cl100k, "1234", 1),
+            (NamedScanner::Ciyuan, "a's", 1),
+            (NamedScanner::Ciyuan, "中〇", 3),
+            (NamedScanner::O200k, "a\u{301}", 1),
+        ] {
+            assert!(!all_cuts(SafeCuts::of(scanner), text).contains(&place), "{scanner:?} {text:?}");
+            let mut parts = spans(scanner, &text[..place]);
+            parts.extend(spans(scanner, &text[place..]).iter().map(|end| place as u32 + end));
+            assert_ne!(parts, spans(scanner, text), "{scanner:?} {text:?}");
+        }
+    }
+
     #[test]
     fn ranges() {
         let cuts = SafeCuts::of(NamedScanner::Cl100k);
