@@ -9,6 +9,8 @@
 //! `naive.rs` is the merge loop of the textbooks: find the pair of lowest rank, merge it, again. It is the oracle. What
 //! runs is `encoder.rs`: pre-tokens are looked up in a memo (`memo.rs`), Chinese ones cut where no token can reach over
 //! (`cuts.rs`, which holds the proof), and what is left is merged (`merge.rs`).
+//! Each of these shortcuts has its condition, and `paths.rs` says which of them a tokenizer takes. `prebuilt.rs` writes a
+//! tokenizer with its tables, to be loaded in some milliseconds.
 
 mod characters;
 mod cuts;
