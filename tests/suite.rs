@@ -4,6 +4,7 @@
 
 mod architecture;
 mod bad_input;
+mod bad_tokenizers;
 mod command;
 mod common;
 mod determinism;

@@ -16,6 +16,9 @@
 //!
 //! A tokenizer may do more to a text: `prepare.rs` finds added tokens, `normalize.rs` normalizes what is between them,
 //! and `character_model.rs` merges characters instead of bytes. A text of one that does none of this does not pass there.
+//!
+//! Each of these shortcuts has its condition, and `paths.rs` says which of them a tokenizer takes. `prebuilt.rs` writes a
+//! tokenizer with its tables, to be loaded in some milliseconds.
 
 mod character_model;
 mod characters;
