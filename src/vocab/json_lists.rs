@@ -240,6 +240,13 @@ mod tests {
     }
 
     #[test]
+    fn a_list_has_a_limit() {
+        assert!(room::<serde_json::Error>(MAX_ID as usize, "tokens").is_ok());
+        let error = room::<serde_json::Error>(MAX_ID as usize + 1, "tokens").unwrap_err().to_string();
+        assert!(error.contains("more than 16777216 tokens"), "{error}");
+    }
+
+    #[test]
     fn entries_keep_their_order_and_those_that_are_there_twice() {
         let entries: Entries = serde_json::from_str(r#"{"b": 1, "a\n": 0, "b": 7}"#).unwrap();
         assert_eq!(entries.iter().collect::<Vec<_>>(), [("b", 1), ("a\n", 0), ("b", 7)]);
