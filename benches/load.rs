@@ -39,7 +39,7 @@ fn spec(file: &[u8], pattern: &str) -> TokenizerSpec {
 
 fn measure(pattern: &str, path: &str) {
     let file = std::fs::read(path).unwrap();
-    let prebuilt = Tokenizer::new(spec(&file, pattern)).unwrap().to_prebuilt();
+    let prebuilt = Tokenizer::new(spec(&file, pattern)).unwrap().to_prebuilt().unwrap();
     let mut fastest = [f64::MAX; 6];
     for _ in 0..RUNS {
         let mut times = Vec::new();

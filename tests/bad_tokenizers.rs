@@ -192,7 +192,7 @@ fn fault(file: &[u8]) -> String {
 
 #[test]
 fn prebuilt_files_that_are_damaged() {
-    let file = small().to_prebuilt();
+    let file = small().to_prebuilt().unwrap();
     for end in (0..300).chain((300..file.len()).step_by(997)).chain(file.len() - 9..file.len()) {
         fault(&file[..end]);
     }
@@ -212,7 +212,7 @@ fn prebuilt_files_that_are_damaged() {
 /// Somebody who makes the checksum fit gets an error, or some tokenizer, and never a panic.
 #[test]
 fn prebuilt_files_that_are_forged() {
-    let file = small().to_prebuilt();
+    let file = small().to_prebuilt().unwrap();
     let mut random = Random(11);
     let (mut refused, mut taken) = (0, 0);
     for round in 0..600 {
@@ -255,7 +255,7 @@ fn prebuilt_tables_are_those_of_their_version() {
     let (e8, af, a) = (165, 107, 64);
     let pairs = [(e8, af), (256, a), (a, a), (258, 258)];
     let spec = TokenizerSpec::from_learned("[a-z]+|.".to_owned(), HanEdges::None, &pairs, &[]).unwrap();
-    let file = Tokenizer::new(spec).unwrap().to_prebuilt();
+    let file = Tokenizer::new(spec).unwrap().to_prebuilt().unwrap();
     // Behind the fields and the first section, which is JSON, up to the checksum.
     let json = u64::from_le_bytes(file[40..48].try_into().unwrap()) as usize;
     let tables = &file[(120 + json).next_multiple_of(8)..file.len() - 8];
