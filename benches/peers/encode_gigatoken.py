@@ -17,15 +17,11 @@ RUNS = 5
 
 def documents(text):
     """Lines of a text in documents of about 64 KB."""
-    found, size, lines = [], 0, []
-    for line in text.encode().splitlines(keepends=True):
-        lines.append(line)
-        size += len(line)
-        if size >= 1 << 16:
-            found.append(b"".join(lines))
-            size, lines = 0, []
-    if lines:
-        found.append(b"".join(lines))
+    text, found, start = text.encode(), [], 0
+    while start < len(text):
+        end = text.find(b"\n", start + (64 << 10)) + 1 or len(text)
+        found.append(text[start:end])
+        start = end
     return found
 
 
