@@ -6,7 +6,7 @@
 //! again.
 //!
 //! Tried and not faster: asking for the memo's lines of such pieces ahead, as is done for pre-tokens; a smaller memo;
-//! characters read, looked up and told apart in one loop.
+//! characters read, looked up and told apart in one loop; ids of known pre-tokens gathered in a buffer.
 
 use std::ops::Range;
 
