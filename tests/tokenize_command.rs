@@ -195,3 +195,32 @@ fn tokens_are_counted_by_script() {
     let table = workshop.run_with(&["count", "-t", "t.json"], text.as_bytes()).ok();
     assert!(table.lines().any(|line| line.starts_with("Han") && line.contains("10.5 %")), "{table}");
 }
+
+/// Offsets are those in the text, where a pattern takes some of it out; where a tokenizer changes the text there are none.
+#[test]
+fn offsets_are_those_of_the_text() {
+    let workshop = with_tokenizer();
+    let file = std::fs::read_to_string(workshop.path("t.json")).unwrap();
+    let mut file: serde_json::Value = serde_json::from_str(&file).unwrap();
+    file["pre_tokenizer"] = serde_json::json!({"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"String": " "}, "behavior": "Removed", "invert": false},
+        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}
+    ]});
+    std::fs::write(workshop.path("dropping.json"), file.to_string()).unwrap();
+    file["normalizer"] = serde_json::json!({"type": "NFKC"});
+    std::fs::write(workshop.path("changing.json"), file.to_string()).unwrap();
+    let text = " the 词 ﬁ";
+    std::fs::write(workshop.path("text.txt"), text).unwrap();
+    let tokens = |tokenizer: &str| -> serde_json::Value {
+        let output = workshop.run(&["tokenize", "-t", tokenizer, "--json", "text.txt"]).ok();
+        serde_json::from_str(&output).unwrap()
+    };
+    let dropping = tokens("dropping.json");
+    let offsets: Vec<[usize; 2]> = serde_json::from_value(dropping["offsets"].clone()).unwrap();
+    let covered: String =
+        offsets.iter().flat_map(|[start, end]| &text.as_bytes()[*start..*end]).map(|b| *b as char).collect();
+    let wanted: String = text.bytes().filter(|byte| *byte != b' ').map(char::from).collect();
+    assert_eq!(covered, wanted);
+    let changing = tokens("changing.json");
+    assert!(changing.get("offsets").is_none() && changing["ids"] != dropping["ids"]);
+}

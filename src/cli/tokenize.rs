@@ -56,8 +56,9 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Tokens {
     ids: Vec<u32>,
-    /// First and one past the last byte of each token in the text.
-    offsets: Vec<[usize; 2]>,
+    /// First and one past the last byte of each token in the text; not there where the tokenizer changes the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offsets: Option<Vec<[usize; 2]>>,
     /// The tokens' bytes as text; U+FFFD where a token is no whole character.
     pieces: Vec<String>,
     /// Of whole inputs, not of lines.
@@ -86,7 +87,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         for_each_line(&args.inputs, |line| {
             let ids = encode(line.text, document).map_err(|error| error.in_document(line.path, line.number))?;
             document += 1;
-            write(&mut out, &tokenizer, &ids, None, args, context)?;
+            write(&mut out, &tokenizer, (line.text, &ids), None, args, context)?;
             if line.pause {
                 out.flush()?;
             }
@@ -101,7 +102,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
             let read = start.elapsed().as_secs_f64();
             let ids = encode(&text, document)?;
             let seconds = Seconds { load, read, encode: start.elapsed().as_secs_f64() - read };
-            write(&mut out, &tokenizer, &ids, Some(seconds), args, context)?;
+            write(&mut out, &tokenizer, (&text, &ids), Some(seconds), args, context)?;
         }
     }
     out.flush()?;
@@ -127,13 +128,13 @@ fn encoding<'t>(args: &'t Args, tokenizer: &'t Tokenizer) -> Outcome<Encoding<'t
 fn write(
     out: &mut impl Write,
     tokenizer: &Tokenizer,
-    ids: &[u32],
+    (text, ids): (&str, &[u32]),
     seconds: Option<Seconds>,
     args: &Args,
     context: &Context,
 ) -> Outcome {
     if context.json {
-        serde_json::to_writer(&mut *out, &tokens(tokenizer, ids, seconds)).map_err(std::io::Error::from)?;
+        serde_json::to_writer(&mut *out, &tokens(tokenizer, text, ids, seconds)?).map_err(std::io::Error::from)?;
     } else if args.color.now() {
         coloured(out, tokenizer, ids)?;
     } else {
@@ -145,16 +146,24 @@ fn write(
     Ok(())
 }
 
-fn tokens(tokenizer: &Tokenizer, ids: &[u32], seconds: Option<Seconds>) -> Tokens {
-    let mut start = 0;
-    let mut tokens = Tokens { ids: ids.to_vec(), offsets: Vec::new(), pieces: Vec::new(), seconds };
-    for &id in ids {
-        let bytes = tokenizer.token_bytes(id).unwrap_or_default();
-        tokens.offsets.push([start, start + bytes.len()]);
-        tokens.pieces.push(String::from_utf8_lossy(bytes).into_owned());
-        start += bytes.len();
-    }
-    tokens
+fn tokens(tokenizer: &Tokenizer, text: &str, ids: &[u32], seconds: Option<Seconds>) -> Outcome<Tokens> {
+    let bytes = |id: &u32| tokenizer.token_bytes(*id).unwrap_or_default();
+    let pieces = ids.iter().map(|id| String::from_utf8_lossy(bytes(id)).into_owned()).collect();
+    let offsets = if tokenizer.changes_text() {
+        None
+    } else if tokenizer.segmenter().pattern().drops_text() {
+        // Told for the ids without special tokens and dropout alone.
+        let (others, offsets) = tokenizer.encode_with_offsets(text)?;
+        (others == ids).then(|| offsets.into_iter().map(|range| [range.start, range.end]).collect())
+    } else {
+        let mut start = 0;
+        let place = |id| {
+            let end = start + bytes(id).len();
+            [std::mem::replace(&mut start, end), end]
+        };
+        Some(ids.iter().map(place).collect())
+    };
+    Ok(Tokens { ids: ids.to_vec(), offsets, pieces, seconds })
 }
 
 fn coloured(out: &mut impl Write, tokenizer: &Tokenizer, ids: &[u32]) -> Outcome {
