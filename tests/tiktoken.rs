@@ -99,6 +99,9 @@ fn same_ids(reference: &CoreBPE, tokenizer: &Tokenizer) {
         same_ids_of_bytes(reference, tokenizer, 200_000, 9);
         for file in files.split(' ') {
             let text = std::fs::read_to_string(file).unwrap();
+            // As a whole too: it is encoded in parts then, on one thread and on all.
+            assert_eq!(tokenizer.encode_parallel(&text).unwrap(), tokenizer.encode(&text).unwrap(), "{file}");
+            check(&text);
             let lines: Vec<&str> = text.split_inclusive('\n').collect();
             lines.chunks(400).for_each(|lines| check(&lines.concat()));
         }

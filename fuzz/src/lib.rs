@@ -15,6 +15,7 @@ use ciyuan::segment::{
 };
 use ciyuan::shard::{Manifest, Shard, ShardWriter};
 use ciyuan::vocab::{Fingerprint, TokenizerSpec};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Each named pattern and its oracle. Cloning a pattern would throw its lazily built automaton away.
 static PATTERNS: LazyLock<Vec<(Segmenter, NaivePattern)>> = LazyLock::new(|| {
@@ -177,8 +178,10 @@ pub fn learn(data: &[u8]) {
     assert_eq!(fast, ciyuan::learn::naive_learn(&counts, &config).unwrap());
 }
 
-/// A tokenizer file is refused, or gives a tokenizer that survives writing and reading and returns every text.
+/// A tokenizer file is refused, or gives a tokenizer that survives writing and reading and returns every text that it does
+/// not change. A prebuilt one, changed under a checksum that fits, is refused too, or gives some ids.
 pub fn vocab_load(data: &[u8]) {
+    changed_prebuilt(data);
     let specs = [TokenizerSpec::from_json(data), TokenizerSpec::from_tiktoken(data, r"\w+|\W", vec![])];
     for spec in specs.into_iter().flatten() {
         assert_eq!(TokenizerSpec::from_json(spec.to_json().as_bytes()).unwrap(), spec);
@@ -191,11 +194,33 @@ pub fn vocab_load(data: &[u8]) {
         let text = "the cat 词元 <|endoftext|>\0\u{10FFFF}";
         match tokenizer.encode(text) {
             Ok(ids) => {
-                assert_eq!(tokenizer.decode(&ids).unwrap(), text.as_bytes());
+                let back = tokenizer.decode(&ids).unwrap();
+                let kept = !tokenizer.changes_text() && !tokenizer.segmenter().pattern().drops_text();
+                assert!(!kept || back == text.as_bytes());
                 assert_eq!(ids, naive_encode(&tokenizer, text).unwrap());
+                if let Ok(file) = tokenizer.to_prebuilt() {
+                    assert_eq!(Tokenizer::from_prebuilt(&file).unwrap().encode(text).unwrap(), ids);
+                }
             }
-            Err(error) => assert!(matches!(error, Error::PatternLimit { .. }), "{error}"),
+            Err(error) => assert!(matches!(error, Error::PatternLimit { .. } | Error::Limit { .. }), "{error}"),
         }
+    }
+}
+
+/// Four bytes are a change: a place, and what is put there.
+fn changed_prebuilt(data: &[u8]) {
+    static VALID: LazyLock<Vec<u8>> = LazyLock::new(|| TOKENIZERS[0].to_prebuilt().unwrap());
+    let mut changed = VALID.clone();
+    let (all, sum) = changed.split_last_chunk_mut::<8>().unwrap();
+    for change in data.chunks_exact(4).take(64) {
+        let place = u32::from_le_bytes([change[0], change[1], change[2], 0]) as usize;
+        all[place % VALID.len().saturating_sub(8)] = change[3];
+    }
+    *sum = xxh3_64(all).to_le_bytes();
+    assert!(Tokenizer::from_prebuilt(data).is_err());
+    if let Ok(tokenizer) = Tokenizer::from_prebuilt(&changed) {
+        let ids = tokenizer.encode("the cat 词元是语言 aaaa 1234\n\u{10FFFF}").unwrap_or_default();
+        let _ = tokenizer.decode(&ids);
     }
 }
 
