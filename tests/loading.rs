@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
-use ciyuan::encode::{Tokenizer, naive_encode};
+use ciyuan::encode::{DecodeStream, Dropout, EncodeStream, Tokenizer, naive_encode};
 use ciyuan::segment::Han;
 use ciyuan::vocab::TokenizerSpec;
 use proptest::prelude::*;
@@ -259,7 +259,7 @@ fn characters() -> Value {
 }
 
 /// The added tokens of Llama 2.
-fn llama() -> Value {
+pub(crate) fn llama() -> Value {
     let mut file = characters();
     let token = |id: u32, content: &str| json!({"id": id, "content": content, "special": true, "normalized": false, "single_word": false, "lstrip": false, "rstrip": false});
     file["added_tokens"] = json!([token(0, "<unk>"), token(1, "<s>"), token(2, "</s>")]);
@@ -278,6 +278,11 @@ fn a_file_of_the_form_of_llama() {
         with_bytes += usize::from(ids.iter().any(|id| (3..259).contains(id)));
         let decoded = own.decode(&ids).unwrap();
         assert_eq!(String::from_utf8(decoded).unwrap(), theirs.decode(&ids, false).unwrap(), "{text:?}");
+        let (mut stream, mut streamed) = (DecodeStream::new(&own), String::new());
+        ids.iter().for_each(|id| streamed += stream.push(*id).unwrap());
+        streamed += stream.finish();
+        assert_eq!(streamed, String::from_utf8(own.decode(&ids).unwrap()).unwrap());
+        assert_eq!((own.count(text).unwrap(), own.encode_parallel(text).unwrap()), (ids.len(), ids.clone()));
         let framed = theirs.encode(text.as_str(), true).unwrap();
         assert_eq!(own.encode_for_model(text).unwrap(), framed.get_ids(), "{text:?}");
         let unknown_last = own.decode(&own.framed(ids)).unwrap();
@@ -290,6 +295,19 @@ fn a_file_of_the_form_of_llama() {
     assert!(own.changes_text() && own.spec().characters().is_some());
     assert_eq!(own.token_bytes(3 + 10), Some(&b"\n"[..]));
     assert_eq!(own.encode_bytes(b"\xFF").unwrap(), [3 + 255]);
+    // What follows tokens to their places in the text is refused, and no id of a beginning is sure.
+    let refused = [
+        own.encode_with_offsets("a b").unwrap_err(),
+        own.explain("a b").unwrap_err(),
+        own.encode_dropout("a b", Dropout::new(0.5, 1).unwrap()).unwrap_err(),
+    ];
+    refused.iter().for_each(|error| assert!(error.to_string().contains("take a text as it is"), "{error}"));
+    assert!(own.to_prebuilt().unwrap_err().to_string().contains("of characters"));
+    assert_eq!(own.encode_prefix("a b").unwrap().settled, 0);
+    let (mut stream, mut ids) = (EncodeStream::new(&own), Vec::new());
+    "a b 词".as_bytes().chunks(2).for_each(|piece| stream.push(piece, &mut ids).unwrap());
+    stream.finish(&mut ids).unwrap();
+    assert_eq!(ids, own.encode("a b 词").unwrap());
 }
 
 /// Metaspace as a decoder, with what it makes of the first token.

@@ -224,3 +224,17 @@ fn offsets_are_those_of_the_text() {
     let changing = tokens("changing.json");
     assert!(changing.get("offsets").is_none() && changing["ids"] != dropping["ids"]);
 }
+
+/// In a vocabulary of characters the first token stands for something else than later ones: texts come back whole.
+#[test]
+fn texts_of_characters_come_back() {
+    let workshop = Workshop::new();
+    std::fs::write(workshop.path("t.json"), super::loading::llama().to_string()).unwrap();
+    for text in ["the cat", "  词 the", "é\u{10FFFF}"] {
+        let ids = workshop.run_with(&["tokenize", "-t", "t.json"], text.as_bytes()).ok();
+        assert_eq!(workshop.run_with(&["decode", "-t", "t.json"], ids.as_bytes()).ok(), text);
+        let twice = format!("{ids}\n{ids}\n").replace("\n\n", "\n");
+        let lines = workshop.run_with(&["decode", "-t", "t.json", "--lines"], twice.as_bytes()).ok();
+        assert_eq!(lines, format!("{text}\n{text}\n"));
+    }
+}

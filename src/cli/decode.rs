@@ -30,20 +30,33 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, _: &Context) -> Outcome {
     let tokenizer = args.tokenizer.load()?;
     let vocab_size = tokenizer.spec().vocab_size();
+    // What a token of a vocabulary of characters stands for depends on where it stands in its text, so a text is decoded
+    // as a whole.
+    let as_whole = tokenizer.spec().characters().is_some();
+    let mut kept = Vec::new();
     let mut out = BufWriter::new(std::io::stdout().lock());
     for path in or_stdin(&args.inputs) {
         for_each_id(&path, |item| {
             match item {
                 Item::Id { id, line, position } => {
                     let unknown = || Error::UnknownToken { id, position, vocab_size }.in_document(&path, line);
-                    out.write_all(tokenizer.token_bytes(id).ok_or_else(unknown)?)?;
+                    let token = tokenizer.token_bytes(id).ok_or_else(unknown)?;
+                    if as_whole {
+                        kept.push(id);
+                    } else {
+                        out.write_all(token)?;
+                    }
                 }
-                Item::LineEnd if args.lines => out.write_all(b"\n")?,
+                Item::LineEnd if args.lines => {
+                    out.write_all(&tokenizer.decode(&std::mem::take(&mut kept))?)?;
+                    out.write_all(b"\n")?;
+                }
                 Item::LineEnd => {}
                 Item::Pause => out.flush()?,
             }
             Ok(())
         })?;
+        out.write_all(&tokenizer.decode(&std::mem::take(&mut kept))?)?;
     }
     out.flush()?;
     Ok(())

@@ -60,8 +60,8 @@ fn of_file(path: &Path) -> impl Fn(Error) -> Error {
     move |error| error.in_document(path, 0)
 }
 
-/// Reads a tokenizer: a `tokenizer.json`, a file of [`save_prebuilt`], a `.tiktoken` file (which needs its `pattern`, and knows no special tokens but
-/// those given), or a folder that holds a `tokenizer.json`.
+/// Reads a tokenizer: a `tokenizer.json`, a file of [`save_prebuilt`], a `.tiktoken` file (which needs its `pattern`, and
+/// knows no special tokens but those given), or a folder that holds a `tokenizer.json`.
 ///
 /// # Errors
 ///
