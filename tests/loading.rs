@@ -158,6 +158,16 @@ fn same_ids(file: &Value, texts: &[String]) -> Result<(), TestCaseError> {
     let again = TokenizerSpec::from_json(written.as_bytes()).unwrap();
     prop_assert_eq!(&again, own.spec());
     prop_assert_eq!(again.fingerprint(), own.fingerprint());
+    // The tables of a vocabulary of bytes hold all else that the tokenizer is.
+    let prebuilt = own.to_prebuilt();
+    prop_assert_eq!(prebuilt.is_ok(), own.spec().characters().is_none(), "{:?}", prebuilt.err());
+    if let Ok(prebuilt) = prebuilt {
+        let again = Tokenizer::from_prebuilt(&prebuilt).unwrap();
+        for text in texts {
+            prop_assert_eq!(own_ids(&again, text), own_ids(&own, text));
+            prop_assert_eq!(again.encode(text).unwrap(), own.encode(text).unwrap());
+        }
+    }
     let theirs = Reference::from_str(&written).unwrap();
     for text in texts {
         prop_assert_eq!(own_ids(&own, text), ids_of(&theirs, text), "{} {:?}", written, text);
