@@ -87,8 +87,8 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Pattern`] when its pattern does not compile, [`Error::Tokenizer`] when that changes the text before it
-    /// becomes bytes, [`Error::Limit`] when its normalizer makes too much of an added token, [`Error::Feature`] when it
+    /// [`Error::Pattern`](crate::Error::Pattern) when its pattern does not compile, [`Error::Tokenizer`](crate::Error::Tokenizer) when that changes the text before it
+    /// becomes bytes, [`Error::Limit`](crate::Error::Limit) when its normalizer makes too much of an added token, [`Error::Feature`](crate::Error::Feature) when it
     /// needs a part that was left out of this build.
     pub fn new(spec: TokenizerSpec) -> Result<Self> {
         if let Some(units) = spec.characters().cloned() {
@@ -315,8 +315,8 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`] for 4 GiB or more of text without a place where its pattern may be cut
-    /// ([`Pattern::safe_cut`](crate::segment::Pattern::safe_cut)), [`Error::PatternLimit`] when a backtracking pattern
+    /// [`Error::Limit`](crate::Error::Limit) for 4 GiB or more of text without a place where its pattern may be cut
+    /// ([`Pattern::safe_cut`](crate::segment::Pattern::safe_cut)), [`Error::PatternLimit`](crate::Error::PatternLimit) when a backtracking pattern
     /// gives up.
     pub fn encode(&self, text: &str) -> Result<Vec<TokenId>> {
         let mut ids = Vec::new();
@@ -340,7 +340,7 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::encode`], and [`Error::UnknownSpecial`] for a name that is no special token.
+    /// As [`Tokenizer::encode`], and [`Error::UnknownSpecial`](crate::Error::UnknownSpecial) for a name that is no special token.
     pub fn encode_with(&self, text: &str, allowed: &[&str]) -> Result<Vec<TokenId>> {
         let finders = self.preparation().allowing(self.spec(), allowed)?;
         let mut ids = Vec::new();

@@ -91,7 +91,9 @@ impl Segmenter {
             return Ok(open(edge));
         }
         if self.edges() == HanEdges::Chars {
-            return Ok(open(text.len()));
+            // The last one begins what a contraction may end.
+            let last = text.chars().next_back().map_or(0, char::len_utf8);
+            return Ok(open(text.len() - last));
         }
         let mut ends = Vec::new();
         self.spans(&text[edge..], &mut ends)?;
@@ -203,6 +205,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A contraction that comes behind the last ideograph belongs to its span, though that is cut before it.
+    #[test]
+    fn contractions_behind_characters_that_stand_alone() {
+        let segmenter = Segmenter::new(Pattern::parse("o200k").unwrap(), HanEdges::Chars).unwrap();
+        assert_eq!(segmenter.settled("词元").unwrap(), Settled { edge: 3, one_span: false });
+        check(&segmenter, "词元", &["'\u{17F}a中".to_owned(), "'sa".to_owned(), "'".to_owned()]);
     }
 
     #[test]
