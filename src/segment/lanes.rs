@@ -3,6 +3,10 @@
 //! Which one runs is found out when the program runs; all give the same masks, which the tests compare with a loop
 //! over the bytes. `unsafe` here is two things: intrinsics of an instruction set, whose presence a value of
 //! [`Avx512`] or [`Avx2`] proves, and loads from arrays that are as long as what is loaded.
+//!
+//! Miri interprets all three, on machines without AVX-512 too:
+//! `RUSTFLAGS="-C target-feature=+avx512f,+avx512bw,+avx2,+bmi1,+bmi2,+lzcnt" PROPTEST_CASES=12 cargo +nightly miri test
+//! --no-default-features --lib segment::lanes::tests::any`.
 
 use super::blocks::{BLOCK, Block, Masks, WIDE_PUNCTUATION};
 
