@@ -54,7 +54,7 @@ impl Encoder<'_> {
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::encode`].
+    /// Those of [`Tokenizer::encode_with_offsets`].
     pub fn encode_with_offsets_into(
         &mut self,
         text: &str,

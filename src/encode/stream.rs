@@ -16,8 +16,8 @@ const SIZE_OF_THREAD: usize = 4 << 20;
 ///
 /// What has come is encoded up to the last place where the pattern may be cut ([`Pattern::safe_cut`]), or where a
 /// stretch begins that is UTF-8 again. So memory is bounded by twice the longest stretch without such a place, some words
-/// in ordinary text, and a constant. Patterns that have none ([`Pattern::has_safe_cuts`]) keep the whole text until it ends: their ids are
-/// right too, but come all at the end.
+/// in ordinary text, and a constant. Patterns that have none ([`Pattern::has_safe_cuts`]), and tokenizers that change a
+/// text, keep the whole of it until it ends: their ids are right too, but come all at the end.
 ///
 /// ```
 /// use ciyuan::encode::{EncodeStream, Tokenizer};

@@ -16,7 +16,7 @@ use super::prepare::Preparation;
 use super::reached::Reached;
 use crate::error::{Result, TokenizerFault};
 use crate::segment::{Pattern, Segmenter};
-use crate::vocab::{CharacterUnits, Fingerprint, TokenId, TokenizerSpec};
+use crate::vocab::{Fingerprint, TokenId, TokenizerSpec};
 
 /// A tokenizer that runs; clones share everything.
 #[derive(Debug, Clone)]
@@ -40,8 +40,6 @@ struct Shared {
     preparation: Preparation,
     /// Merges of characters, if not of bytes.
     character_model: Option<CharacterModel>,
-    /// Whether a text without special tokens goes to the pattern as it is, and what that cuts to merges of bytes.
-    plain: bool,
     /// Made when ids are decoded for the first time.
     short_tokens: OnceLock<ShortTokens>,
     pool: Pool,
@@ -87,17 +85,17 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Pattern`](crate::Error::Pattern) when its pattern does not compile, [`Error::Tokenizer`](crate::Error::Tokenizer) when that changes the text before it
-    /// becomes bytes, [`Error::Limit`](crate::Error::Limit) when its normalizer makes too much of an added token, [`Error::Feature`](crate::Error::Feature) when it
-    /// needs a part that was left out of this build.
+    /// [`Pattern`](crate::Error::Pattern) when its pattern does not compile, [`Tokenizer`](crate::Error::Tokenizer) when
+    /// that changes the text before it becomes bytes, [`Limit`](crate::Error::Limit) when its normalizer makes too much of
+    /// an added token, [`Feature`](crate::Error::Feature) when it needs a part that was left out of this build.
     pub fn new(spec: TokenizerSpec) -> Result<Self> {
-        if let Some(units) = spec.characters().cloned() {
-            return Self::of_characters(spec, &units);
-        }
-        let byte_ids = spec.vocab().byte_ids()?;
+        // What is there for merges of bytes is empty where they start from characters.
+        let of_bytes = spec.characters().is_none();
+        let byte_ids = if of_bytes { spec.vocab().byte_ids()? } else { [0; 256] };
         let pairs = Pairs::new(spec.merges(), &byte_ids);
-        let reached = Reached::new(&spec, &pairs, &byte_ids);
-        let made = spec.merges().as_slice().iter().filter_map(|merge| spec.vocab().token(merge.result));
+        let reached = if of_bytes { Reached::new(&spec, &pairs, &byte_ids) } else { Reached::none() };
+        let merges = spec.merges().as_slice().iter().filter(|_| of_bytes);
+        let made = merges.filter_map(|merge| spec.vocab().token(merge.result));
         let characters = Characters::new(made, &pairs, &byte_ids);
         Self::of_parts(spec, None, byte_ids, pairs, reached, characters)
     }
@@ -113,21 +111,21 @@ impl Tokenizer {
     ) -> Result<Self> {
         let segmenter = Segmenter::new(Pattern::from_source(spec.pattern())?, spec.han())?;
         let preparation = Preparation::new(&spec)?;
-        if segmenter.pattern().changes_text() {
+        let content = |id| spec.added_token(id).map(|token| preparation.content(token)).transpose();
+        let character_model = spec.characters().map(|units| CharacterModel::new(&spec, units, content)).transpose()?;
+        if character_model.is_none() && segmenter.pattern().changes_text() {
             let why = "a byte-level tokenizer takes text as it is";
             let kind = spec.pattern().to_owned();
             return Err(TokenizerFault::Unsupported { component: "pattern", kind, why }.into());
         }
         let mut whole = FxHashMap::default();
-        if spec.whole_pieces() && reached.count() < spec.vocab().len() {
+        if character_model.is_none() && spec.whole_pieces() && reached.count() < spec.vocab().len() {
             let others = spec.vocab().iter().filter(|(id, _)| !reached.has(*id));
             whole = others.map(|(id, bytes)| (bytes.into(), id)).collect();
         }
-        let fingerprint = fingerprint.map_or_else(OnceLock::new, OnceLock::from);
-        let (character_model, plain) = (None, preparation.is_none());
         let shared = Shared {
+            fingerprint: fingerprint.map_or_else(OnceLock::new, OnceLock::from),
             spec,
-            fingerprint,
             segmenter,
             pairs,
             byte_ids,
@@ -136,36 +134,8 @@ impl Tokenizer {
             characters,
             preparation,
             character_model,
-            plain,
             short_tokens: OnceLock::new(),
             pool: Pool::default(),
-        };
-        Ok(Self { shared: Arc::new(shared) })
-    }
-
-    /// The same for merges that start from characters; what is there for bytes is empty.
-    fn of_characters(spec: TokenizerSpec, units: &CharacterUnits) -> Result<Self> {
-        let segmenter = Segmenter::new(Pattern::from_source(spec.pattern())?, spec.han())?;
-        let preparation = Preparation::new(&spec)?;
-        let byte_ids = [0; 256];
-        let pairs = Pairs::new(spec.merges(), &byte_ids);
-        let content = |id| spec.added_token(id).map(|token| preparation.content(token)).transpose();
-        let character_model = Some(CharacterModel::new(&spec, units, content)?);
-        let characters = Characters::new(std::iter::empty(), &pairs, &byte_ids);
-        let shared = Shared {
-            fingerprint: OnceLock::new(),
-            reached: Reached::none(),
-            whole: FxHashMap::default(),
-            short_tokens: OnceLock::new(),
-            pool: Pool::default(),
-            spec,
-            segmenter,
-            pairs,
-            byte_ids,
-            characters,
-            preparation,
-            character_model,
-            plain: false,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -220,7 +190,7 @@ impl Tokenizer {
     /// changed it, and an added token taken white space beside it.
     #[must_use]
     pub fn changes_text(&self) -> bool {
-        !self.shared.plain
+        !self.is_plain()
     }
 
     /// Scratch space for an encoder.
@@ -292,9 +262,9 @@ impl Tokenizer {
         self.shared.character_model.as_ref()
     }
 
-    /// Whether there is nothing to do before the pattern cuts, and merges are those of bytes.
+    /// Whether a text without special tokens goes to the pattern as it is, and what that cuts to merges of bytes.
     pub(super) fn is_plain(&self) -> bool {
-        self.shared.plain
+        self.shared.character_model.is_none() && self.shared.preparation.is_none()
     }
 
     /// Refuses what follows tokens to their places in the text, where the text is not what is encoded.
@@ -315,9 +285,9 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`](crate::Error::Limit) for 4 GiB or more of text without a place where its pattern may be cut
-    /// ([`Pattern::safe_cut`](crate::segment::Pattern::safe_cut)), [`Error::PatternLimit`](crate::Error::PatternLimit) when a backtracking pattern
-    /// gives up.
+    /// [`Limit`](crate::Error::Limit) for 4 GiB or more of text without a place where its pattern may be cut
+    /// ([`Pattern::safe_cut`](crate::segment::Pattern::safe_cut)), [`PatternLimit`](crate::Error::PatternLimit) when a
+    /// backtracking pattern gives up.
     pub fn encode(&self, text: &str) -> Result<Vec<TokenId>> {
         let mut ids = Vec::new();
         Encoder::new(self).encode_into(text, &mut ids)?;
@@ -340,7 +310,7 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::encode`], and [`Error::UnknownSpecial`](crate::Error::UnknownSpecial) for a name that is no special token.
+    /// As [`Tokenizer::encode`], and [`UnknownSpecial`](crate::Error::UnknownSpecial) for a name that is no special token.
     pub fn encode_with(&self, text: &str, allowed: &[&str]) -> Result<Vec<TokenId>> {
         let finders = self.preparation().allowing(self.spec(), allowed)?;
         let mut ids = Vec::new();

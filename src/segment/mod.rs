@@ -9,8 +9,8 @@
 //! The named patterns are cut by scanners of our own (`scanner.rs`, `blocks.rs`), any other one by a regex engine
 //! (`engine.rs`), and a sequence of pre-tokenizers, as `tokenizer.json` files hold them, step by step (`steps.rs`,
 //! `split.rs`); words of Chinese by an automaton (`lexicon.rs`), to which the words of a user dictionary are added
-//! (`user_words.rs`). Long texts are taken in parts at safe cuts (`safe_cuts.rs`). Each has its oracle: the regular expression on
-//! `fancy-regex` ([`NaivePattern`]), and jieba-rs ([`Dictionary::naive_words`]).
+//! (`user_words.rs`). Each has its oracle: the regular expression on `fancy-regex` ([`NaivePattern`]), and jieba-rs
+//! ([`Dictionary::naive_words`]). Long texts are taken in parts at safe cuts (`safe_cuts.rs`).
 //!
 //! # Why Han runs stand apart, and why words bound merges only while learning
 //!
@@ -32,6 +32,7 @@ mod class_runs;
 mod classes;
 #[cfg(feature = "chinese")]
 mod double_array;
+mod edges;
 mod engine;
 mod han;
 mod lanes;

@@ -9,33 +9,17 @@
 //! The alternatives of the named patterns look ahead, but never behind. So the spans from a place on depend on the text
 //! from there on, and two things are enough:
 //!
-//! 1. *A span ends at p*, which is so if no alternative can match a and b side by side. Then the spans behind p are
-//!    those of the part behind it.
+//! 1. *A span ends at p*: a and b are the neighbours of an edge (`edges.rs`). Then the spans behind p are those of the
+//!    part behind it.
 //! 2. *No span before p is another without b*. An alternative that matches within the part before p consumes the same
 //!    there; other than by a match over p, which 1 rules out, it can only notice b by looking ahead from p, as
 //!    `\s+(?!\S)`, `\s+$` and the end of the text do. They look from behind white space alone, so a that is no white space
 //!    is enough. (`deepseek-v3` looks ahead behind three unassigned characters too, for two of its kana block; b is none.)
 //!
-//! # Which places are
-//!
-//! By the alternatives of `rules.rs`, of which all patterns are made:
-//!
-//! * **b is white space but CR and LF, a is none.** Such a blank stands only at the head of a span (before letters,
-//!   digits or punctuation) or in a span of white space alone; a is in neither before it.
-//! * **b is CR or LF, a is no white space.** Of what is not white space only punctuation takes newlines along. So a is
-//!   a letter or a number, or, where punctuation does not take any (`Behind::Nothing`), anything.
-//! * **a is a letter, b is a number, punctuation or a symbol, but no apostrophe**, none of them Han or in the kana
-//!   blocks. Behind a letter stand, in a span, only letters, marks, what stands apart with it (Han and kana), and a
-//!   contraction.
-//! * **a is a number, b is punctuation or a symbol, but no apostrophe**, likewise. Behind a number stand only numbers,
-//!   and Han behind a Han one.
-//! * **a is a number that is not Han, b is a letter.** Likewise; and numbers lead no letters.
-//! * **a is CR or LF, b is no white space, and no slash where punctuation takes slashes along behind newlines.** A
-//!   newline is followed, in a span, by white space and such slashes alone. Here 2 is another: a is white space. But
-//!   where `\s*[\r\n]+` stands before `\s+(?!\S)`, white space that ends in a newline is taken by it to its last newline,
-//!   which is a, whether b or nothing follows; `\s+$`, where it stands before both, takes the same. In `gpt2`, without
-//!   that alternative, such places are not safe: of two newlines before a letter the first stands apart, at the end of a
-//!   text it does not.
+//! Of white space, a may be CR or LF where `\s*[\r\n]+` stands before `\s+(?!\S)`: white space that ends in a newline is
+//! taken by it to its last newline, which is a, whether b or nothing follows; `\s+$`, where it stands before both, takes the
+//! same. In `gpt2`, without that alternative, such places are not safe: of two newlines before a letter the first stands
+//! apart, at the end of a text it does not.
 //!
 //! What is cut further at the edges of Han runs, inside the spans, keeps this, and so do the steps of a sequence behind
 //! the first one, as each cuts the parts that the one before left, one by one. Other patterns than the named ones are
@@ -43,11 +27,10 @@
 
 use std::ops::Range;
 
-use super::classes::{Class, NEWLINE, NUMBER, PUNCTUATION, SPACE, SYMBOL, Set, class_of};
+use super::classes::{NEWLINE, Set, class_of};
+use super::edges::Edges;
 use super::named::NamedScanner;
-use super::rules::{Behind, Ciyuan, Cl100k, Cl100kTiktoken, DeepSeekV3, Gpt2, O200k, Qwen2, Qwen35, Rules, SeedCoder};
-
-const LETTERS_AND_NUMBERS: Set = Set::LETTERS.and(Set::NUMBERS);
+use super::rules::{Ciyuan, Cl100k, Cl100kTiktoken, DeepSeekV3, Gpt2, O200k, Qwen2, Qwen35, Rules, SeedCoder};
 
 /// Where the texts of a named pattern may be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +39,7 @@ pub(super) enum SafeCuts {
     Everywhere,
     /// As the head of this file says.
     Between {
-        /// What punctuation takes along.
-        behind: Behind,
+        edges: Edges,
         /// Whether `\s*[\r\n]+` stands before `\s+(?!\S)`.
         newlines: bool,
     },
@@ -66,22 +48,19 @@ pub(super) enum SafeCuts {
 impl SafeCuts {
     /// Those of a scanner.
     pub(super) const fn of(scanner: NamedScanner) -> Self {
-        match scanner {
-            NamedScanner::Ciyuan => Self::of_rules::<Ciyuan>(),
-            NamedScanner::Gpt2 => Self::of_rules::<Gpt2>(),
-            NamedScanner::Cl100k => Self::of_rules::<Cl100k>(),
-            NamedScanner::Cl100kTiktoken => Self::of_rules::<Cl100kTiktoken>(),
-            NamedScanner::O200k => Self::of_rules::<O200k>(),
-            NamedScanner::Qwen2 => Self::of_rules::<Qwen2>(),
-            NamedScanner::Qwen35 => Self::of_rules::<Qwen35>(),
-            NamedScanner::SeedCoder => Self::of_rules::<SeedCoder>(),
-            NamedScanner::DeepSeekV3 => Self::of_rules::<DeepSeekV3>(),
-            NamedScanner::Characters => Self::Everywhere,
-        }
-    }
-
-    const fn of_rules<R: Rules>() -> Self {
-        Self::Between { behind: R::BEHIND, newlines: R::NEWLINES }
+        let newlines = match scanner {
+            NamedScanner::Ciyuan => Ciyuan::NEWLINES,
+            NamedScanner::Gpt2 => Gpt2::NEWLINES,
+            NamedScanner::Cl100k => Cl100k::NEWLINES,
+            NamedScanner::Cl100kTiktoken => Cl100kTiktoken::NEWLINES,
+            NamedScanner::O200k => O200k::NEWLINES,
+            NamedScanner::Qwen2 => Qwen2::NEWLINES,
+            NamedScanner::Qwen35 => Qwen35::NEWLINES,
+            NamedScanner::SeedCoder => SeedCoder::NEWLINES,
+            NamedScanner::DeepSeekV3 => DeepSeekV3::NEWLINES,
+            NamedScanner::Characters => return Self::Everywhere,
+        };
+        Self::Between { edges: Edges::of(scanner), newlines }
     }
 
     /// The last safe cut of `text` in the range, which is neither at its start nor at its end.
@@ -103,24 +82,11 @@ impl SafeCuts {
         None
     }
 
-    /// Whether the edge of two neighbours is a safe cut.
+    /// Whether the place between two neighbours is a safe cut.
     fn between(self, a: char, b: char) -> bool {
-        let Self::Between { behind, newlines } = self else { return true };
-        let (before, after): (Class, Class) = (class_of(a as u32), class_of(b as u32));
-        if before == NEWLINE {
-            let slash = behind == Behind::NewlinesAndSlashes && b == '/';
-            return newlines && !slash && !Set::WHITE_SPACE.has(after);
-        }
-        if before == SPACE {
-            return false;
-        }
-        match after {
-            SPACE => true,
-            NEWLINE => behind == Behind::Nothing || LETTERS_AND_NUMBERS.has(before),
-            PUNCTUATION | SYMBOL => b != '\'' && LETTERS_AND_NUMBERS.has(before),
-            NUMBER => Set::LETTERS.has(before),
-            _ => before == NUMBER && Set::LETTERS.has(after),
-        }
+        let Self::Between { edges, newlines } = self else { return true };
+        let of_a = class_of(a as u32);
+        edges.between(a, b) && (!Set::WHITE_SPACE.has(of_a) || of_a == NEWLINE && newlines)
     }
 }
 

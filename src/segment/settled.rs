@@ -2,19 +2,8 @@
 //!
 //! The scanners of the named patterns go from left to right and look at nothing before the span that they are about to
 //! find. So a place in a text is settled if it is an edge of spans and no span before it is found by looking further
-//! than the text goes: then any continuation has the same spans before it. [`is_settled`] knows such places by the two
-//! characters beside them, a and b. Why they are edges, for each alternative of each named pattern (`rules.rs`):
-//!
-//! * A span holds characters of white space and others together only as a lead, its first character, with letters,
-//!   digits or punctuation behind it, or as newlines (in o200k also slashes among them) behind punctuation.
-//! * So a blank, white space but no newline, starts a span behind whatever is no white space, and was all that had to be
-//!   seen.
-//! * Letters (no marks, which some patterns count as punctuation), digits and punctuation never share a run, and a lead
-//!   is no letter and no digit. So there is an edge where letters or digits end, and before digits; but an apostrophe
-//!   behind letters may begin a contraction. Again the one character b told so: nothing further is looked at.
-//! * A newline leads nothing. Where no white space follows it, and no slash, there is an edge.
-//! * A pattern that takes Han apart has an edge between an ideograph and what it does not take apart, on both sides: its
-//!   ideographs are in no other of its sets, and lead nothing.
+//! than the text goes: then any continuation has the same spans before it. Two characters tell such places
+//! (`edges.rs`): whatever stands before and behind them, nothing looks further than the one behind the place.
 //!
 //! At the end of a text of Chinese there may be no such place for long. But a run of ideographs is held by one span, in
 //! every named pattern: all are letters of one kind. Where the run follows punctuation, a blank, or a settled place, the
@@ -23,7 +12,8 @@
 //!
 //! Other patterns run on a regex engine: `reach.rs` tells how far their matches are settled.
 
-use super::classes::{Class, HAN_LETTER, IDEOGRAPH, NEWLINE, NUMBER, PUNCTUATION, SPACE, SYMBOL, Set, class_of};
+use super::classes::{IDEOGRAPH, SPACE, class_of};
+use super::edges::{Edges, MARKS};
 use super::named::NamedScanner;
 use super::segmenter::{HanEdges, Segmenter};
 use crate::error::Result;
@@ -35,39 +25,6 @@ pub(crate) struct Settled {
     pub(crate) edge: usize,
     /// Whether the text behind it is the beginning of one span, however it goes on.
     pub(crate) one_span: bool,
-}
-
-const NUMBERS: Set = Set::of(&[NUMBER]);
-const MARKS: Set = Set::of(&[PUNCTUATION, SYMBOL]);
-
-/// What a pattern takes apart before all else, and the ideographs among it that are in no other of its sets.
-struct Apart {
-    all: Set,
-    ideographs: Set,
-}
-
-impl Apart {
-    fn of(scanner: NamedScanner) -> Self {
-        let (all, ideographs) = match scanner {
-            NamedScanner::Ciyuan => (Set::HAN, Set::of(&[IDEOGRAPH, HAN_LETTER])),
-            NamedScanner::DeepSeekV3 => (Set::IDEOGRAPHS_AND_KANA, Set::of(&[IDEOGRAPH])),
-            _ => (Set::NONE, Set::NONE),
-        };
-        Self { all, ideographs }
-    }
-}
-
-/// Whether a place between two characters is an edge of spans, whatever stands before and behind them.
-fn is_settled(apart: &Apart, of_a: Class, (b, of_b): (char, Class)) -> bool {
-    let behind_letter = NUMBERS.has(of_b) || of_b == NEWLINE || MARKS.has(of_b) && b != '\'';
-    let behind_number = Set::LETTERS.has(of_b) || of_b == NEWLINE || MARKS.has(of_b);
-    of_b == SPACE && !Set::WHITE_SPACE.has(of_a)
-        || Set::LETTERS.has(of_a) && behind_letter
-        || NUMBERS.has(of_a) && behind_number
-        || MARKS.has(of_a) && NUMBERS.has(of_b)
-        || of_a == NEWLINE && !Set::WHITE_SPACE.has(of_b) && b != '/'
-        || apart.ideographs.has(of_a) && !apart.all.has(of_b)
-        || apart.ideographs.has(of_b) && !apart.all.has(of_a)
 }
 
 impl Segmenter {
@@ -84,8 +41,7 @@ impl Segmenter {
         if scanner == NamedScanner::Characters {
             return Ok(open(text.len()));
         }
-        let apart = Apart::of(scanner);
-        let edge = last_edge(&apart, text);
+        let edge = last_edge(Edges::of(scanner), text);
         // Words inside a run of ideographs may change as it goes on.
         if self.edges() == HanEdges::Words || !ends_in_ideographs(&text[edge..]) {
             return Ok(open(edge));
@@ -104,11 +60,11 @@ impl Segmenter {
 }
 
 /// The last settled place of a text, or its beginning.
-fn last_edge(apart: &Apart, text: &str) -> usize {
-    let mut characters = text.char_indices().rev().map(|(at, c)| (at, (c, class_of(c as u32))));
+fn last_edge(edges: Edges, text: &str) -> usize {
+    let mut characters = text.char_indices().rev();
     let Some((mut at, mut behind)) = characters.next() else { return 0 };
     for (start, before) in characters {
-        if is_settled(apart, before.1, behind) {
+        if edges.between(before, behind) {
             return at;
         }
         (at, behind) = (start, before);

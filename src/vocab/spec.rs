@@ -5,7 +5,8 @@ use super::{CharacterUnits, Fingerprint, Merge, Merges, NormalizerStep, PostProc
 use crate::error::{Error, Result, TokenizerFault};
 use crate::segment::HanEdges;
 
-/// What a tokenizer is: pattern, tokens, merges, added tokens, and what happens before and behind. Its fields fit together; see the room's promises.
+/// What a tokenizer is: pattern, tokens, merges, added tokens, and what happens before and behind. Its fields fit
+/// together; see the room's promises.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenizerSpec {
     /// What cuts text into pre-tokens: a regular expression, or the JSON of steps.
