@@ -6,7 +6,7 @@
 //! is the median, with the slowest and the fastest. That the spans are equal is checked in passing.
 //!
 //! Then the words of each line, by our dictionary, by jieba-rs without its hidden Markov model, and by our dictionary
-//! with 10,000 words more, in turn. Where words are found in folded text that are none as it stands, there are more and
+//! with 10,000 words more, out of the text or not in it, in turn. Where words are found in folded text that are none as it stands, there are more and
 //! longer ones to walk; what the fold itself costs shows against the text folded beforehand.
 //!
 //! `words` before the texts measures their words alone.
@@ -125,9 +125,11 @@ fn words(text: &str) {
     let start = Instant::now();
     let [plain, folded] = [Fold::None, Fold::Simplified].map(Dictionary::new);
     println!("\nboth dictionaries loaded in {:.2} ms", start.elapsed().as_secs_f64() * 1e3);
-    let own = own_words(text, 10_000);
+    let own = own_words(text, 1, 10_000);
     let start = Instant::now();
     let with_own = Dictionary::with_user_words(Fold::Simplified, own.as_bytes()).unwrap();
+    let others = own_words(text, 1000, 10_000);
+    let with_others = Dictionary::with_user_words(Fold::Simplified, others.as_bytes()).unwrap();
     println!("\n{} words added in {:.1} ms", own.lines().count(), start.elapsed().as_secs_f64() * 1e3);
     let before = folded.folded(text).unwrap_or_else(|| text.to_owned());
     let before: Vec<&str> = before.split_inclusive('\n').collect();
@@ -140,7 +142,7 @@ fn words(text: &str) {
         })
     };
     let mut theirs = || lines.iter().fold(0, |sum, line| sum + jieba.cut(line, false).len());
-    let mut rates = [const { Vec::new() }; 5];
+    let mut rates = [const { Vec::new() }; 6];
     let timed = |rates: &mut Vec<f64>, pass: &mut dyn FnMut() -> usize| {
         let start = Instant::now();
         let words = pass();
@@ -153,23 +155,26 @@ fn words(text: &str) {
         let count = timed(&mut rates[2], &mut || ours(&folded, &lines));
         assert_eq!(timed(&mut rates[3], &mut || ours(&plain, &before)), count);
         timed(&mut rates[4], &mut || ours(&with_own, &lines));
+        timed(&mut rates[5], &mut || ours(&with_others, &lines));
     }
     let median = |rates: &mut Vec<f64>| {
         rates.sort_by(f64::total_cmp);
         rates[RUNS / 2]
     };
-    let [plain, theirs, folded, before, with_own] = rates.each_mut().map(median);
+    let [plain, theirs, folded, before, with_own, with_others] = rates.each_mut().map(median);
     println!("\n| words | MB/s |\n|---|---|\n| as they stand | {plain:.0} |\n| folded | {folded:.0} |");
     println!("| folded beforehand | {before:.0} |");
-    println!("| folded, with words added | {with_own:.0} |");
+    println!("| folded, with words of the text added | {with_own:.0} |");
+    println!("| folded, with other words added | {with_others:.0} |");
     println!("| jieba-rs | {theirs:.0} |\n| as they stand / jieba-rs | {:.2} |", plain / theirs);
 }
 
-/// Lines of a user dictionary: sequences of four Han characters out of the text, from all over it.
-fn own_words(text: &str, count: usize) -> String {
-    let characters: Vec<char> = text.chars().collect();
-    let han = characters.windows(4).filter(|word| word.iter().all(|c| ciyuan::segment::is_han(*c)));
-    let words: BTreeSet<String> = han.map(|word| word.iter().collect()).collect();
+/// Lines of a user dictionary: four Han characters each that stand `apart` of each other among those of the text, from all
+/// over it.
+fn own_words(text: &str, apart: usize, count: usize) -> String {
+    let han: Vec<char> = text.chars().filter(|c| ciyuan::segment::is_han(*c)).collect();
+    let word = |at: usize| (0..4).map(|n| han.get(at + n * apart)).collect::<Option<String>>();
+    let words: BTreeSet<String> = (0..han.len()).filter_map(word).collect();
     let step = (words.len() / count).max(1);
     words.iter().step_by(step).take(count).map(|word| format!("{word}\n")).collect()
 }
