@@ -16,12 +16,15 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a benchmark prints, and ends where it cannot go on
 
 mod common;
+#[path = "common/runs.rs"]
+mod runs;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
 use common::documents;
+use runs::RUNS_OF;
 
 use ciyuan::segment::{Dictionary, Fold, HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter};
 
@@ -54,28 +57,6 @@ fn main() {
 
 /// MB/s on 1 MB and on 10 MB of what could make a scanner look far ahead.
 fn runs_of_one_class() {
-    const RUNS_OF: [&str; 20] = [
-        "a",
-        "A",
-        "é",
-        "中",
-        "龦",
-        "カ",
-        "1",
-        "３",
-        " ",
-        "\u{3000}",
-        "\n",
-        " \n",
-        "!",
-        "，",
-        "'",
-        "'s",
-        "\u{301}",
-        "aB",
-        "中A",
-        "👩\u{200D}",
-    ];
     println!("| pattern | run of | MB/s on 1 MB | on 10 MB |\n|---|---|---|---|");
     for name in ["ciyuan", "cl100k", "o200k", "deepseek-v3", "gpt2"] {
         let segmenter = Segmenter::new(Pattern::parse(name).unwrap(), HanEdges::None).unwrap();
