@@ -106,12 +106,12 @@ fn words(text: &str) {
     let start = Instant::now();
     let [plain, folded] = [Fold::None, Fold::Simplified].map(Dictionary::new);
     println!("\nboth dictionaries loaded in {:.2} ms", start.elapsed().as_secs_f64() * 1e3);
-    let own = own_words(text, 1, 10_000);
+    let [own, others] = [1, 1000].map(|apart| own_words(text, apart, 10_000));
     let start = Instant::now();
     let with_own = Dictionary::with_user_words(Fold::Simplified, own.as_bytes()).unwrap();
-    let others = own_words(text, 1000, 10_000);
+    let seconds = start.elapsed().as_secs_f64();
     let with_others = Dictionary::with_user_words(Fold::Simplified, others.as_bytes()).unwrap();
-    println!("\n{} words added in {:.1} ms", own.lines().count(), start.elapsed().as_secs_f64() * 1e3);
+    println!("\n{} words added in {:.1} ms", own.lines().count(), seconds * 1e3);
     let before = folded.folded(text).unwrap_or_else(|| text.to_owned());
     let before: Vec<&str> = before.split_inclusive('\n').collect();
     let mut ends = Vec::new();
