@@ -17,12 +17,16 @@
 //! touches; `naive.rs` recounts everything each time, and is what it is compared with.
 
 mod config;
+mod counter;
 mod counts;
 mod learner;
 mod naive;
 mod words;
 
 pub use config::{Granularity, LearnConfig, VocabSize};
+pub use counter::Counter;
+#[cfg(feature = "pipeline")]
+pub(crate) use counter::Counters;
 pub use counts::Counts;
 pub use learner::{Learned, learn};
 pub use naive::naive_learn;

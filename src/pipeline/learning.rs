@@ -11,7 +11,7 @@ use super::documents::{BadRecords, ReadTally, RejectSink, for_each_batch};
 use super::progress::{Progress, Unit};
 use super::split::{ValFraction, split_of};
 use crate::error::{Error, Result};
-use crate::learn::{Counts, Granularity, LearnConfig, VocabSize, learn, learn_words};
+use crate::learn::{Counters, Counts, Granularity, LearnConfig, VocabSize, learn, learn_words};
 use crate::segment::{DEFAULT_PATTERN, Han, Pattern, Segmenter};
 use crate::shard::{Split, Tally};
 use crate::text::{ReadOptions, Source};
@@ -221,17 +221,18 @@ fn count(
     progress.stage("counting pre-tokens", source.bytes(), Unit::Bytes);
     let share = settings.val.share(source.bytes());
     let rejects = if settings.on_bad_record == BadRecords::Fail { RejectSink::Fail } else { RejectSink::Count };
-    let mut counts = Counts::default();
+    let counters = Counters::new(segmenter);
     let tally = for_each_batch(&source.files, options, rejects, progress, 0, &mut |batch| {
-        let add = |mut counts: Counts, document: &crate::text::Document| {
-            if split_of(&document.text, share) == Split::Train {
+        batch.par_iter().try_for_each_init(
+            || counters.borrow(),
+            |counter, document| {
+                if split_of(&document.text, share) == Split::Val {
+                    return Ok(());
+                }
                 let place = |error: Error| error.in_document(&*document.origin.file, document.origin.line);
-                counts.add_text(segmenter, &document.text).map_err(place)?;
-            }
-            Ok(counts)
-        };
-        let merge = |mut left: Counts, right: Counts| left.merge(right).map(|()| left);
-        counts.merge(batch.par_iter().try_fold(Counts::default, add).try_reduce(Counts::default, merge)?)
+                counter.add_text(&document.text).map_err(place)
+            },
+        )
     })?;
-    Ok((counts, tally))
+    Ok((Counts::of_parts(counters.take())?, tally))
 }
