@@ -17,17 +17,23 @@
 //! touches; `naive.rs` recounts everything each time, and is what it is compared with.
 
 mod config;
+mod count_streams;
 mod counter;
 mod counts;
+#[cfg(feature = "counts-file")]
+mod counts_file;
 mod learner;
 mod naive;
 mod words;
 
 pub use config::{Granularity, LearnConfig, VocabSize};
+pub use count_streams::{AddedCounts, CountStream, CountsTotals, SortedCounts, WeightedCounts};
 pub use counter::Counter;
 #[cfg(feature = "pipeline")]
 pub(crate) use counter::Counters;
 pub use counts::Counts;
+#[cfg(feature = "counts-file")]
+pub use counts_file::{COUNTS_VERSION, CountsHead, CountsReader, CountsSettings, CountsWriter};
 pub use learner::{Learned, learn};
 pub use naive::naive_learn;
 pub use words::{LearnedWords, learn_words};
