@@ -263,8 +263,8 @@ impl Work<'_> {
             documents.fetch_add(1, Ordering::Relaxed);
             bytes.fetch_add(document.text.len() as u64, Ordering::Relaxed);
             if limit.is_some_and(|limit| counter.counts().memory() > limit) {
-                let path = self.write_part(counter.take_counts())?;
-                written.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Part::File(path));
+                let part = self.write_part(counter.take_counts())?;
+                written.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(part);
             }
             Ok(())
         };
@@ -272,20 +272,17 @@ impl Work<'_> {
             batch.par_iter().try_for_each_init(|| counters.borrow(), |counter, document| add(counter, document))
         })?;
         let mut parts = written.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Where some found no room, the rest makes room for the sum.
+        let write_rest = !parts.is_empty();
         for counts in counters.take() {
-            // Where some found no room, the rest makes room for the sum.
-            let is_large = !parts.is_empty() && !counts.is_empty();
-            parts.push(if is_large { Part::File(self.write_part(counts)?) } else { Part::Memory(counts) });
+            parts.push(if write_rest { self.write_part(counts)? } else { Part::Memory(counts) });
         }
         Ok((Group { parts, documents: documents.into_inner(), bytes: bytes.into_inner() }, tally))
     }
 
-    fn write_part(&self, counts: Counts) -> Result<PathBuf> {
-        let path = self.scratch.new_file()?;
+    fn write_part(&self, counts: Counts) -> Result<Part> {
         let head = CountsHead { settings: self.made_with.clone(), documents: 0, bytes: 0 };
-        let mut stream = SortedCounts::new(counts);
-        write_counts(&path, &head, &mut stream, &Progress::silent(), &mut |_, _| Ok(()))?;
-        Ok(path)
+        self.scratch.write(&head, &mut SortedCounts::new(counts), &Progress::silent())
     }
 }
 

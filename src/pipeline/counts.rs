@@ -1,7 +1,7 @@
 //! Files of counts: written whole or not at all, read block by block, merged some at a time.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -82,7 +82,7 @@ pub fn load_counts(path: &Path) -> Result<(CountsHead, Counts)> {
     Ok((head, Counts::of_stream(&mut stream)?))
 }
 
-/// Writes a stream to a file, and hands its entries on.
+/// Writes a stream to a file, flushed and renamed as a whole, and hands its entries on.
 pub(super) fn write_counts(
     path: &Path,
     head: &CountsHead,
@@ -91,7 +91,19 @@ pub(super) fn write_counts(
     also: &mut dyn FnMut(&[u8], u64) -> Result<()>,
 ) -> Result<CountsTotals> {
     let mut file = AtomicFile::create(path)?;
-    let mut writer = CountsWriter::new(head, |bytes: &[u8]| file.write(bytes))?;
+    let totals = write_to(&mut |bytes| file.write(bytes), head, stream, progress, also)?;
+    file.publish()?;
+    Ok(totals)
+}
+
+fn write_to(
+    sink: &mut dyn FnMut(&[u8]) -> Result<()>,
+    head: &CountsHead,
+    stream: &mut (impl CountStream + ?Sized),
+    progress: &Progress<'_>,
+    also: &mut dyn FnMut(&[u8], u64) -> Result<()>,
+) -> Result<CountsTotals> {
+    let mut writer = CountsWriter::new(head, sink)?;
     let mut entries = 0u64;
     while stream.advance()? {
         writer.push(stream.span(), stream.count())?;
@@ -101,9 +113,7 @@ pub(super) fn write_counts(
             progress.check("writing counts")?;
         }
     }
-    let totals = writer.finish()?;
-    file.publish()?;
-    Ok(totals)
+    writer.finish()
 }
 
 /// Counts of a part of the corpus.
@@ -128,10 +138,8 @@ pub(super) fn sum_of_parts<'s>(
     while parts.len() > MOST_OPEN {
         let rest = parts.split_off(MOST_OPEN.min(parts.len() - MOST_OPEN + 1));
         let mut sum = AddedCounts::new(streams(parts, &ignored)?);
-        let path = scratch.new_file()?;
-        write_counts(&path, head, &mut sum, progress, &mut |_, _| Ok(()))?;
         parts = rest;
-        parts.push(Part::File(path));
+        parts.push(scratch.write(head, &mut sum, progress)?);
     }
     Ok(Box::new(AddedCounts::new(streams(parts, read)?)))
 }
@@ -160,11 +168,25 @@ impl Scratch {
         Self { folder, files: AtomicU64::new(0) }
     }
 
-    /// The name of a file that is not there yet.
-    pub(super) fn new_file(&self) -> Result<PathBuf> {
+    /// Writes a part. It is not flushed to the disk: after a power cut nobody asks for it.
+    pub(super) fn write(
+        &self,
+        head: &CountsHead,
+        stream: &mut (impl CountStream + ?Sized),
+        progress: &Progress<'_>,
+    ) -> Result<Part> {
         std::fs::create_dir_all(&self.folder).map_err(|error| Error::io("create", &self.folder, error))?;
         let number = self.files.fetch_add(1, Ordering::Relaxed);
-        Ok(self.folder.join(format!("{number:06}.ciyuan-counts")))
+        let path = self.folder.join(format!("{number:06}.ciyuan-counts"));
+        let io = |op: &'static str| {
+            let path = path.clone();
+            move |error| Error::io(op, path.clone(), error)
+        };
+        let mut file = BufWriter::new(File::create(&path).map_err(io("create"))?);
+        let mut sink = |bytes: &[u8]| file.write_all(bytes).map_err(io("write"));
+        write_to(&mut sink, head, stream, progress, &mut |_, _| Ok(()))?;
+        file.flush().map_err(io("write"))?;
+        Ok(Part::File(path))
     }
 }
 
@@ -198,12 +220,9 @@ mod tests {
                     counts.add(format!("{}", span * part % 31).as_bytes(), span as u64 + 1).unwrap();
                 }
                 whole.merge(counts.clone()).unwrap();
-                parts.push(if part % 3 == 0 {
-                    Part::Memory(counts)
-                } else {
-                    let path = scratch.new_file().unwrap();
-                    save_counts(&path, &head, &counts).unwrap();
-                    Part::File(path)
+                parts.push(match part % 3 {
+                    0 => Part::Memory(counts),
+                    _ => scratch.write(&head, &mut SortedCounts::new(counts), &Progress::silent()).unwrap(),
                 });
             }
             let read = AtomicU64::new(0);

@@ -138,7 +138,7 @@ impl LearnSettings {
     }
 
     /// What cuts the text that is learned from.
-    fn segmenter(&self) -> Result<Segmenter> {
+    pub(super) fn segmenter(&self) -> Result<Segmenter> {
         let (pattern, edges) = (self.pattern()?, self.effective_han().learning());
         if self.user_dict.is_empty() {
             return Segmenter::new(pattern, edges);

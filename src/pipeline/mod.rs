@@ -19,6 +19,7 @@ mod counting;
 mod counts;
 mod documents;
 mod encoding;
+mod estimate;
 mod evaluating;
 mod files;
 mod learning;
@@ -36,6 +37,7 @@ pub use counting::{CountInput, CountPlan};
 pub use counts::{load_counts, save_counts};
 pub use documents::BadRecords;
 pub use encoding::{EncodeSeconds, EncodeSettings, EncodedFolder, encode};
+pub use estimate::{LearnEstimate, SAMPLE_BYTES};
 pub use evaluating::evaluate_folder;
 #[cfg(feature = "chinese")]
 pub use files::load_dictionary;
