@@ -43,15 +43,15 @@
 //! | [`text`] | files, folders, globs → documents | `pipeline` |
 //! | [`segment`] | a text → spans: pre-tokens, Chinese words | words: `chinese` |
 //! | [`vocab`] | what a tokenizer is; `tokenizer.json`, `.tiktoken` | |
-//! | [`learn`] | spans → counts → merges | |
+//! | [`learn`] | spans → counts → merges | files of counts: `counts-file` |
 //! | [`encode`] | texts → ids → bytes | |
 //! | [`shard`] | ids → mapped shards → batches | |
 //! | [`model`] | batches → a small GPT, its loss, samples | `gpt` |
 //! | [`evaluate`] | held-out ids → bits per byte, the report | `pipeline` |
 //! | [`pipeline`] | the stages, from files to the report | `pipeline` |
 //!
-//! Default features are `cli` (the command, which includes `pipeline`), `chinese`, `gpt` and `parquet`. Without default
-//! features remains the light library: segment, vocab, learn, encode, shard.
+//! Default features are `cli` (the command, which includes `pipeline`, and that `counts-file`), `chinese`, `gpt` and
+//! `parquet`. Without default features remains the light library: segment, vocab, learn, encode, shard.
 //!
 //! Pure rooms (`segment`, `vocab`, `learn`, `encode`, `model`) do no I/O. The library never prints, exits or reads the
 //! environment. `unsafe` stands in `shard/reader.rs` (the map), in `segment/lanes.rs` (vector instructions), in

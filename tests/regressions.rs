@@ -52,3 +52,8 @@ fn shard_open() {
 fn manifest() {
     replay("manifest", checks::manifest);
 }
+
+#[test]
+fn counts_open() {
+    replay("counts_open", checks::counts_open);
+}

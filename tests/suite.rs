@@ -7,6 +7,7 @@ mod bad_input;
 mod bad_tokenizers;
 mod command;
 mod common;
+mod counts_command;
 mod determinism;
 mod exactness;
 mod granularity;

@@ -4,12 +4,14 @@
 //! `seeds/` and `regressions/` through them.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use ciyuan::Error;
 use ciyuan::encode::{Tokenizer, naive_encode};
-use ciyuan::learn::{Counts, LearnConfig, VocabSize};
+use ciyuan::learn::{
+    CountStream, Counts, CountsHead, CountsReader, CountsSettings, CountsWriter, LearnConfig, SortedCounts, VocabSize,
+};
 use ciyuan::segment::{
     Dictionary, Fold, HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter, WordMode,
 };
@@ -176,6 +178,56 @@ pub fn learn(data: &[u8]) {
     let config = LearnConfig { vocab_size: VocabSize::Tokens(300), special: vec![], min_count: 1 };
     let fast = ciyuan::learn::learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
     assert_eq!(fast, ciyuan::learn::naive_learn(&counts, &config).unwrap());
+}
+
+/// Bytes are refused as a file of counts, or give counts that are written and read again as they were; as entries of a block
+/// under a checksum that fits they are refused too, or ascend.
+pub fn counts_open(data: &[u8]) {
+    if let Ok(counts) = read_counts(data) {
+        let written = write_counts(&counts);
+        assert!(read_counts(&written).unwrap() == counts);
+    }
+    let Some((entries, block)) = data.split_first().filter(|(_, block)| !block.is_empty()) else { return };
+    let mut file = write_counts(&Counts::default());
+    // The end of a file without entries: zero, sums, fingerprint, checksum.
+    file.truncate(file.len() - 56);
+    for number in [block.len() as u64, block.len() as u64, u64::from(*entries), xxh3_64(block)] {
+        file.extend_from_slice(&number.to_le_bytes());
+    }
+    file.extend_from_slice(block);
+    let mut reader = reader(&file).unwrap();
+    let mut last: Option<Vec<u8>> = None;
+    while let Ok(true) = reader.advance() {
+        assert!(last.as_deref().is_none_or(|last| last < reader.span()) && reader.count() > 0);
+        last = Some(reader.span().to_vec());
+    }
+    assert_eq!(reader.totals(), None);
+}
+
+fn write_counts(counts: &Counts) -> Vec<u8> {
+    let settings = CountsSettings::new("pattern", HanEdges::Words, 1);
+    let mut file = Vec::new();
+    let sink = |bytes: &[u8]| {
+        file.extend_from_slice(bytes);
+        Ok(())
+    };
+    let mut writer = CountsWriter::new(&CountsHead { settings, documents: 1, bytes: 2 }, sink).unwrap();
+    writer.push_all(&mut SortedCounts::new(counts)).unwrap();
+    assert_eq!(writer.finish().unwrap(), counts.totals());
+    file
+}
+
+fn reader(mut file: &[u8]) -> ciyuan::Result<CountsReader<impl FnMut(&mut [u8]) -> ciyuan::Result<usize>>> {
+    CountsReader::open(Path::new("file"), move |buffer: &mut [u8]| {
+        let length = buffer.len().min(file.len());
+        buffer[..length].copy_from_slice(&file[..length]);
+        file = &file[length..];
+        Ok(length)
+    })
+}
+
+fn read_counts(file: &[u8]) -> ciyuan::Result<Counts> {
+    Counts::of_stream(&mut reader(file)?)
 }
 
 /// A tokenizer file is refused, or gives a tokenizer that survives writing and reading and returns every text that it does

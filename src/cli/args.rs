@@ -111,11 +111,23 @@ impl ReadArgs {
     /// The files behind the inputs; those that are passed over are named in a note.
     pub(super) fn source(&self, inputs: &[PathBuf], context: &Context) -> Outcome<Source> {
         let source = Source::find(inputs, self.format)?;
-        if !source.skipped.is_empty() {
-            let names: Vec<String> = source.skipped.iter().map(|path| path.display().to_string()).collect();
-            context.note(&format!("skipped {}", shortened(&names)));
-        }
+        note_skipped(&source.skipped, context);
         Ok(source)
+    }
+
+    /// The same, by inputs.
+    pub(super) fn sources(&self, inputs: &[PathBuf], context: &Context) -> Outcome<Vec<Source>> {
+        let sources = Source::find_each(inputs, self.format)?;
+        let skipped: Vec<PathBuf> = sources.iter().flat_map(|source| source.skipped.clone()).collect();
+        note_skipped(&skipped, context);
+        Ok(sources)
+    }
+}
+
+fn note_skipped(skipped: &[PathBuf], context: &Context) {
+    if !skipped.is_empty() {
+        let names: Vec<String> = skipped.iter().map(|path| path.display().to_string()).collect();
+        context.note(&format!("skipped {}", shortened(&names)));
     }
 }
 

@@ -71,6 +71,8 @@ fn exit_code(error: &Error) -> u8 {
         | Error::NotAnId { .. }
         | Error::Shard { .. }
         | Error::Manifest { .. }
+        | Error::Counts { .. }
+        | Error::OtherCounts { .. }
         | Error::Checkpoint { .. }
         | Error::Fingerprint { .. }
         | Error::NoDocuments { .. }

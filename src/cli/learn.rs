@@ -1,28 +1,42 @@
 //! `ciyuan learn`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ciyuan::Error;
-use ciyuan::pipeline::{LearnedTokenizer, ValFraction, learn_tokenizer, save_tokenizer};
+use ciyuan::learn::VocabSize;
+use ciyuan::pipeline::{
+    CountInput, CountPlan, LearnEstimate, LearnSettings, LearnedTokenizer, ValFraction, learn_from_counts,
+    save_tokenizer,
+};
 use ciyuan::shard::{Tally, write_atomic};
+use ciyuan::text::Source;
 use ciyuan::vocab::Fingerprint;
 use serde::Serialize;
 
-use super::args::{LearnArgs, ReadArgs, RejectArgs};
+use super::args::{LearnArgs, ReadArgs, RejectArgs, bytes};
 use super::context::Context;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 
-/// Learn a tokenizer from text
+/// Learn a tokenizer from text, or from counts that were saved
+///
+/// Text is counted into distinct pre-tokens, and the counts are learned from. `--save-counts` keeps them: a tokenizer of
+/// another size, or of more text, is then learned without reading the text again. Counts of the parts of a corpus, added
+/// in any order, give the tokenizer of the whole, byte for byte.
 #[derive(clap::Args)]
-#[command(after_help = "Example: ciyuan learn corpora/zh corpora/en -o tokenizer.json --vocab-size 4096")]
+#[command(after_help = "Example: ciyuan learn corpora/zh corpora/en -o tokenizer.json --vocab-size 4096
+         ciyuan learn corpora/zh -o zh.json --save-counts zh.ciyuan-counts
+         ciyuan learn --counts zh.ciyuan-counts en.ciyuan-counts -o tokenizer.json
+         ciyuan learn zh en --weight zh=0.6 --weight en=0.4 -o tokenizer.json")]
 pub(super) struct Args {
     /// Files, folders, globs, or `-` for standard input
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required_unless_present = "counts", value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// Output file: tokenizer.json, or in tiktoken's form with the extension .tiktoken
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(long, short, value_name = "FILE", required_unless_present = "dry_run")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    counting: Counting,
     #[command(flatten)]
     learn: LearnArgs,
     #[command(flatten)]
@@ -31,60 +45,207 @@ pub(super) struct Args {
     rejects: RejectArgs,
 }
 
+/// How counts are come by, and kept.
+#[derive(clap::Args)]
+struct Counting {
+    /// Learn from counts that --save-counts has kept, several of them added, and not from text
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["inputs", "dry_run"], help_heading = "Counting")]
+    counts: Vec<PathBuf>,
+    /// Keep the counts that are learned from in a file, for --counts
+    #[arg(long, value_name = "FILE", help_heading = "Counting")]
+    save_counts: Option<PathBuf>,
+    /// Share of an input (or of a file of counts) in the bytes that are learned from; one for each, in any unit. Its
+    /// counts are scaled in whole numbers, and what rounding leaves goes to the next pre-token in the order of bytes
+    #[arg(long, value_name = "PATH=SHARE", value_parser = weight, help_heading = "Counting")]
+    weight: Vec<Weight>,
+    /// Bytes of memory for counting, about; what finds no room waits in files beside the output. Results do not depend
+    /// on it. Without: no bound
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Counting")]
+    memory: Option<u64>,
+    /// Show what would be done, with an estimate of memory and time from a sample, and end
+    #[arg(long, help_heading = "Counting")]
+    dry_run: bool,
+}
+
+/// A path and its share, in millionths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Weight {
+    path: PathBuf,
+    share: u64,
+}
+
+const SHARES: f64 = 1e6;
+
+fn weight(text: &str) -> Result<Weight, String> {
+    let (path, share) = text.rsplit_once('=').ok_or("write PATH=SHARE, as in `zh=0.5`")?;
+    let number: f64 = share.parse().map_err(|_| format!("`{share}` is no number"))?;
+    let share = (number * SHARES).round();
+    if !(1.0..=1e15).contains(&share) {
+        return Err(format!("the share {number} is not from 0.000001 to 1000000000"));
+    }
+    Ok(Weight { path: path.into(), share: share as u64 })
+}
+
+/// The weight of each path, or none at all.
+fn weights_of(paths: &[PathBuf], weights: &[Weight]) -> Outcome<Vec<u64>> {
+    let names = || paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ");
+    for (at, Weight { path, .. }) in weights.iter().enumerate() {
+        if !paths.contains(path) {
+            let text = format!("--weight names `{}`, which is no input; inputs are {}", path.display(), names());
+            return Err(Failure::Usage(text));
+        }
+        if weights[..at].iter().any(|other| other.path == *path) {
+            return Err(Failure::Usage(format!("--weight names `{}` twice", path.display())));
+        }
+    }
+    if weights.is_empty() {
+        return Ok(Vec::new());
+    }
+    let share = |path: &PathBuf| {
+        let missing = || {
+            let text = format!("`{}` has no --weight; give one for each input, or none at all", path.display());
+            Failure::Usage(text)
+        };
+        weights.iter().find(|weight| weight.path == *path).map(|weight| weight.share).ok_or_else(missing)
+    };
+    paths.iter().map(share).collect()
+}
+
 #[derive(Serialize)]
-struct Result {
+struct Learned {
     documents: Tally,
     bytes: Tally,
     distinct_pre_tokens: u64,
+    /// Of the pre-tokens and their counts.
+    counts_fingerprint: Fingerprint,
     vocab_size: u32,
     merges: usize,
     /// Merges asked for beyond those that the text held.
     exhausted: bool,
     fingerprint: Fingerprint,
     output: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<PathBuf>,
+    /// Of this program.
+    version: &'static str,
     seconds: BTreeMap<&'static str, f64>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
-    let source = args.read.source(&args.inputs, context)?;
-    if args.output.is_dir() {
-        return Err(Error::Output { path: args.output.clone(), why: "is a folder; name a file in it" }.into());
-    }
     let settings = args.learn.settings(ValFraction::Of(0.0), args.rejects.on_bad_record);
+    let Some(output) = args.output.as_ref().filter(|_| !args.counting.dry_run) else {
+        return dry_run(args, &settings, context);
+    };
+    let plan = plan(args, output, context)?;
+    for file in [Some(output), plan.save.as_ref()].into_iter().flatten().filter(|path| path.is_dir()) {
+        return Err(Error::Output { path: file.clone(), why: "is a folder; name a file in it" }.into());
+    }
     let learned = context.with_progress(|progress| {
-        let learned = learn_tokenizer(&source, &args.read.options(), &settings, progress)?;
-        if args.output.extension().is_some_and(|extension| extension == "tiktoken") {
-            write_atomic(&args.output, learned.spec.to_tiktoken()?.as_bytes())?;
+        let learned = learn_from_counts(&plan, &settings, progress)?;
+        if output.extension().is_some_and(|extension| extension == "tiktoken") {
+            write_atomic(output, learned.spec.to_tiktoken()?.as_bytes())?;
         } else {
-            save_tokenizer(&learned.spec, &args.output)?;
+            save_tokenizer(&learned.spec, output)?;
         }
         Ok(learned)
     })?;
-    let LearnedTokenizer { spec, documents, bytes, distinct, exhausted, seconds } = learned;
-    let result = Result {
+    let LearnedTokenizer { spec, documents, bytes, counts, exhausted, seconds } = learned;
+    let learned = Learned {
         documents,
         bytes,
-        distinct_pre_tokens: distinct,
+        distinct_pre_tokens: counts.distinct,
+        counts_fingerprint: counts.fingerprint,
         vocab_size: spec.vocab_size(),
         merges: spec.merges().len(),
         exhausted: exhausted.is_some(),
         fingerprint: spec.fingerprint(),
-        output: args.output.clone(),
+        output: output.clone(),
+        counts: plan.save,
+        version: env!("CARGO_PKG_VERSION"),
         seconds: BTreeMap::from([("count", seconds[0]), ("merge", seconds[1])]),
     };
-    context.show(&result, || text(&result))
+    context.show(&learned, || text(&learned))
 }
 
-fn text(result: &Result) -> String {
-    let Result { documents, bytes, distinct_pre_tokens, vocab_size, merges, exhausted, output, seconds, .. } = result;
+fn plan(args: &Args, output: &Path, context: &Context) -> Outcome<CountPlan> {
+    let Counting { counts, save_counts, weight, memory, .. } = &args.counting;
+    let (paths, input) = if counts.is_empty() {
+        let mut sources = args.read.sources(&args.inputs, context)?;
+        if weight.is_empty() {
+            sources = vec![joined(&sources)];
+        }
+        (&args.inputs, CountInput::Texts(sources, args.read.options()))
+    } else {
+        (counts, CountInput::Saved(counts.clone()))
+    };
+    let weights = weights_of(paths, weight)?;
+    let scratch = output.parent().unwrap_or(Path::new("")).to_owned();
+    Ok(CountPlan { input, weights, memory: *memory, scratch, save: save_counts.clone() })
+}
+
+fn joined(sources: &[Source]) -> Source {
+    let mut all = Source::default();
+    for source in sources {
+        all.files.extend_from_slice(&source.files);
+        all.skipped.extend_from_slice(&source.skipped);
+        all.folders.extend_from_slice(&source.folders);
+    }
+    all
+}
+
+fn text(learned: &Learned) -> String {
+    let Learned { documents, bytes, distinct_pre_tokens, vocab_size, merges, exhausted, output, seconds, .. } = learned;
     let fewer = if *exhausted { "\nThe text held no more tokens than these, fewer than asked for." } else { "" };
     let row = |tally: &Tally| format!("{} in = {} out + {} rejected", tally.entered, tally.left, tally.rejected);
+    let kept = learned.counts.as_ref().map_or_else(String::new, |path| format!("counts       {}\n", path.display()));
     format!(
-        "documents    {}\nbytes        {}\npre-tokens   {distinct_pre_tokens} distinct\nvocabulary   {vocab_size} tokens, {merges} merges{fewer}\nseconds      count {:.1}, merge {:.1}\ntokenizer    {}\n",
+        "documents    {}\nbytes        {}\npre-tokens   {distinct_pre_tokens} distinct\nvocabulary   {vocab_size} tokens, {merges} merges{fewer}\nseconds      count {:.1}, merge {:.1}\ntokenizer    {}\n{kept}",
         row(documents),
         row(bytes),
         seconds["count"],
         seconds["merge"],
         output.display()
     )
+}
+
+fn dry_run(args: &Args, settings: &LearnSettings, context: &Context) -> Outcome {
+    let sources = args.read.sources(&args.inputs, context)?;
+    weights_of(&args.inputs, &args.counting.weight)?;
+    let estimate = LearnEstimate::of(&joined(&sources), &args.read.options(), settings)?;
+    context.show(&estimate, || text_of_estimate(&estimate))
+}
+
+fn text_of_estimate(estimate: &LearnEstimate) -> String {
+    let size = match estimate.vocab_size {
+        VocabSize::Tokens(size) => format!("{size} tokens"),
+        VocabSize::Auto => "as the text has examples for".to_owned(),
+    };
+    format!(
+        "files        {} of {} bytes\nthreads      {}\npattern      {}\nedges        {}\nvocabulary   {size}\nsample       {} bytes of {} files, {} distinct pre-tokens\nestimated from the sample:\npre-tokens   {} distinct\nmemory       {} bytes of counts\nseconds      count {:.0}; merging comes on top\n",
+        estimate.files,
+        estimate.bytes,
+        estimate.threads,
+        estimate.pattern,
+        estimate.edges,
+        estimate.sample_bytes,
+        estimate.sample_files,
+        estimate.sample_distinct,
+        estimate.estimated_distinct,
+        estimate.estimated_memory,
+        estimate.estimated_count_seconds
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_read_from_the_last_equals_sign() {
+        assert_eq!(weight("a=b/zh=0.25"), Ok(Weight { path: "a=b/zh".into(), share: 250_000 }));
+        assert_eq!(weight("zh=3").map(|weight| weight.share), Ok(3_000_000));
+        for wrong in ["zh", "zh=", "zh=x", "zh=0", "zh=-1", "zh=NaN", "zh=inf", "zh=1e-9", "zh=1e12"] {
+            assert!(weight(wrong).is_err(), "{wrong}");
+        }
+    }
 }

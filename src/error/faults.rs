@@ -1,5 +1,5 @@
 //! The sub-enums of [`Error`](super::Error): what can be wrong with a record, a user dictionary, a tokenizer, a
-//! shard, a manifest, a model.
+//! shard, a manifest, a file of counts, a model.
 
 /// Why a record of the input is no document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -374,6 +374,55 @@ pub enum ManifestFault {
         expected: String,
         /// Checksum found.
         got: String,
+    },
+}
+
+/// What is wrong with a file of counts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CountsFault {
+    /// Another kind of file.
+    #[error("not a file of counts (wrong first bytes); `ciyuan learn --save-counts` makes one")]
+    Magic,
+    /// A file of a later version.
+    #[error("version {got}, this program reads up to {supported}; use a newer ciyuan")]
+    Version {
+        /// Version in the file.
+        got: u32,
+        /// Highest version that is known.
+        supported: u32,
+    },
+    /// The file ends too early.
+    #[error(
+        "ends too early: {got} bytes at byte {offset}, where {expected} belong; it was cut off, count the text again"
+    )]
+    Truncated {
+        /// Where the bytes that are missing would begin.
+        offset: u64,
+        /// Bytes that belong there.
+        expected: u64,
+        /// Bytes that are there.
+        got: u64,
+    },
+    /// A checksum is wrong.
+    #[error("damaged {what} at byte {offset} (checksum {got:016x}, should be {expected:016x}); count the text again")]
+    Checksum {
+        /// `head`, `block` or `whole file`.
+        what: &'static str,
+        /// Where the part begins; of the whole file where its checksum stands.
+        offset: u64,
+        /// Checksum stored.
+        expected: u64,
+        /// Checksum of what is there.
+        got: u64,
+    },
+    /// Contents that no writer makes, under checksums that fit.
+    #[error("impossible contents at byte {offset}: {why}; count the text again")]
+    Impossible {
+        /// Where.
+        offset: u64,
+        /// What is impossible.
+        why: &'static str,
     },
 }
 

@@ -6,7 +6,7 @@
 
 mod faults;
 
-pub use faults::{CheckpointFault, ManifestFault, RecordFault, ShardFault, TokenizerFault, UserWordFault};
+pub use faults::{CheckpointFault, CountsFault, ManifestFault, RecordFault, ShardFault, TokenizerFault, UserWordFault};
 
 use std::path::{Path, PathBuf};
 
@@ -264,6 +264,31 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         fault: ManifestFault,
+    },
+
+    /// A damaged file of counts, or another kind of file.
+    #[error("counts `{}`: {fault}", path.display())]
+    Counts {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: CountsFault,
+    },
+
+    /// Counts that were made with other settings than those asked for.
+    #[error(
+        "counts `{}` were made with {key} = `{there}`, but `{here}` is asked for; learn with the settings they were made with, or count the text again",
+        path.display()
+    )]
+    OtherCounts {
+        /// The file of counts.
+        path: PathBuf,
+        /// The setting that differs.
+        key: &'static str,
+        /// Its value in the file.
+        there: String,
+        /// The value asked for.
+        here: String,
     },
 
     /// A damaged model checkpoint, or one that does not fit.

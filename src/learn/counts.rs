@@ -1,15 +1,47 @@
 //! How often each distinct span occurs.
+//!
+//! A span is an entry of 24 bytes, in the order of first sight. One of up to eight bytes, as most words are, lies in its
+//! entry; the bytes of longer ones lie one after the other in an arena. Slots of eight bytes, found by the hash of a
+//! span, lead to the entries, so that looking for a span touches its slots and, as a rule, one entry; nothing is
+//! allocated for a span. A map of boxed spans, which this was, takes an allocation and about three times the memory.
 
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::counter::Counter;
 use crate::error::{Error, Result};
-use crate::segment::{Segmenter, kept_pieces};
+use crate::segment::Segmenter;
 
-/// Distinct spans with their counts: a monoid under [`Counts::merge`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Distinct spans with their counts: a monoid under [`Counts::merge`]. Equal when they hold the same spans with the same
+/// counts, however these were added.
+#[derive(Debug, Clone, Default)]
 pub struct Counts {
-    spans: FxHashMap<Box<[u8]>, u64>,
+    entries: Vec<Entry>,
+    /// The bytes of spans that are longer than an entry's head.
+    arena: Vec<u8>,
+    /// A power of two of them, a quarter free at least; none at all before the first span.
+    slots: Vec<Slot>,
+}
+
+/// Bytes of a span that lie in its entry.
+const HEAD: usize = 8;
+const FIRST_SLOTS: usize = 64;
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// The span, zeros behind it; of a longer one its place in the arena.
+    head: [u8; HEAD],
+    count: u64,
+    length: u32,
+    hash: u32,
+}
+
+/// Where the entry of a span is; free where `at` is 0.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    hash: u32,
+    /// The number of the entry and one.
+    at: u32,
 }
 
 impl Counts {
@@ -28,56 +60,114 @@ impl Counts {
     ///
     /// Those of [`Segmenter::spans`], and [`Error::Limit`] when a count exceeds 64 bits.
     pub fn of_texts<T: AsRef<str> + Sync>(segmenter: &Segmenter, texts: &[T]) -> Result<Self> {
-        texts
-            .par_iter()
-            .try_fold(Self::default, |mut counts, text| counts.add_text(segmenter, text.as_ref()).map(|()| counts))
-            .try_reduce(Self::default, |mut left, right| left.merge(right).map(|()| left))
+        let counters = super::counter::Counters::new(segmenter);
+        texts.par_iter().try_for_each_init(|| counters.borrow(), |counter, text| counter.add_text(text.as_ref()))?;
+        Self::of_parts(counters.take())
     }
 
-    /// Adds the spans of one text.
+    /// The sum of the counts of parts of a corpus, added two and two on all threads.
+    ///
+    /// # Errors
+    ///
+    /// As [`Counts::merge`].
+    pub fn of_parts(parts: Vec<Self>) -> Result<Self> {
+        let merge = |mut left: Self, right: Self| left.merge(right).map(|()| left);
+        parts.into_par_iter().map(Ok).try_reduce(Self::default, merge)
+    }
+
+    /// Adds the spans of one text. For many texts a [`Counter`] is faster, as it keeps its buffers.
     ///
     /// # Errors
     ///
     /// As [`Counts::of_texts`].
     pub fn add_text(&mut self, segmenter: &Segmenter, text: &str) -> Result<()> {
-        let (mut ends, mut dropped) = (Vec::new(), Vec::new());
-        segmenter.spans_and_dropped(text, &mut ends, &mut dropped)?;
-        kept_pieces(text, &ends, &dropped).try_for_each(|piece| self.add(piece.as_bytes(), 1))
+        let mut counter = Counter::with_counts(segmenter, std::mem::take(self));
+        let added = counter.add_text(text);
+        *self = counter.into_counts();
+        added
     }
 
-    /// Adds `count` occurrences of a span.
+    /// Adds `count` occurrences of a span; none of them leave all as it is.
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`] when its count exceeds 64 bits.
+    /// [`Error::Limit`] when its count exceeds 64 bits, or for more spans, or a longer one, than 32 bits number.
+    #[inline]
     pub fn add(&mut self, span: &[u8], count: u64) -> Result<()> {
-        match self.spans.get_mut(span) {
-            Some(known) => *known = checked(*known, count)?,
-            None => {
-                self.spans.insert(span.into(), count);
-            }
+        let length =
+            u32::try_from(span.len()).map_err(|_| limit("the length of one pre-token in bytes", span.len()))?;
+        if span.len() > HEAD {
+            return self.add_hashed(span, [0; HEAD], length, xxh3_64(span) as u32, count);
         }
+        let head = head_of(span);
+        self.add_hashed(span, head, length, hash_of_short(head, length), count)
+    }
+
+    #[inline]
+    fn add_hashed(&mut self, span: &[u8], head: [u8; HEAD], length: u32, hash: u32, count: u64) -> Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        if self.entries.len() >= self.slots.len() / 4 * 3 {
+            self.grow();
+        }
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        loop {
+            let slot = self.slots[at];
+            if slot.at == 0 {
+                return self.insert(at, span, Entry { head, count, length, hash });
+            }
+            if slot.hash == hash {
+                let entry = &mut self.entries[slot.at as usize - 1];
+                // A short span is compared by one word, its length aside.
+                if entry.length == length
+                    && if length as usize <= HEAD { entry.head == head } else { in_arena(&self.arena, entry) == span }
+                {
+                    entry.count = checked(entry.count, count)?;
+                    return Ok(());
+                }
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    fn insert(&mut self, slot: usize, span: &[u8], mut entry: Entry) -> Result<()> {
+        let at = u32::try_from(self.entries.len() + 1).map_err(|_| limit("distinct pre-tokens", self.entries.len()))?;
+        if span.len() > HEAD {
+            entry.head = (self.arena.len() as u64).to_le_bytes();
+            self.arena.extend_from_slice(span);
+        }
+        self.entries.push(entry);
+        self.slots[slot] = Slot { hash: entry.hash, at };
         Ok(())
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let slots = (2 * self.slots.len()).max(FIRST_SLOTS);
+        self.slots.clear();
+        self.slots.resize(slots, Slot::default());
+        for (at, entry) in (1..).zip(&self.entries) {
+            let mut slot = entry.hash as usize & (slots - 1);
+            while self.slots[slot].at != 0 {
+                slot = (slot + 1) & (slots - 1);
+            }
+            self.slots[slot] = Slot { hash: entry.hash, at };
+        }
     }
 
     /// Adds the counts of another part of the corpus.
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`] when a count exceeds 64 bits.
+    /// As [`Counts::add`].
     pub fn merge(&mut self, mut other: Self) -> Result<()> {
-        if other.spans.len() > self.spans.len() {
+        if other.len() > self.len() {
             std::mem::swap(self, &mut other);
         }
-        for (span, count) in other.spans {
-            match self.spans.entry(span) {
-                std::collections::hash_map::Entry::Occupied(mut known) => {
-                    *known.get_mut() = checked(*known.get(), count)?
-                }
-                std::collections::hash_map::Entry::Vacant(free) => {
-                    free.insert(count);
-                }
-            }
+        for entry in &other.entries {
+            self.add_hashed(span_of(&other.arena, entry), entry.head, entry.length, entry.hash, entry.count)?;
         }
         Ok(())
     }
@@ -85,31 +175,116 @@ impl Counts {
     /// The count of a span.
     #[must_use]
     pub fn get(&self, span: &[u8]) -> u64 {
-        self.spans.get(span).copied().unwrap_or(0)
+        let hash = match span.len() {
+            0..=HEAD => hash_of_short(head_of(span), span.len() as u32),
+            _ => xxh3_64(span) as u32,
+        };
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = hash as usize & mask;
+        while let Some(slot) = self.slots.get(at).filter(|slot| slot.at != 0) {
+            let entry = &self.entries[slot.at as usize - 1];
+            if slot.hash == hash && span_of(&self.arena, entry) == span {
+                return entry.count;
+            }
+            at = (at + 1) & mask;
+        }
+        0
     }
 
     /// Number of distinct spans.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.spans.len()
+        self.entries.len()
     }
 
     /// Whether nothing was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.entries.is_empty()
+    }
+
+    /// Bytes of memory that are held.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        size_of::<Entry>() * self.entries.capacity() + self.arena.capacity() + size_of::<Slot>() * self.slots.capacity()
+    }
+
+    /// Spans and counts, in the order in which the spans were first added; behind [`Counts::merge`] those of the larger
+    /// part first. What is to be the same for any number of threads goes by [`Counts::sorted`].
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], u64)> {
+        self.entries.iter().map(|entry| (span_of(&self.arena, entry), entry.count))
     }
 
     /// Spans and counts, by the bytes of the span.
     #[must_use]
     pub fn sorted(&self) -> Vec<(&[u8], u64)> {
-        let mut spans: Vec<(&[u8], u64)> = self.spans.iter().map(|(span, &count)| (&**span, count)).collect();
-        spans.sort_unstable();
-        spans
+        self.order().into_iter().map(|at| self.entry(at)).collect()
+    }
+
+    /// The numbers of the entries, by the bytes of their spans.
+    pub(super) fn order(&self) -> Vec<u32> {
+        let span = |at: u32| self.entry(at).0;
+        // Most spans differ in their first eight bytes, which are compared as one number.
+        let mut order: Vec<(u64, u32)> = (0..self.entries.len() as u32).map(|at| (first_bytes(span(at)), at)).collect();
+        order.par_sort_unstable_by(|left, right| left.0.cmp(&right.0).then_with(|| span(left.1).cmp(span(right.1))));
+        order.into_iter().map(|(_, at)| at).collect()
+    }
+
+    pub(super) fn entry(&self, at: u32) -> (&[u8], u64) {
+        let entry = &self.entries[at as usize];
+        (span_of(&self.arena, entry), entry.count)
     }
 }
 
-fn checked(left: u64, right: u64) -> Result<u64> {
+impl PartialEq for Counts {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().all(|(span, count)| other.get(span) == count)
+    }
+}
+
+impl Eq for Counts {}
+
+fn in_arena<'a>(arena: &'a [u8], entry: &Entry) -> &'a [u8] {
+    let start = u64::from_le_bytes(entry.head) as usize;
+    &arena[start..start + entry.length as usize]
+}
+
+fn span_of<'a>(arena: &'a [u8], entry: &'a Entry) -> &'a [u8] {
+    if entry.length as usize <= HEAD { &entry.head[..entry.length as usize] } else { in_arena(arena, entry) }
+}
+
+/// A span of up to eight bytes, zeros behind it. Two reads that may overlap make it, as a copy of a length that is not
+/// known is a call.
+#[inline]
+fn head_of(span: &[u8]) -> [u8; HEAD] {
+    let length = span.len();
+    let word = match (span.first_chunk::<4>(), span.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (length - 4))
+        }
+        _ => match *span {
+            [] => 0,
+            [a] => u64::from(a),
+            [a, b] => u64::from(a) | u64::from(b) << 8,
+            [a, b, c, ..] => u64::from(a) | u64::from(b) << 8 | u64::from(c) << 16,
+        },
+    };
+    word.to_le_bytes()
+}
+
+/// The upper and the lower half of a product, as wyhash and its kind mix.
+#[inline]
+fn hash_of_short(head: [u8; HEAD], length: u32) -> u32 {
+    let word = u64::from_le_bytes(head) ^ u64::from(length).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let product = u128::from(word ^ 0xA076_1D64_78BD_642F) * 0xE703_7ED1_A0B4_28DB;
+    (product as u64 ^ (product >> 64) as u64) as u32
+}
+
+fn first_bytes(span: &[u8]) -> u64 {
+    u64::from_be_bytes(span.first_chunk().copied().unwrap_or_else(|| head_of(span)))
+}
+
+pub(super) fn checked(left: u64, right: u64) -> Result<u64> {
     left.checked_add(right).ok_or(Error::Limit {
         what: "the count of one pre-token",
         value: u64::MAX,
@@ -117,34 +292,103 @@ fn checked(left: u64, right: u64) -> Result<u64> {
     })
 }
 
+fn limit(what: &'static str, value: usize) -> Error {
+    Error::Limit { what, value: value as u64, max: u64::from(u32::MAX) }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use proptest::prelude::*;
 
     #[test]
     fn overflow_is_an_error() {
+        for span in [b"a".as_slice(), b"longer than a head"] {
+            let mut counts = Counts::default();
+            counts.add(span, u64::MAX).unwrap();
+            assert!(matches!(counts.add(span, 1), Err(Error::Limit { .. })));
+            assert!(matches!(counts.clone().merge(counts), Err(Error::Limit { .. })));
+        }
+    }
+
+    #[test]
+    fn spans_of_every_length_are_told_apart() {
         let mut counts = Counts::default();
-        counts.add(b"a", u64::MAX).unwrap();
-        assert!(matches!(counts.add(b"a", 1), Err(Error::Limit { .. })));
-        assert!(matches!(counts.clone().merge(counts), Err(Error::Limit { .. })));
+        let spans: Vec<Vec<u8>> = (0..40).flat_map(|length| [vec![0; length], vec![255; length]]).skip(1).collect();
+        (1..).zip(&spans).for_each(|(count, span)| counts.add(span, count).unwrap());
+        (1..).zip(&spans).for_each(|(count, span)| assert_eq!(counts.get(span), count, "{span:?}"));
+        assert_eq!(counts.len(), spans.len());
+        counts.add(b"never", 0).unwrap();
+        assert_eq!((counts.get(b"never"), counts.len()), (0, spans.len()));
+    }
+
+    #[test]
+    fn memory_is_what_the_parts_hold() {
+        let mut counts = Counts::default();
+        assert_eq!(counts.memory(), 0);
+        (0..10_000u64).for_each(|n| counts.add(format!("word number {n}").as_bytes(), n + 1).unwrap());
+        let least = counts.iter().map(|(span, _)| span.len() + 24 + 10).sum::<usize>();
+        assert!((least..4 * least).contains(&counts.memory()), "{} is not near {least}", counts.memory());
+    }
+
+    fn counted(spans: &[(Vec<u8>, u64)]) -> Counts {
+        let mut counts = Counts::default();
+        spans.iter().for_each(|(span, count)| counts.add(span, *count).unwrap());
+        counts
+    }
+
+    /// Short and long spans that often repeat, and differ late, in zeros, or in length.
+    fn spans() -> impl Strategy<Value = Vec<(Vec<u8>, u64)>> {
+        let span = prop_oneof![
+            prop::collection::vec(0u8..3, 0..12),
+            prop::collection::vec(254u8..=255, 5..20),
+            "[ab]{1,3}".prop_map(String::into_bytes),
+        ];
+        prop::collection::vec((span, 0u64..9), 0..300)
     }
 
     proptest! {
         #[test]
-        fn any_tree_of_merges_gives_the_same(spans in prop::collection::vec(("[ab]{1,3}", 1u64..9), 0..40), cut in 0usize..40) {
-            let count = |spans: &[(String, u64)]| {
-                let mut counts = Counts::default();
-                spans.iter().for_each(|(span, count)| counts.add(span.as_bytes(), *count).unwrap());
-                counts
-            };
-            let (left, right) = spans.split_at(cut.min(spans.len()));
-            let (mut forward, mut backward) = (count(left), count(right));
-            forward.merge(count(right)).unwrap();
-            backward.merge(count(left)).unwrap();
-            let whole = count(&spans);
-            prop_assert_eq!(forward.sorted(), whole.sorted());
-            prop_assert_eq!(backward.sorted(), whole.sorted());
+        fn as_an_ordered_map_counts(spans in spans()) {
+            let mut oracle = BTreeMap::<&[u8], u64>::new();
+            let mut seen = Vec::new();
+            for (span, count) in spans.iter().filter(|(_, count)| *count > 0) {
+                let known = oracle.entry(span).or_default();
+                if *known == 0 {
+                    seen.push(span.as_slice());
+                }
+                *known += count;
+            }
+            let counts = counted(&spans);
+            prop_assert_eq!(counts.sorted(), oracle.iter().map(|(span, count)| (*span, *count)).collect::<Vec<_>>());
+            prop_assert_eq!(counts.iter().map(|(span, _)| span).collect::<Vec<_>>(), seen);
+            prop_assert!(oracle.iter().all(|(span, count)| counts.get(span) == *count));
+            prop_assert!(spans.iter().all(|(span, _)| counts.get(span) == oracle.get(span.as_slice()).copied().unwrap_or(0)));
+        }
+
+        #[test]
+        fn any_tree_of_merges_gives_the_same(spans in spans(), cuts in prop::collection::vec(0usize..300, 1..6)) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(spans.len())).collect();
+            cuts.extend([0, spans.len()]);
+            cuts.sort_unstable();
+            let parts: Vec<Counts> = cuts.windows(2).map(|cut| counted(&spans[cut[0]..cut[1]])).collect();
+            let whole = counted(&spans);
+            let (mut forward, mut backward) = (Counts::default(), Counts::default());
+            parts.iter().for_each(|part| forward.merge(part.clone()).unwrap());
+            parts.iter().rev().for_each(|part| backward.merge(part.clone()).unwrap());
+            for merged in [forward, backward, Counts::of_parts(parts).unwrap()] {
+                prop_assert_eq!(merged.sorted(), whole.sorted());
+                prop_assert!(merged == whole);
+            }
+        }
+
+        #[test]
+        fn counts_that_differ_are_not_equal(spans in spans(), span in "[ab]{1,9}") {
+            let (counts, mut more) = (counted(&spans), counted(&spans));
+            more.add(span.as_bytes(), 1).unwrap();
+            prop_assert!(counts != more && more != counts);
         }
     }
 }

@@ -1,19 +1,19 @@
-//! The stage that learns a tokenizer.
+//! The stage that learns a tokenizer: its settings, and from counts to merges.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::documents::{BadRecords, ReadTally, RejectSink, for_each_batch};
+use super::counting::{CountPlan, Counted, hash_of_files};
+use super::documents::BadRecords;
 use super::progress::{Progress, Unit};
-use super::split::{ValFraction, split_of};
+use super::split::ValFraction;
 use crate::error::{Error, Result};
-use crate::learn::{Counts, Granularity, LearnConfig, VocabSize, learn, learn_words};
+use crate::learn::{Counts, CountsSettings, CountsTotals, Granularity, LearnConfig, VocabSize, learn, learn_words};
 use crate::segment::{DEFAULT_PATTERN, Han, Pattern, Segmenter};
-use crate::shard::{Split, Tally};
+use crate::shard::Tally;
 use crate::text::{ReadOptions, Source};
 use crate::vocab::TokenizerSpec;
 
@@ -80,6 +80,16 @@ impl LearnSettings {
         learn(&Counts::default(), &self.config, &mut |_, _| ControlFlow::Continue(())).map(|_| ())
     }
 
+    /// What decides the counts of a text.
+    ///
+    /// # Errors
+    ///
+    /// Those of the pattern, and of reading user dictionaries.
+    pub fn counts_settings(&self) -> Result<CountsSettings> {
+        let edges = self.effective_han().learning();
+        Ok(CountsSettings::new(self.pattern()?.source(), edges, hash_of_files(&self.user_dict)?))
+    }
+
     /// The pattern, which is that of single characters where tokens are.
     fn pattern(&self) -> Result<Pattern> {
         match self.granularity {
@@ -128,7 +138,7 @@ impl LearnSettings {
     }
 
     /// What cuts the text that is learned from.
-    fn segmenter(&self) -> Result<Segmenter> {
+    pub(super) fn segmenter(&self) -> Result<Segmenter> {
         let (pattern, edges) = (self.pattern()?, self.effective_han().learning());
         if self.user_dict.is_empty() {
             return Segmenter::new(pattern, edges);
@@ -164,8 +174,8 @@ pub struct LearnedTokenizer {
     pub documents: Tally,
     /// Bytes of text, likewise.
     pub bytes: Tally,
-    /// Distinct pre-tokens.
-    pub distinct: u64,
+    /// Number, sum and fingerprint of the distinct pre-tokens.
+    pub counts: CountsTotals,
     /// Tokens beside the bytes that the text held, when they were fewer than asked for.
     pub exhausted: Option<u64>,
     /// Seconds of reading and counting, and of merging.
@@ -183,13 +193,25 @@ pub fn learn_tokenizer(
     settings: &LearnSettings,
     progress: &Progress<'_>,
 ) -> Result<LearnedTokenizer> {
+    learn_from_counts(&CountPlan::of_texts(source, options), settings, progress)
+}
+
+/// Learns a tokenizer from the counts that `plan` comes to.
+///
+/// # Errors
+///
+/// Those of [`learn_tokenizer`]; [`Error::Counts`] for damaged files of counts, [`Error::OtherCounts`] for those that
+/// were made with other settings, [`Error::Io`] when counts cannot be kept, [`Error::Setting`] for a weight of an input
+/// without text.
+pub fn learn_from_counts(
+    plan: &CountPlan,
+    settings: &LearnSettings,
+    progress: &Progress<'_>,
+) -> Result<LearnedTokenizer> {
     settings.check()?;
     let segmenter = settings.segmenter()?;
     let start = Instant::now();
-    let (counts, tally) = count(source, options, settings, &segmenter, progress)?;
-    if tally.documents.left == 0 {
-        return Err(Error::NoDocuments { rejected: tally.documents.rejected });
-    }
+    let Counted { counts, totals, tally } = plan.count(settings, &segmenter, progress)?;
     let counted = start.elapsed().as_secs_f64();
     let most = match settings.config.vocab_size {
         VocabSize::Tokens(size) => u64::from(size).saturating_sub(256 + settings.config.special.len() as u64),
@@ -201,37 +223,5 @@ pub fn learn_tokenizer(
     progress.done(tokens);
     let seconds = [counted, start.elapsed().as_secs_f64() - counted];
     let exhausted = exhausted.then_some(tokens);
-    Ok(LearnedTokenizer {
-        spec,
-        documents: tally.documents,
-        bytes: tally.bytes,
-        distinct: counts.len() as u64,
-        exhausted,
-        seconds,
-    })
-}
-
-fn count(
-    source: &Source,
-    options: &ReadOptions,
-    settings: &LearnSettings,
-    segmenter: &Segmenter,
-    progress: &Progress<'_>,
-) -> Result<(Counts, ReadTally)> {
-    progress.stage("counting pre-tokens", source.bytes(), Unit::Bytes);
-    let share = settings.val.share(source.bytes());
-    let rejects = if settings.on_bad_record == BadRecords::Fail { RejectSink::Fail } else { RejectSink::Count };
-    let mut counts = Counts::default();
-    let tally = for_each_batch(&source.files, options, rejects, progress, 0, &mut |batch| {
-        let add = |mut counts: Counts, document: &crate::text::Document| {
-            if split_of(&document.text, share) == Split::Train {
-                let place = |error: Error| error.in_document(&*document.origin.file, document.origin.line);
-                counts.add_text(segmenter, &document.text).map_err(place)?;
-            }
-            Ok(counts)
-        };
-        let merge = |mut left: Counts, right: Counts| left.merge(right).map(|()| left);
-        counts.merge(batch.par_iter().try_fold(Counts::default, add).try_reduce(Counts::default, merge)?)
-    })?;
-    Ok((counts, tally))
+    Ok(LearnedTokenizer { spec, documents: tally.documents, bytes: tally.bytes, counts: totals, exhausted, seconds })
 }

@@ -8,14 +8,18 @@
 //! | stage | from | to |
 //! |---|---|---|
 //! | [`learn_tokenizer`] | files | a tokenizer |
+//! | [`learn_from_counts`] | files, or counts that were saved | a tokenizer, counts |
 //! | [`encode`] | files, a tokenizer | `train/*.shard`, `val/*.shard`, `manifest.json`, `rejects.jsonl.zst` |
 //! | [`train`] | shards | a model |
 //! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
 //! | [`prepare`] | files | all of that, and the report |
 //! | [`verify`] | a folder or a shard | whether it is as it was written |
 
+mod counting;
+mod counts;
 mod documents;
 mod encoding;
+mod estimate;
 mod evaluating;
 mod files;
 mod learning;
@@ -29,8 +33,11 @@ mod training;
 mod units;
 mod verify;
 
+pub use counting::{CountInput, CountPlan};
+pub use counts::{load_counts, save_counts};
 pub use documents::BadRecords;
 pub use encoding::{EncodeSeconds, EncodeSettings, EncodedFolder, encode};
+pub use estimate::{LearnEstimate, SAMPLE_BYTES};
 pub use evaluating::evaluate_folder;
 #[cfg(feature = "chinese")]
 pub use files::load_dictionary;
@@ -38,7 +45,7 @@ pub use files::{
     MAX_TOKENIZER_BYTES, MODEL_FOLDER, REJECTS_FILE, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE,
     check_output, load_model, load_tokenizer, save_model, save_prebuilt, save_tokenizer,
 };
-pub use learning::{LearnSettings, LearnedTokenizer, learn_tokenizer};
+pub use learning::{LearnSettings, LearnedTokenizer, learn_from_counts, learn_tokenizer};
 pub use lock::FolderLock;
 pub use prepare::{PrepareSettings, prepare};
 pub use progress::{Event, Progress, Unit};

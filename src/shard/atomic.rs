@@ -6,7 +6,7 @@
 //! data, so it is not tried again.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -53,23 +53,66 @@ pub fn sweep_temporary(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A file that is written piece by piece, and is not under its name before [`AtomicFile::publish`]. Dropped before, it
+/// takes its temporary file away.
+pub struct AtomicFile {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: BufWriter<File>,
+    published: bool,
+}
+
+impl AtomicFile {
+    /// Begins a file that will lie at `path`, in place of one that is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when it cannot be created.
+    pub fn create(path: &Path) -> Result<Self> {
+        let temporary = temporary(path);
+        let file = File::create(&temporary).map_err(|source| Error::io("create", &temporary, source))?;
+        let file = BufWriter::with_capacity(1 << 18, file);
+        Ok(Self { path: path.to_owned(), temporary, file, published: false })
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the system refuses.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|source| Error::io("write", &self.temporary, source))
+    }
+
+    /// Flushes the file and gives it its name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the system refuses; then no file of that name has changed, and the temporary one is gone.
+    pub fn publish(mut self) -> Result<()> {
+        self.file.flush().map_err(|source| Error::io("write", &self.temporary, source))?;
+        publish(self.file.get_ref(), &self.temporary, &self.path)?;
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if !self.published {
+            // The first error is the one to tell; what cannot be removed is swept by the next run.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
 /// Writes a file as a whole, replacing one that is there.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] when the system refuses; then no file of that name has changed, and the temporary one is gone.
+/// As [`AtomicFile`].
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = temporary(path);
-    let write = || -> Result<()> {
-        let error = |source| Error::Io { op: "write", path: temporary.clone(), source };
-        let mut file = File::create(&temporary).map_err(error)?;
-        file.write_all(bytes).map_err(error)?;
-        publish(&file, &temporary, path)
-    };
-    let written = write();
-    if written.is_err() {
-        // The first error is the one to tell; what cannot be removed is swept by the next run.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    let mut file = AtomicFile::create(path)?;
+    file.write(bytes)?;
+    file.publish()
 }

@@ -42,7 +42,7 @@ mod manifest;
 mod reader;
 mod writer;
 
-pub use atomic::{sweep_temporary, sync_folder, write_atomic};
+pub use atomic::{AtomicFile, sweep_temporary, sync_folder, write_atomic};
 pub use batches::Batches;
 pub use corpus::Corpus;
 pub use header::{HEADER_BYTES, ShardInfo, VERSION};

@@ -71,6 +71,21 @@ impl Source {
     /// [`Error::UnknownForm`] for a file whose extension is not known when `form` is `None`.
     pub fn find(inputs: &[PathBuf], form: Option<Form>) -> Result<Self> {
         let mut source = Self::default();
+        for mut found in Self::find_each(inputs, form)? {
+            source.files.append(&mut found.files);
+            source.skipped.append(&mut found.skipped);
+            source.folders.append(&mut found.folders);
+        }
+        Ok(source)
+    }
+
+    /// As [`Source::find`], by inputs. A file that several inputs reach is one of the first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::find`].
+    pub fn find_each(inputs: &[PathBuf], form: Option<Form>) -> Result<Vec<Self>> {
+        let mut sources = Vec::new();
         let mut seen = HashSet::new();
         for input in inputs {
             let mut found = Self::default();
@@ -84,16 +99,10 @@ impl Source {
             } else {
                 found.expand(input, form)?;
             }
-            for file in found.files {
-                let key = file.path.canonicalize().unwrap_or_else(|_| file.path.clone());
-                if seen.insert(key) {
-                    source.files.push(file);
-                }
-            }
-            source.skipped.append(&mut found.skipped);
-            source.folders.append(&mut found.folders);
+            found.files.retain(|file| seen.insert(file.path.canonicalize().unwrap_or_else(|_| file.path.clone())));
+            sources.push(found);
         }
-        Ok(source)
+        Ok(sources)
     }
 
     /// Bytes on disk of all files.
@@ -268,6 +277,9 @@ mod tests {
         let inputs = [folder.path().join("b.txt"), folder.path().to_owned(), folder.path().join("*.txt")];
         let source = Source::find(&inputs, None).unwrap();
         assert_eq!(names(&source, folder.path()), ["b.txt", "a.txt"]);
+        let each = Source::find_each(&inputs, None).unwrap();
+        let each: Vec<Vec<String>> = each.iter().map(|source| names(source, folder.path())).collect();
+        assert_eq!(each, [vec!["b.txt"], vec!["a.txt"], vec![]]);
     }
 
     #[test]

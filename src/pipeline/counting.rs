@@ -1,0 +1,295 @@
+//! The counting half of learning: from texts, or from counts that were saved, to the counts of distinct pre-tokens.
+//!
+//! Every thread keeps one table over the whole corpus. Where memory is bounded, a table that passes its share of the bound
+//! is written as a sorted file and emptied, and the files are merged as streams at the end. Counts are a monoid and the
+//! streams are sorted, so that what is learned depends on none of it: not on threads, the bound, or how a corpus was
+//! parted into files of counts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use super::counts::{Part, Scratch, Stream, open_counts, save_counts, sum_of_parts, write_counts};
+use super::documents::{BadRecords, ReadTally, RejectSink, for_each_batch};
+use super::learning::LearnSettings;
+use super::progress::{Progress, Unit};
+use super::split::split_of;
+use crate::error::{Error, Result};
+use crate::learn::{
+    AddedCounts, CountStream, Counter, Counters, Counts, CountsHead, CountsSettings, CountsTotals, SortedCounts,
+    WeightedCounts,
+};
+use crate::segment::Segmenter;
+use crate::shard::Split;
+use crate::text::{Document, ReadOptions, Source};
+
+/// What is counted, or was.
+#[derive(Debug, Clone)]
+pub enum CountInput {
+    /// Texts, in groups: one group, or one for each weight.
+    Texts(Vec<Source>, ReadOptions),
+    /// Files of counts; each is a group.
+    Saved(Vec<PathBuf>),
+}
+
+/// How counts are come by. Only the inputs and the weights decide what is learned.
+#[derive(Debug, Clone)]
+pub struct CountPlan {
+    /// What is counted.
+    pub input: CountInput,
+    /// The share of each group in the bytes that are learned from, in any unit; none: every byte counts as one.
+    ///
+    /// Counts are multiplied so that the bytes that they stand for have these shares and their sum is as it was; see
+    /// [`WeightedCounts`] for how fractions are rounded. `--min-count` and the automatic size of a vocabulary go by
+    /// the counts so made.
+    pub weights: Vec<u64>,
+    /// About how many bytes the tables of all threads may take before they are written to files. It is looked at after
+    /// every document. What is learned from is in memory at the end, whatever the bound.
+    pub memory: Option<u64>,
+    /// The folder in which those files are, while they are needed.
+    pub scratch: PathBuf,
+    /// Where the counts that are learned from are kept.
+    pub save: Option<PathBuf>,
+}
+
+impl CountPlan {
+    /// The texts of `source`, all in memory.
+    #[must_use]
+    pub fn of_texts(source: &Source, options: &ReadOptions) -> Self {
+        let input = CountInput::Texts(vec![source.clone()], options.clone());
+        Self { input, weights: Vec::new(), memory: None, scratch: PathBuf::new(), save: None }
+    }
+}
+
+/// What was counted.
+pub(super) struct Counted {
+    pub(super) counts: Counts,
+    pub(super) totals: CountsTotals,
+    pub(super) tally: ReadTally,
+}
+
+/// The counts of a group, in parts.
+struct Group {
+    parts: Vec<Part>,
+    documents: u64,
+    bytes: u64,
+}
+
+impl CountPlan {
+    /// Comes by the counts, and keeps them where that is asked for.
+    pub(super) fn count(
+        &self,
+        settings: &LearnSettings,
+        segmenter: &Segmenter,
+        progress: &Progress<'_>,
+    ) -> Result<Counted> {
+        let scratch = Scratch::new(&self.scratch);
+        let made_with = settings.counts_settings()?;
+        let (groups, tally) = match &self.input {
+            CountInput::Texts(sources, options) => {
+                let work = Work { plan: self, settings, segmenter, scratch: &scratch, made_with: &made_with };
+                work.count(sources, options, progress)?
+            }
+            CountInput::Saved(files) => saved(files, &made_with)?,
+        };
+        if tally.documents.left == 0 {
+            return Err(Error::NoDocuments { rejected: tally.documents.rejected });
+        }
+        let (counts, totals) = self.sum(groups, made_with, &scratch, progress)?;
+        Ok(Counted { counts, totals, tally })
+    }
+
+    fn sum(
+        &self,
+        groups: Vec<Group>,
+        settings: CountsSettings,
+        scratch: &Scratch,
+        progress: &Progress<'_>,
+    ) -> Result<(Counts, CountsTotals)> {
+        let sum = |of: fn(&Group) -> u64| groups.iter().map(of).try_fold(0u64, u64::checked_add).unwrap_or(u64::MAX);
+        let head = CountsHead { settings, documents: sum(|group| group.documents), bytes: sum(|group| group.bytes) };
+        let is_in_memory = |part: &Part| matches!(part, Part::Memory(_));
+        if self.weights.is_empty() && groups.iter().flat_map(|group| &group.parts).all(is_in_memory) {
+            let tables = groups.into_iter().flat_map(|group| group.parts).filter_map(|part| match part {
+                Part::Memory(counts) => Some(counts),
+                Part::File(_) => None,
+            });
+            let counts = Counts::of_parts(tables.collect())?;
+            let totals = match &self.save {
+                Some(path) => save_counts(path, &head, &counts)?,
+                None => counts.totals(),
+            };
+            return Ok((counts, totals));
+        }
+        let stored = groups.iter().flat_map(|group| &group.parts).map(Part::stored_bytes).sum();
+        progress.stage("adding counts", stored, Unit::Bytes);
+        let read = AtomicU64::new(0);
+        let mut stream = self.weighted(groups, &head, scratch, progress, &read)?;
+        let mut counts = Counts::default();
+        let mut entries = 0u64;
+        let mut keep = |span: &[u8], count| {
+            entries += 1;
+            if entries.is_multiple_of(1 << 12) {
+                progress.done(read.load(Ordering::Relaxed));
+            }
+            counts.add(span, count)
+        };
+        let totals = match &self.save {
+            Some(path) => write_counts(path, &head, &mut stream, progress, &mut keep)?,
+            None => {
+                let mut seen = 0u64;
+                while stream.advance()? {
+                    keep(stream.span(), stream.count())?;
+                    seen += 1;
+                    if seen.is_multiple_of(1 << 16) {
+                        progress.check("adding counts")?;
+                    }
+                }
+                counts.totals()
+            }
+        };
+        Ok((counts, totals))
+    }
+
+    /// The groups as one stream, each times its weight.
+    fn weighted<'s>(
+        &self,
+        groups: Vec<Group>,
+        head: &CountsHead,
+        scratch: &Scratch,
+        progress: &Progress<'_>,
+        read: &'s AtomicU64,
+    ) -> Result<Stream<'s>> {
+        if self.weights.is_empty() {
+            let parts = groups.into_iter().flat_map(|group| group.parts).collect();
+            return sum_of_parts(parts, head, scratch, progress, read);
+        }
+        let all: u128 = self.weights.iter().map(|weight| u128::from(*weight)).sum();
+        let mut streams = Vec::new();
+        for (group, weight) in groups.into_iter().zip(&self.weights) {
+            if group.bytes == 0 || *weight == 0 {
+                return Err(Error::Setting {
+                    name: "weight",
+                    value: format!("{weight} for an input of {} bytes of text", group.bytes),
+                    expected: "above 0, for inputs that hold text".to_owned(),
+                });
+            }
+            let (numerator, denominator) =
+                (u128::from(*weight) * u128::from(head.bytes), all * u128::from(group.bytes));
+            let stream = sum_of_parts(group.parts, head, scratch, progress, read)?;
+            streams.push(WeightedCounts::new(stream, numerator, denominator));
+        }
+        Ok(Box::new(AddedCounts::new(streams)))
+    }
+}
+
+impl Part {
+    /// Bytes of the file.
+    fn stored_bytes(&self) -> u64 {
+        match self {
+            Self::Memory(_) => 0,
+            Self::File(path) => std::fs::metadata(path).map_or(0, |file| file.len()),
+        }
+    }
+}
+
+/// Files of counts as groups.
+fn saved(files: &[PathBuf], made_with: &CountsSettings) -> Result<(Vec<Group>, ReadTally)> {
+    let mut tally = ReadTally::default();
+    let mut groups = Vec::new();
+    for path in files {
+        let (head, _) = open_counts(path, &AtomicU64::new(0))?;
+        made_with.require(path, &head.settings)?;
+        groups.push(Group { parts: vec![Part::File(path.clone())], documents: head.documents, bytes: head.bytes });
+        for (tally, more) in [(&mut tally.documents, head.documents), (&mut tally.bytes, head.bytes)] {
+            tally.entered = tally.entered.saturating_add(more);
+            tally.left = tally.entered;
+        }
+    }
+    Ok((groups, tally))
+}
+
+/// What counting a text needs.
+struct Work<'w> {
+    plan: &'w CountPlan,
+    settings: &'w LearnSettings,
+    segmenter: &'w Segmenter,
+    scratch: &'w Scratch,
+    made_with: &'w CountsSettings,
+}
+
+impl Work<'_> {
+    fn count(
+        &self,
+        sources: &[Source],
+        options: &ReadOptions,
+        progress: &Progress<'_>,
+    ) -> Result<(Vec<Group>, ReadTally)> {
+        let all = sources.iter().map(Source::bytes).sum();
+        progress.stage("counting pre-tokens", all, Unit::Bytes);
+        let share = self.settings.val.share(all);
+        let (mut groups, mut tally, mut read) = (Vec::new(), ReadTally::default(), 0);
+        for source in sources {
+            let (group, of_group) = self.count_group(source, options, share, read, progress)?;
+            groups.push(group);
+            tally.documents.add(of_group.documents);
+            tally.bytes.add(of_group.bytes);
+            read += source.bytes();
+        }
+        Ok((groups, tally))
+    }
+
+    fn count_group(
+        &self,
+        source: &Source,
+        options: &ReadOptions,
+        share: f64,
+        read_before: u64,
+        progress: &Progress<'_>,
+    ) -> Result<(Group, ReadTally)> {
+        let fail = self.settings.on_bad_record == BadRecords::Fail;
+        let rejects = if fail { RejectSink::Fail } else { RejectSink::Count };
+        let counters = Counters::new(self.segmenter);
+        let (documents, bytes, written) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(Vec::new()));
+        let limit = self.plan.memory.map(|all| (all / rayon::current_num_threads() as u64) as usize);
+        let add = |counter: &mut Counter<'_>, document: &Document| -> Result<()> {
+            if split_of(&document.text, share) == Split::Val {
+                return Ok(());
+            }
+            let place = |error: Error| error.in_document(&*document.origin.file, document.origin.line);
+            counter.add_text(&document.text).map_err(place)?;
+            documents.fetch_add(1, Ordering::Relaxed);
+            bytes.fetch_add(document.text.len() as u64, Ordering::Relaxed);
+            if limit.is_some_and(|limit| counter.counts().memory() > limit) {
+                let part = self.write_part(counter.take_counts())?;
+                written.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(part);
+            }
+            Ok(())
+        };
+        let tally = for_each_batch(&source.files, options, rejects, progress, read_before, &mut |batch| {
+            batch.par_iter().try_for_each_init(|| counters.borrow(), |counter, document| add(counter, document))
+        })?;
+        let mut parts = written.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Where some found no room, the rest makes room for the sum.
+        let write_rest = !parts.is_empty();
+        for counts in counters.take() {
+            parts.push(if write_rest { self.write_part(counts)? } else { Part::Memory(counts) });
+        }
+        Ok((Group { parts, documents: documents.into_inner(), bytes: bytes.into_inner() }, tally))
+    }
+
+    fn write_part(&self, counts: Counts) -> Result<Part> {
+        let head = CountsHead { settings: self.made_with.clone(), documents: 0, bytes: 0 };
+        self.scratch.write(&head, &mut SortedCounts::new(counts), &Progress::silent())
+    }
+}
+
+/// A hash of the user dictionaries, in order; 0 without any.
+pub(super) fn hash_of_files(files: &[PathBuf]) -> Result<u64> {
+    let hash = |path: &PathBuf| std::fs::read(Path::new(path)).map_err(|error| Error::io("read", path, error));
+    let hashes = files.iter().map(|path| hash(path).map(|text| xxhash_rust::xxh3::xxh3_64(&text)));
+    let hashes: Vec<u8> = hashes.collect::<Result<Vec<u64>>>()?.into_iter().flat_map(u64::to_le_bytes).collect();
+    Ok(if files.is_empty() { 0 } else { xxhash_rust::xxh3::xxh3_64(&hashes) })
+}
