@@ -22,3 +22,4 @@ mod tiktoken;
 mod tokenize_command;
 mod tokenizer_files;
 mod unicode;
+mod vocabulary_edits;
