@@ -391,6 +391,7 @@ fn help_shows_an_example_of_every_command() {
         "prepare",
         "segment",
         "learn",
+        "trim",
         "tokenize",
         "decode",
         "count",

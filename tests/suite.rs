@@ -22,4 +22,6 @@ mod shards;
 mod tiktoken;
 mod tokenize_command;
 mod tokenizer_files;
+mod trim_command;
 mod unicode;
+mod vocabulary_edits;

@@ -7,7 +7,7 @@ use ciyuan::evaluate::shortened;
 use ciyuan::learn::VocabSize;
 use ciyuan::model::TrainConfig;
 use ciyuan::pipeline::{BadRecords, ModelSettings, ValFraction, load_tokenizer};
-use ciyuan::text::{Form, ReadOptions, Source, TxtDocuments, Utf8Policy};
+use ciyuan::text::{Document, Form, ReadOptions, Record, Source, TxtDocuments, Utf8Policy, records};
 use ciyuan::vocab::SpecialTokens;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
@@ -121,6 +121,28 @@ impl ReadArgs {
         let skipped: Vec<PathBuf> = sources.iter().flat_map(|source| source.skipped.clone()).collect();
         note_skipped(&skipped, context);
         Ok(sources)
+    }
+
+    /// Calls `work` with each document of the inputs, and gives their number; what is no document is passed over.
+    pub(super) fn for_each_document(
+        &self,
+        inputs: &[PathBuf],
+        context: &Context,
+        mut work: impl FnMut(&Document) -> ciyuan::Result<()>,
+    ) -> Outcome<u64> {
+        let mut documents = 0;
+        for file in &self.source(inputs, context)?.files {
+            for record in records(file, &self.options())? {
+                if context.stopped() {
+                    return Err(ciyuan::Error::Interrupted { stage: "reading" }.into());
+                }
+                if let Record::Document(document) = record? {
+                    work(&document)?;
+                    documents += 1;
+                }
+            }
+        }
+        Ok(documents)
     }
 }
 

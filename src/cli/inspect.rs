@@ -4,17 +4,22 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ciyuan::encode::Tokenizer;
+use ciyuan::evaluate::{UseCounter, VocabularyAudit};
 use ciyuan::pipeline::{load_tokenizer, save_prebuilt};
 use ciyuan::shard::{Corpus, Manifest, Shard, ShardInfo, Split};
 use serde_json::{Value, json};
 
+use super::args::ReadArgs;
+use super::audit::audit_table;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::table::render;
 
 /// Look into a tokenizer, a shard, or a folder
 #[derive(clap::Args)]
-#[command(after_help = "Example: ciyuan inspect out --document 3")]
+#[command(after_help = "\
+Example: ciyuan inspect out --document 3
+Example: ciyuan inspect tokenizer.json --audit --texts corpora")]
 pub(super) struct Args {
     /// A tokenizer.json, a .tiktoken file (with --pattern), a shard, or a folder made by `encode` or `prepare`
     #[arg(value_name = "PATH")]
@@ -37,6 +42,14 @@ pub(super) struct Args {
     /// Show the vocabulary as a table with tabs: id, token, kind (of a tokenizer)
     #[arg(long, conflicts_with = "tokens")]
     tsv: bool,
+    /// Show what the vocabulary is made of: tokens by class and length, those that no text comes to (of a tokenizer)
+    #[arg(long, conflicts_with_all = ["tokens", "tsv"])]
+    audit: bool,
+    /// With --audit, show what texts use of the vocabulary, by language: files, folders, globs, or `-`
+    #[arg(long, value_name = "INPUT", num_args = 1.., requires = "audit")]
+    texts: Vec<PathBuf>,
+    #[command(flatten)]
+    read: ReadArgs,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
@@ -58,6 +71,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     if args.tsv {
         let table = tokenizer.spec().to_tsv();
         return context.show(&table.lines().collect::<Vec<_>>(), || table.clone());
+    }
+    if args.audit {
+        return audit(args, &tokenizer, context);
     }
     match &args.tokens {
         Some(range) => tokens(&tokenizer, range, context),
@@ -121,6 +137,19 @@ fn tokenizer_facts(tokenizer: &Tokenizer) -> Facts {
         ("path_of_pieces", json!(paths.pieces)),
         ("fingerprint", json!(tokenizer.fingerprint())),
     ]
+}
+
+fn audit(args: &Args, tokenizer: &Tokenizer, context: &Context) -> Outcome {
+    let mut audit = VocabularyAudit::of(tokenizer);
+    if !args.texts.is_empty() {
+        let mut counter = UseCounter::new(tokenizer);
+        args.read.for_each_document(&args.texts, context, |document| {
+            let place = |error: ciyuan::Error| error.in_document(&*document.origin.file, document.origin.line);
+            counter.add(&document.text).map_err(place)
+        })?;
+        audit.texts = counter.report();
+    }
+    context.show(&audit, || audit_table(&audit))
 }
 
 fn tokens(tokenizer: &Tokenizer, range: &str, context: &Context) -> Outcome {

@@ -4,6 +4,7 @@
 //! input or output, 4 locked by another run, 130 interrupted and resumable; a closed pipe is a quiet success.
 
 mod args;
+mod audit;
 mod colour;
 mod config;
 mod context;
@@ -29,6 +30,7 @@ mod stream;
 mod table;
 mod tokenize;
 mod train;
+mod trim;
 mod verify;
 
 use std::process::ExitCode;
@@ -56,6 +58,7 @@ enum Command {
     Prepare(prepare::Args),
     Segment(segment::Args),
     Learn(learn::Args),
+    Trim(trim::Args),
     Tokenize(tokenize::Args),
     Decode(decode::Args),
     Count(count::Args),
@@ -90,6 +93,7 @@ fn run() -> Outcome {
         Command::Prepare(args) => prepare::run(&args, &context),
         Command::Segment(args) => segment::run(&args, &context),
         Command::Learn(args) => learn::run(&args, &context),
+        Command::Trim(args) => trim::run(&args, &context),
         Command::Tokenize(args) => tokenize::run(&args, &context),
         Command::Decode(args) => decode::run(&args, &context),
         Command::Count(args) => count::run(&args, &context),

@@ -18,7 +18,7 @@
 //! and `character_model.rs` merges characters instead of bytes. A text of one that does none of this does not pass there.
 //!
 //! Each of these shortcuts has its condition, and `paths.rs` says which of them a tokenizer takes. `prebuilt.rs` writes a
-//! tokenizer with its tables, to be loaded in some milliseconds.
+//! tokenizer with its tables, to be loaded in some milliseconds. `unreachable.rs` says which tokens no text comes to.
 
 mod character_model;
 mod characters;
@@ -46,6 +46,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 mod tokenizer;
+mod unreachable;
 
 pub use decode_stream::DecodeStream;
 pub use dropout::Dropout;

@@ -55,11 +55,11 @@ static LATIN: LazyLock<Ranges> = LazyLock::new(|| Ranges::of(r"\p{Latin}"));
 static NO_SCRIPT: LazyLock<Ranges> = LazyLock::new(|| Ranges::of(r"[\p{Common}\p{Inherited}\p{Cn}\p{Co}]"));
 
 /// Characters as ranges, in order.
-struct Ranges(Vec<(char, char)>);
+pub(super) struct Ranges(Vec<(char, char)>);
 
 impl Ranges {
     /// The characters of a class.
-    fn of(class: &str) -> Self {
+    pub(super) fn of(class: &str) -> Self {
         match regex_syntax::parse(class).map(|hir| hir.into_kind()) {
             Ok(HirKind::Class(Class::Unicode(class))) => {
                 Self(class.ranges().iter().map(|range| (range.start(), range.end())).collect())
@@ -68,7 +68,7 @@ impl Ranges {
         }
     }
 
-    fn has(&self, c: char) -> bool {
+    pub(super) fn has(&self, c: char) -> bool {
         let at = self.0.partition_point(|(_, end)| *end < c);
         self.0.get(at).is_some_and(|(start, _)| *start <= c)
     }

@@ -5,7 +5,7 @@
 //! that a spec is whole: all 256 bytes are tokens (or, where merges start from characters, every character comes to some
 //! token), every merge joins two tokens into a third, no two ids share their bytes, so that whatever runs it needs no
 //! checks. What a file holds beyond that is an error that names the component, never passed over. **Does not know** texts
-//! or files.
+//! or files. A tokenizer is edited (`edit.rs`, `reserve.rs`) by making another.
 //!
 //! # Two ways to write the same merges
 //!
@@ -20,12 +20,14 @@
 mod added;
 mod byte_level;
 mod character_units;
+mod edit;
 mod fingerprint;
 mod json_lists;
 mod merges;
 mod normalizer;
 mod post_processor;
 mod recovery;
+mod reserve;
 mod slots;
 mod spec;
 mod special;
@@ -38,6 +40,7 @@ mod tsv;
 pub use added::AddedToken;
 pub use byte_level::{byte_of_char, char_of_byte, gpt2_byte_order};
 pub use character_units::{CharacterUnits, Decoder, byte_token, byte_tokens};
+pub use edit::Reduced;
 pub use fingerprint::Fingerprint;
 pub use merges::{Merge, Merges};
 pub use normalizer::{NormalizerStep, ReplacePattern};

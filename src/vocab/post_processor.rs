@@ -30,6 +30,42 @@ impl PostProcessor {
     pub fn after(&self) -> &[TokenId] {
         &self.after
     }
+
+    /// All ids that it names, for pairs of texts too.
+    pub(super) fn ids(&self) -> Vec<TokenId> {
+        let mut ids = Vec::new();
+        for_each_id(&mut self.source.clone(), &mut |place| ids.extend(read_id(place)));
+        ids
+    }
+
+    /// The same with the ids that `new_id` gives for those it names.
+    pub(super) fn renumbered(&self, new_id: impl Fn(TokenId) -> Option<TokenId>) -> Result<Self> {
+        let mut source = self.source.clone();
+        let mut all_known = true;
+        for_each_id(&mut source, &mut |place| match read_id(place).and_then(&new_id) {
+            Some(id) => *place = id.into(),
+            None => all_known = false,
+        });
+        if !all_known {
+            return Err(unsupported("post_processor", &self.source, "it names an id without a token"));
+        }
+        let renumber = |ids: &[TokenId]| ids.iter().filter_map(|id| new_id(*id)).collect();
+        Ok(Self { source, before: renumber(&self.before), after: renumber(&self.after) })
+    }
+}
+
+/// The places of ids in a post-processor.
+fn for_each_id(step: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
+    let steps = step.get_mut("processors").and_then(Value::as_array_mut);
+    steps.into_iter().flatten().for_each(|step| for_each_id(step, visit));
+    for name in ["cls", "sep"] {
+        step.get_mut(name).and_then(|pair| pair.get_mut(1)).into_iter().for_each(&mut *visit);
+    }
+    let tokens = step.get_mut("special_tokens").and_then(Value::as_object_mut);
+    for token in tokens.into_iter().flat_map(|tokens| tokens.values_mut()) {
+        let ids = token.get_mut("ids").and_then(Value::as_array_mut);
+        ids.into_iter().flatten().for_each(&mut *visit);
+    }
 }
 
 /// The post-processor of a file, if it has one that changes ids; `is_token` says whether an id is one.

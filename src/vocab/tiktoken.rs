@@ -39,10 +39,15 @@ impl TokenizerSpec {
     /// # Errors
     ///
     /// [`TokenizerFault::Inexpressible`] when ranks of tokens cannot say what the merges say: when a later merge makes
-    /// a lower id, or the merges do not reach a token, or Han runs are cut when encoding.
+    /// a lower id, or the merges do not reach a token, or Han runs are cut when encoding; or when it has added tokens
+    /// beside plain special ones.
     pub fn to_tiktoken(&self) -> Result<String> {
         const FORMAT: &str = ".tiktoken";
         self.expressible_elsewhere(FORMAT)?;
+        if self.added.iter().any(|token| !token.is_plain()) {
+            let why = "it has added tokens beside its special ones, which this format cannot say";
+            return Err(Error::Tokenizer(TokenizerFault::Inexpressible { format: FORMAT, why }));
+        }
         let mut recovered = recover_merges(&self.vocab)?;
         let mut own = self.merges.as_slice().to_vec();
         if own.windows(2).any(|pair| pair[0].result >= pair[1].result) {

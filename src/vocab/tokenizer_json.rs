@@ -10,7 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::byte_level::{push_bytes, to_chars};
+use super::byte_level::{byte_of_char, push_bytes, to_chars};
 use super::character_units::{CharacterUnits, byte_tokens, read_decoder};
 use super::json_lists::{Entries, MergeList};
 use super::normalizer::{read_normalizer, write_normalizer};
@@ -413,7 +413,7 @@ fn read_model(model: &Model, added: &[AddedToken], units: Units) -> Result<(Voca
                 let why = "has another id in the model's vocabulary";
                 return Err(TokenizerFault::Special { content: form.to_owned(), id: *other, why }.into());
             }
-            if units == Units::Bytes && !kept.contains(form) {
+            if units == Units::Bytes && !kept.contains(form) && !stands_for_byte(form) {
                 continue;
             }
         }
@@ -443,6 +443,12 @@ fn read_model(model: &Model, added: &[AddedToken], units: Units) -> Result<(Voca
         });
     }
     Ok((vocab, merges))
+}
+
+/// Whether a token is one of the bytes, which are ordinary tokens whatever else they are.
+fn stands_for_byte(form: &str) -> bool {
+    let mut characters = form.chars();
+    characters.next().is_some_and(|c| byte_of_char(c).is_some()) && characters.next().is_none()
 }
 
 /// The names of added tokens that merges take or make: these are ordinary tokens as well.

@@ -1,0 +1,90 @@
+//! An audit of a vocabulary as a table.
+
+use ciyuan::evaluate::{ClassAudit, TokenAudit, TokenClass, UseReport, VocabularyAudit};
+
+use super::table::render;
+
+/// The audit for people.
+pub(super) fn audit_table(audit: &VocabularyAudit) -> String {
+    let head = ["class", "tokens", "share", "longest"].map(str::to_owned).to_vec();
+    let classes: Vec<Vec<String>> = [head].into_iter().chain(audit.classes.iter().map(class_row)).collect();
+    let VocabularyAudit { tokens, learned, learned_text, learned_text_share, unreachable, .. } = audit;
+    let named = match unreachable {
+        0 => "none".to_owned(),
+        count => format!("{count}, the first {}", list(&audit.first_unreachable)),
+    };
+    let mut out = render_left(&classes);
+    out.push_str(&format!(
+        "\ntokens        {tokens}\nlearned       {learned}, of which {learned_text} are text ({})\ncharacters    {}\nunreachable   {named}\n",
+        percent(*learned_text_share),
+        lengths(audit),
+    ));
+    if !audit.texts.is_empty() {
+        out.push('\n');
+        out.push_str(&uses(&audit.texts));
+    }
+    out
+}
+
+fn class_row(row: &ClassAudit) -> Vec<String> {
+    vec![name(row.class).to_owned(), row.tokens.to_string(), percent(row.share), list(&row.longest)]
+}
+
+fn name(class: TokenClass) -> &'static str {
+    match class {
+        TokenClass::Han => "Han",
+        TokenClass::Latin => "Latin",
+        TokenClass::Other => "other scripts",
+        TokenClass::Digits => "digits",
+        TokenClass::Punctuation => "punctuation, symbols",
+        TokenClass::WhiteSpace => "white space",
+        TokenClass::Mixed => "mixed",
+        TokenClass::Piece => "pieces of a character",
+        TokenClass::Crossing => "across characters",
+        TokenClass::Added => "added",
+    }
+}
+
+/// Tokens in quotation marks; of a long one the beginning.
+fn list(tokens: &[TokenAudit]) -> String {
+    const LONGEST: usize = 24;
+    let shown = |token: &TokenAudit| match token.token.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("`{}…`", &token.token[..end]),
+        None => format!("`{}`", token.token),
+    };
+    tokens.iter().map(shown).collect::<Vec<_>>().join(" ")
+}
+
+/// Lengths up to a few characters, and all that are longer together.
+fn lengths(audit: &VocabularyAudit) -> String {
+    const ALONE: u32 = 6;
+    let mut parts: Vec<String> =
+        audit.characters.range(..=ALONE).map(|(length, count)| format!("{length}: {count}")).collect();
+    let longer: u64 = audit.characters.range(ALONE + 1..).map(|(_, count)| count).sum();
+    parts.extend((longer > 0).then(|| format!("more: {longer}")));
+    parts.join("  ")
+}
+
+fn uses(rows: &[UseReport]) -> String {
+    let head = ["texts", "documents", "bytes", "tokens", "bytes/token", "characters/token", "used", "of vocabulary"];
+    let row = |row: &UseReport| {
+        let mut cells = vec![row.language.to_owned()];
+        cells.extend([row.documents, row.bytes, row.tokens].map(|number| number.to_string()));
+        cells.extend([row.bytes_per_token, row.characters_per_token].map(|ratio| format!("{ratio:.2}")));
+        cells.extend([row.used.to_string(), percent(row.used_share)]);
+        cells
+    };
+    render(&[head.map(str::to_owned).to_vec()].into_iter().chain(rows.iter().map(row)).collect::<Vec<_>>())
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+/// As [`render`], with the last column, which is text, behind the others as it is.
+fn render_left(rows: &[Vec<String>]) -> String {
+    let split = |row: &Vec<String>| row.split_last().map(|(last, figures)| (figures.to_vec(), last.clone()));
+    let (figures, last): (Vec<Vec<String>>, Vec<String>) = rows.iter().filter_map(split).unzip();
+    let joined = |(line, last): (&str, &String)| format!("{line}  {last}").trim_end().to_owned() + "\n";
+    render(&figures).lines().zip(&last).map(joined).collect()
+}
