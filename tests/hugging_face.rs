@@ -41,7 +41,12 @@ fn reference_merges(spans: &[Vec<String>], vocab_size: usize) -> Vec<String> {
 
 /// Ours, in the same form.
 fn own_merges(counts: &Counts, vocab_size: u32) -> Vec<String> {
-    let config = LearnConfig { vocab_size: VocabSize::Tokens(vocab_size), special: vec![], min_count: 1 };
+    let config = LearnConfig {
+        vocab_size: VocabSize::Tokens(vocab_size),
+        special: vec![],
+        min_count: 1,
+        ..LearnConfig::default()
+    };
     let learned = learn(counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
     let spec = TokenizerSpec::from_learned(".".to_owned(), HanEdges::None, &learned.pairs, &[]).unwrap();
     let form = |id| byte_level(spec.vocab().token(id).unwrap());
