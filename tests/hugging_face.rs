@@ -92,6 +92,30 @@ fn merges_of_random_text() {
     }
 }
 
+/// Two pairs that make one token, as they may stand in a tokenizer that was extended.
+#[test]
+fn a_token_of_two_merges() {
+    let [a, b, c] = [64, 65, 66];
+    let pairs = [(a, b), (256, c), (b, c), (a, 258), (257, 257)];
+    let spec = TokenizerSpec::from_learned("[abc]+|.".to_owned(), HanEdges::None, &pairs, &[]).unwrap();
+    assert_eq!(
+        spec.merges().as_slice().iter().map(|merge| merge.result).collect::<Vec<_>>(),
+        [256, 257, 258, 257, 259]
+    );
+    assert_eq!(spec.vocab_size(), 260);
+    let reference = Reference::from_str(&spec.to_json()).unwrap();
+    let tokenizer = Tokenizer::new(spec).unwrap();
+    let mut random = Random(5);
+    for _ in 0..500 {
+        let text: String = (0..random.below(12)).map(|_| ['a', 'b', 'c'][random.below(3)]).collect();
+        assert_eq!(
+            tokenizer.encode(&text).unwrap(),
+            reference.encode(text.as_str(), false).unwrap().get_ids(),
+            "{text}"
+        );
+    }
+}
+
 /// What we write loads in the reference and gives the same ids, special tokens in the text being ordinary text.
 #[test]
 fn tokenizer_json_gives_the_same_ids() {
