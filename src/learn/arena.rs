@@ -1,11 +1,9 @@
 //! The words that merges are learned from, all in one list of cells.
 //!
-//! A cell holds a token, or the edge of a word, or is free: a token that two became stands where the left one stood, and
-//! the cells behind it are free. The first and the last free cell of a token say how many cells it takes, so that both
-//! neighbours of a token are found without a look at the rest of its word, however long that is. Words stand by their
-//! counts, the most frequent first, so that the count of a place is that of the stretch it lies in.
-//!
-//! A list of tokens and a count for each word took twice the memory and three times the time.
+//! A cell holds a token, or the edge of a word, or is free: a token that two became stands where the left one stood,
+//! and the cells behind it are free. The first and the last free cell of a token say how many cells it takes, so that
+//! both neighbours of a token are found without a look at the rest of its word, however long that is. Words stand by
+//! their counts, the most frequent first, so that the count of a place is that of the stretch it lies in.
 
 use std::ops::Range;
 
@@ -129,8 +127,8 @@ impl Arena {
         self.cells.iter().copied().filter(|&cell| cell != EDGE)
     }
 
-    /// Neighbouring tokens and the place of the left one, for places in `places`, which ascend. Only of an arena without
-    /// free cells.
+    /// Neighbouring tokens and the place of the left one, for places in `places`, which ascend. Only of an arena
+    /// without free cells.
     #[inline(always)]
     pub(super) fn pairs(&self, places: Range<usize>, mut each: impl FnMut(u32, u32, u64, usize)) {
         let mut weights = Weights::default();

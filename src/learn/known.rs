@@ -87,7 +87,10 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(1000))]
         /// Merges in any order, also those whose parts are made later.
         #[test]
-        fn equals_the_plain_loop(merges in prop::collection::vec((0u32..6, 0u32..6, 0u32..9), 0..12), word in prop::collection::vec(0u32..6, 0..14)) {
+        fn equals_the_plain_loop(
+            merges in prop::collection::vec((0u32..6, 0u32..6, 0u32..9), 0..12),
+            word in prop::collection::vec(0u32..6, 0..14),
+        ) {
             let mut known = Known::default();
             let mut distinct: Vec<(u32, u32, u32)> = Vec::new();
             for (left, right, result) in merges {

@@ -10,26 +10,27 @@
 //! Source: Sennrich, Haddow and Birch 2016, *Neural Machine Translation of Rare Words with Subword Units*, section 3.2;
 //! on bytes since GPT-2 (Radford et al. 2019).
 //!
-//! Other vocabularies from the same counts ([`Granularity`]): words ([`learn_words`]); single characters, which are merges
-//! of spans of one character; bytes, which need none. All are byte-level tokenizers without unknown text.
+//! Other vocabularies from the same counts ([`Granularity`]): words ([`learn_words`]); single characters, which are
+//! merges of spans of one character; bytes, which need none. All are byte-level tokenizers without unknown text.
 //!
 //! # Learning with edges that encoding does not have
 //!
 //! Counts may come from spans that are cut finer than the tokenizer's pattern cuts: at the edges of Chinese words, say.
 //! Each merge learned so is one that the encoder can do, in the same order; where it meets text without those edges, it
-//! may also merge over a place where one was. So ids of a text differ from those counted while learning, but decoding is
-//! exact, and the tokenizer file holds nothing but the plain pattern and the merges, which every other library runs alike.
+//! may also merge over a place where one was. So ids of a text differ from those counted while learning, but decoding
+//! is exact, and the tokenizer file holds nothing but the plain pattern and the merges, which every other library runs
+//! alike.
 //!
 //! # Rules, extending, going on
 //!
-//! [`LearnConfig`] may forbid pairs (parts of characters beside other text, long tokens) and end learning where little is
-//! saved. [`learn_more`] extends a tokenizer, whose ids stay. A stopped run gives what it has learned, and [`learn_from`]
-//! goes on from there.
+//! [`LearnConfig`] may forbid pairs (parts of characters beside other text, long tokens) and end learning where little
+//! is saved. [`learn_more`] extends a tokenizer, whose ids stay. A stopped run gives what it has learned, and
+//! [`learn_from`] goes on from there.
 //!
-//! Two pairs may make the same bytes, as `ab c` and `a bc`. As in Hugging Face's trainer, the second one is a merge to the
-//! token that is there, and no id is used. Merges that begin from bytes never do this (the argument stands at the head of
-//! [`vocab`](crate::vocab): a token's bytes come to its two parts in every context, or are never it); those that extend a
-//! tokenizer do, where it has tokens that its own merges do not reach.
+//! Two pairs may make the same bytes, as `ab c` and `a bc`. As in Hugging Face's trainer, the second one is a merge to
+//! the token that is there, and no id is used. Merges that begin from bytes never do this (the argument stands at the
+//! head of [`vocab`](crate::vocab): a token's bytes come to its two parts in every context, or are never it); those
+//! that extend a tokenizer do, where it has tokens that its own merges do not reach.
 //!
 //! # How
 //!

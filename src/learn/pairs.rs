@@ -1,14 +1,15 @@
 //! The pairs of the words: counts and places, kept up to date from merge to merge.
 //!
-//! **Rare pairs are left out.** A pair occurs nowhere but where the later of its tokens is made, so its count only falls,
-//! and one that is rare now need not be kept: it cannot come up before all that are as frequent as the threshold are
-//! used up. Then the threshold falls, and the words are counted anew. This takes a table of some ten thousand pairs,
-//! which stays in the cache, for one of millions. The words are counted in two rounds: the first adds the counts of pairs
-//! of the same hash, the second looks only at those whose sum reaches the threshold.
+//! **Rare pairs are left out.** A pair occurs nowhere but where the later of its tokens is made, so its count only
+//! falls, and one that is rare now need not be kept: it cannot come up before all that are as frequent as the threshold
+//! are used up. Then the threshold falls, and the words are counted anew. So the table holds the few pairs that may
+//! come up, and stays in the cache, where most pairs of a text occur once or twice. The words are counted in two
+//! rounds: the first adds the counts of pairs of the same hash, the second looks only at those whose sum reaches the
+//! threshold.
 //!
 //! **A merge touches its neighbours.** Where `a b` becomes `n` between `x` and `y`, `x a` and `b y` are gone, `x n` and
-//! `n y` have come. These are added up by `x` and by `y` in two lists indexed by token; the table is asked once for each
-//! `x` and `y`, not for each place.
+//! `n y` have come. These are added up by `x` and by `y` in two lists indexed by token; the table is asked once for
+//! each `x` and `y`, not for each place.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

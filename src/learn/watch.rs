@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::error::Error;
 
-/// Cells that are looked at between two reports at the most, or little more: some tens of milliseconds.
+/// Cells that are looked at between two reports at the most, or little more.
 pub(super) const WORK: usize = 1 << 22;
 
 /// Tokens learned between two reports at the most.
