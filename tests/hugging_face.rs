@@ -41,7 +41,12 @@ fn reference_merges(spans: &[Vec<String>], vocab_size: usize) -> Vec<String> {
 
 /// Ours, in the same form.
 fn own_merges(counts: &Counts, vocab_size: u32) -> Vec<String> {
-    let config = LearnConfig { vocab_size: VocabSize::Tokens(vocab_size), special: vec![], min_count: 1 };
+    let config = LearnConfig {
+        vocab_size: VocabSize::Tokens(vocab_size),
+        special: vec![],
+        min_count: 1,
+        ..LearnConfig::default()
+    };
     let learned = learn(counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
     let spec = TokenizerSpec::from_learned(".".to_owned(), HanEdges::None, &learned.pairs, &[]).unwrap();
     let form = |id| byte_level(spec.vocab().token(id).unwrap());
@@ -84,6 +89,30 @@ fn merges_of_random_text() {
             text.push(['a', 'b', 'c', '词', '元', ' '][random.below(3 + seed as usize % 4)]);
         }
         same_merges(&whole, &[text], 600);
+    }
+}
+
+/// Two pairs that make one token, as they may stand in a tokenizer that was extended.
+#[test]
+fn a_token_of_two_merges() {
+    let [a, b, c] = [64, 65, 66];
+    let pairs = [(a, b), (256, c), (b, c), (a, 258), (257, 257)];
+    let spec = TokenizerSpec::from_learned("[abc]+|.".to_owned(), HanEdges::None, &pairs, &[]).unwrap();
+    assert_eq!(
+        spec.merges().as_slice().iter().map(|merge| merge.result).collect::<Vec<_>>(),
+        [256, 257, 258, 257, 259]
+    );
+    assert_eq!(spec.vocab_size(), 260);
+    let reference = Reference::from_str(&spec.to_json()).unwrap();
+    let tokenizer = Tokenizer::new(spec).unwrap();
+    let mut random = Random(5);
+    for _ in 0..500 {
+        let text: String = (0..random.below(12)).map(|_| ['a', 'b', 'c'][random.below(3)]).collect();
+        assert_eq!(
+            tokenizer.encode(&text).unwrap(),
+            reference.encode(text.as_str(), false).unwrap().get_ids(),
+            "{text}"
+        );
     }
 }
 

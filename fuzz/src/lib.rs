@@ -10,7 +10,8 @@ use std::sync::LazyLock;
 use ciyuan::Error;
 use ciyuan::encode::{Tokenizer, naive_encode};
 use ciyuan::learn::{
-    CountStream, Counts, CountsHead, CountsReader, CountsSettings, CountsWriter, LearnConfig, SortedCounts, VocabSize,
+    CountStream, Counts, CountsHead, CountsReader, CountsSettings, CountsWriter, LearnConfig, Learned, SortedCounts,
+    TieRule, VocabSize,
 };
 use ciyuan::segment::{
     Dictionary, Fold, HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter, WordMode,
@@ -166,7 +167,8 @@ pub fn decode(data: &[u8]) {
     }
 }
 
-/// Merges equal those found by recounting. A line is a span, its first byte its count.
+/// Merges equal those found by recounting, under rules that the first byte chooses, and at once or with a stop. A line is
+/// a span, its first byte its count.
 pub fn learn(data: &[u8]) {
     let mut counts = Counts::default();
     for line in data.split(|&byte| byte == b'\n').take(40) {
@@ -175,9 +177,30 @@ pub fn learn(data: &[u8]) {
             counts.add(span, u64::from(*count % 16)).unwrap();
         }
     }
-    let config = LearnConfig { vocab_size: VocabSize::Tokens(300), special: vec![], min_count: 1 };
-    let fast = ciyuan::learn::learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
+    let rules = data.first().copied().unwrap_or(0);
+    let config = LearnConfig {
+        vocab_size: VocabSize::Tokens(300),
+        special: vec![],
+        min_count: 1,
+        ties: if rules & 1 == 0 { TieRule::HuggingFace } else { TieRule::RawBytes },
+        character_boundaries: rules & 2 != 0,
+        max_token_bytes: (rules & 4 != 0).then_some(6),
+        max_token_characters: (rules & 8 != 0).then_some(3),
+        min_saved_per_million: (rules & 16 != 0).then_some(50_000),
+    };
+    let go_on = |_, _| ControlFlow::Continue(());
+    let fast = ciyuan::learn::learn(&counts, &config, &mut { go_on }).unwrap();
     assert_eq!(fast, ciyuan::learn::naive_learn(&counts, &config).unwrap());
+    let cut = fast.pairs.len() / 2;
+    let (pairs, found) = (fast.pairs[..cut].to_vec(), fast.counts[..cut].to_vec());
+    let so_far = Learned { pairs: pairs.clone(), counts: found, exhausted: false, interrupted: true };
+    assert_eq!(ciyuan::learn::learn_from(&counts, &config, &so_far, &mut { go_on }).unwrap(), fast);
+    // The half as a tokenizer that is extended, with a word that its merges do not reach.
+    let word = [data.get(1..4).unwrap_or(b"abc").to_vec()];
+    let Ok(base) = TokenizerSpec::from_words(".+".to_owned(), HanEdges::None, &pairs, &word, &[]) else { return };
+    let config = LearnConfig { vocab_size: VocabSize::Tokens(base.vocab_size() + 20), ..config };
+    let more = ciyuan::learn::learn_more(&counts, &base, &config, &mut { go_on }).unwrap();
+    assert_eq!(more, ciyuan::learn::naive_learn_more(&counts, &base, &config).unwrap());
 }
 
 /// Bytes are refused as a file of counts, or give counts that are written and read again as they were; as entries of a block

@@ -218,7 +218,8 @@ impl LearnArgs {
             "none" => Vec::new(),
             list => list.split(',').map(str::to_owned).collect(),
         };
-        let config = ciyuan::learn::LearnConfig { vocab_size: self.vocab_size, special, min_count: self.min_count };
+        let (vocab_size, min_count) = (self.vocab_size, self.min_count);
+        let config = ciyuan::learn::LearnConfig { vocab_size, special, min_count, ..Default::default() };
         let Self { granularity, han, ref pattern, ref user_dict, .. } = *self;
         let (pattern, user_dict) = (pattern.clone(), user_dict.clone());
         ciyuan::pipeline::LearnSettings { granularity, pattern, han, user_dict, config, val, on_bad_record }

@@ -105,7 +105,12 @@ mod tests {
     fn tokenizer(pattern: &str, edges: HanEdges, words: &[&str]) -> Tokenizer {
         let segmenter = Segmenter::new(Pattern::parse(pattern).unwrap(), HanEdges::None).unwrap();
         let counts = Counts::of_texts(&segmenter, &[TEXT]).unwrap();
-        let config = LearnConfig { vocab_size: VocabSize::Tokens(285), special: Vec::new(), min_count: 1 };
+        let config = LearnConfig {
+            vocab_size: VocabSize::Tokens(285),
+            special: Vec::new(),
+            min_count: 1,
+            ..LearnConfig::default()
+        };
         let learned = learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
         let regex = segmenter.pattern().source().to_owned();
         let words: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();

@@ -13,7 +13,8 @@ pub(super) fn learned(pattern: &str, text: &str, merges: u32) -> Tokenizer {
         Segmenter::new(Pattern::parse(pattern).expect("it compiles"), HanEdges::None).expect("no words are asked for");
     let counts = Counts::of_texts(&segmenter, &[text]).expect("the text is short");
     let special = vec!["<|endoftext|>".to_owned(), "<|end|>".to_owned(), "<|end|>er".to_owned()];
-    let config = LearnConfig { vocab_size: VocabSize::Tokens(259 + merges), special, min_count: 1 };
+    let config =
+        LearnConfig { vocab_size: VocabSize::Tokens(259 + merges), special, min_count: 1, ..LearnConfig::default() };
     let learned = learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).expect("merges can be learned");
     let regex = segmenter.pattern().source().to_owned();
     let spec = TokenizerSpec::from_learned(regex, HanEdges::None, &learned.pairs, &config.special);

@@ -198,6 +198,20 @@ pub enum TokenizerFault {
         /// The smallest size that works.
         min: u32,
     },
+    /// A tokenizer whose vocabulary is larger than the one that is to be made of it.
+    #[error("a vocabulary of {asked} is too small: the tokenizer to extend has {taken} ids already")]
+    NotLarger {
+        /// What was asked for.
+        asked: u32,
+        /// The ids that it has.
+        taken: u32,
+    },
+    /// A tokenizer that cannot be extended by learned merges.
+    #[error("cannot be extended: {why}")]
+    NoBase {
+        /// Why not.
+        why: &'static str,
+    },
     /// What needs the text as it is, of a tokenizer that changes it.
     #[error(
         "{what} are there for tokenizers that take a text as it is; this one has a normalizer, a space before the text, added tokens that are always looked for, or a vocabulary of characters"

@@ -41,6 +41,18 @@ pub enum Granularity {
     Byte,
 }
 
+/// Which of two pairs that occur equally often is merged first: that with the lower left token, then the lower right
+/// one, where the bytes stand before all other tokens, in one of two orders, and those by their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TieRule {
+    /// The bytes in GPT-2's order, as Hugging Face's `BpeTrainer` numbers them.
+    #[default]
+    HuggingFace,
+    /// The bytes by value, as rustbpe and tiktoken's own trainer number them. The ids of the tokenizer are the same.
+    RawBytes,
+}
+
 /// Settings of learning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LearnConfig {
@@ -50,30 +62,81 @@ pub struct LearnConfig {
     pub special: Vec<String>,
     /// A pair that occurs less often is not merged.
     pub min_count: u64,
+    /// Which of equally frequent pairs is merged first.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ties: TieRule,
+    /// Whether a part of a character is merged only with the rest of the same one, so that a token holds whole
+    /// characters or a part of a single one. Without it, frequent text makes tokens of a character and the first bytes
+    /// of the next, which are no text by themselves and of use beside few others. What is no UTF-8 is left in bytes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub character_boundaries: bool,
+    /// The most bytes of a token: a pair that would make a longer one is not merged. It keeps lines of a form and
+    /// other repeated text from becoming tokens. The precedent is `max_token_length` of Hugging Face's `BpeTrainer`,
+    /// which also counts bytes here (characters of the byte-level form), but admits beyond pairs of bytes only what is
+    /// shorter.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub max_token_bytes: Option<u32>,
+    /// The most characters of a token, by the bytes that begin one: a bound that is the same for all scripts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub max_token_characters: Option<u32>,
+    /// Learning stops before a merge that would save fewer tokens than so many of a million: when the count of the most
+    /// frequent pair, times a million, is below this number times all tokens of the text, as the merges before leave
+    /// it. A vocabulary then ends where a further token shortens the text by less than its row of a model's embedding
+    /// is worth to whoever sets it, whatever the size of the text. (A run of one token, `aaa`, holds its pair twice and
+    /// merges it once: there the count is above what is saved.)
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub min_saved_per_million: Option<u64>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for LearnConfig {
     fn default() -> Self {
-        Self { vocab_size: VocabSize::Auto, special: vec!["<|endoftext|>".to_owned()], min_count: 2 }
+        Self {
+            vocab_size: VocabSize::Auto,
+            special: vec!["<|endoftext|>".to_owned()],
+            min_count: 2,
+            ties: TieRule::default(),
+            character_boundaries: false,
+            max_token_bytes: None,
+            max_token_characters: None,
+            min_saved_per_million: None,
+        }
     }
 }
 
 impl LearnConfig {
-    /// The most merges to learn.
+    /// The most tokens to learn, beside the bytes.
     ///
     /// # Errors
     ///
     /// [`TokenizerFault::VocabTooSmall`] when the size leaves no room for the bytes and the special tokens.
-    pub(super) fn max_merges(&self) -> Result<usize> {
-        let taken = 256 + self.special.len();
-        let asked = match self.vocab_size {
-            VocabSize::Tokens(asked) => asked,
-            VocabSize::Auto => VocabSize::AUTO_MAX,
-        };
+    pub(super) fn room(&self) -> Result<usize> {
+        let (taken, asked) = (256 + self.special.len(), self.asked());
         (asked as usize).checked_sub(taken).ok_or(Error::Tokenizer(TokenizerFault::VocabTooSmall {
             asked,
             special: self.special.len(),
             min: taken as u32,
         }))
+    }
+
+    /// The most tokens to learn, beside those of a tokenizer that has so many ids.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenizerFault::NotLarger`] when it has more than what is asked for.
+    pub(super) fn room_beside(&self, taken: u32) -> Result<usize> {
+        let asked = self.asked();
+        let room = asked.checked_sub(taken).ok_or(TokenizerFault::NotLarger { asked, taken })?;
+        Ok(room as usize)
+    }
+
+    fn asked(&self) -> u32 {
+        match self.vocab_size {
+            VocabSize::Tokens(asked) => asked,
+            VocabSize::Auto => VocabSize::AUTO_MAX,
+        }
     }
 }

@@ -1,37 +1,41 @@
-//! Learning merges: pair counts and the words of each pair are kept up to date from merge to merge.
+//! Learning merges: from counts, from a tokenizer that is to have more tokens, or from where a run was stopped.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
-use rustc_hash::FxHashMap;
+use rayon::prelude::*;
 
-use super::config::{LearnConfig, VocabSize};
+use super::arena::{Arena, MAX_CELLS};
+use super::config::LearnConfig;
 use super::counts::Counts;
-use crate::error::{Error, Result};
-use crate::vocab::{TokenId, gpt2_byte_order};
-
-type Pair = (TokenId, TokenId);
+use super::known::Known;
+use super::pair_table::{Key, parts};
+use super::pairs::Pairs;
+use super::rules::Rules;
+use super::support::Support;
+use super::tokens::Tokens;
+use super::watch::{Halt, Outcome, Watch};
+use crate::error::{Error, Result, TokenizerFault};
+use crate::vocab::{TokenId, TokenizerSpec};
 
 /// What was learned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Learned {
-    /// The pairs to merge, by rank; pair k makes token 256 + k.
-    pub pairs: Vec<Pair>,
+    /// The pairs to merge, by rank. Each makes the token of the next id, from 256 on, or from the end of the tokenizer
+    /// that is extended; but if a token with the same bytes is there already, the pair makes that one, and no id is
+    /// used.
+    pub pairs: Vec<(TokenId, TokenId)>,
     /// How often each pair occurred when it was merged.
     pub counts: Vec<u64>,
-    /// Whether the text held no further pair to merge before the size asked for was reached.
+    /// Whether the text held no further pair that the rules let be merged before the size asked for was reached.
     pub exhausted: bool,
+    /// Whether it was stopped before it was done; [`learn_from`] goes on.
+    pub interrupted: bool,
 }
 
-/// A distinct span as tokens, and how often it occurs.
-struct Word {
-    tokens: Vec<TokenId>,
-    count: u64,
-}
-
-/// Learns merges from counts. `progress` is told the merges done and the most there will be, every 64 merges, and may
-/// stop the work.
+/// Learns merges from counts. `progress` is told the tokens made and the most there will be, at least every 64 tokens
+/// and several times a second, from the first counting of pairs on. When it says [`ControlFlow::Break`], what is
+/// learned so far comes back as [`Learned::interrupted`].
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -39,7 +43,8 @@ struct Word {
 /// let mut counts = Counts::default();
 /// counts.add(b"abab", 5)?;
 /// counts.add(b"abc", 2)?;
-/// let config = LearnConfig { vocab_size: VocabSize::Tokens(258), special: vec![], min_count: 1 };
+/// let vocab_size = VocabSize::Tokens(258);
+/// let config = LearnConfig { vocab_size, special: vec![], min_count: 1, ..LearnConfig::default() };
 /// let learned = learn(&counts, &config, &mut |_, _| ControlFlow::Continue(()))?;
 /// let (a, b) = (u32::from(b'a' - b'!'), u32::from(b'b' - b'!')); // GPT-2's ids begin at "!"
 /// assert_eq!(learned.pairs, [(a, b), (256, 256)]);
@@ -49,228 +54,259 @@ struct Word {
 ///
 /// # Errors
 ///
-/// [`Error::Tokenizer`] when the vocabulary asked for is too small, [`Error::CountOverflow`], and
-/// [`Error::Interrupted`] when `progress` says so.
+/// [`Error::Tokenizer`] when the vocabulary asked for is too small, [`Error::CountOverflow`], and [`Error::Limit`] for
+/// more than 2 GiB of distinct pre-tokens.
 pub fn learn(
     counts: &Counts,
     config: &LearnConfig,
     progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<Learned> {
-    let max_merges = config.max_merges()?;
-    let mut state = State::new(counts)?;
-    let mut learned = Learned { pairs: Vec::new(), counts: Vec::new(), exhausted: false };
-    let mut support = Support::new(config);
-    while learned.pairs.len() < max_merges {
-        let Some((pair, count)) = state.best() else {
+    learn_from(counts, config, &Learned::default(), progress)
+}
+
+/// Goes on where [`learn`] was stopped, with the same counts and settings: the result is that of a run that was not.
+/// The merges found so far are done word by word, on all threads. ([`learn_more`] goes on from a tokenizer that is
+/// extended by the merges found.)
+///
+/// # Errors
+///
+/// As [`learn`]; [`Error::Tokenizer`] when the merges found so far do not follow from one another.
+pub fn learn_from(
+    counts: &Counts,
+    config: &LearnConfig,
+    so_far: &Learned,
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<Learned> {
+    let room = config.room()?;
+    let taken = 256 + config.special.len();
+    let mut start = Start::new(Tokens::of_bytes(config.ties), taken, room);
+    for (rank, (&pair, &count)) in so_far.pairs.iter().zip(&so_far.counts).enumerate() {
+        if start.tokens.len() - start.first == room {
             break;
+        }
+        let fault = |why| {
+            let (left, right) = (pair.0.to_string(), pair.1.to_string());
+            Error::Tokenizer(TokenizerFault::Merge { rank, left, right, why })
         };
-        if count < config.min_count.max(1) || support.is_settled(count) {
-            break;
+        let key = start.tokens.pair(pair).ok_or_else(|| fault("names a token that is not made yet"))?;
+        let (result, _) = start.tokens.join(key);
+        start.known.push(key, result);
+        if start.known.len() == rank {
+            return Err(fault("stands in the list twice"));
         }
-        let made = state.merge(pair, 256 + learned.pairs.len() as TokenId)?;
-        learned.pairs.push(pair);
-        learned.counts.push(count);
-        support.merged(pair, made);
-        if learned.pairs.len().is_multiple_of(64) && progress(learned.pairs.len() as u64, max_merges as u64).is_break()
-        {
-            return Err(Error::Interrupted { stage: "learning merges" });
-        }
+        start.learned.pairs.push(pair);
+        start.learned.counts.push(count);
+        start.merges.push((key, result));
     }
-    learned.exhausted = learned.pairs.len() < max_merges;
-    if let Some(merges) = support.merges(config) {
-        learned.pairs.truncate(merges);
-        learned.counts.truncate(merges);
-        learned.exhausted = false;
-    }
-    Ok(learned)
+    start.run(counts, config, progress)
 }
 
-/// The words, and for each pair how often it occurs and in which words.
-struct State {
-    words: Vec<Word>,
-    pairs: FxHashMap<Pair, u64>,
-    /// Words in which a pair occurs, or once did; some more than once.
-    places: FxHashMap<Pair, Vec<u32>>,
-    /// Pairs by count, then lowest first. An entry may be out of date: its count is compared when it comes up.
-    queue: BinaryHeap<(u64, Reverse<Pair>)>,
+/// Learns merges that extend a tokenizer: all its ids stay, and what it makes of the words is what learning begins
+/// with. [`LearnConfig::vocab_size`] is the size of the whole, added and special tokens of `base` included;
+/// [`LearnConfig::special`] is not looked at, as `base` has its own. Pairs are in the ids of `base`, and of new ones
+/// from [`TokenizerSpec::vocab_size`] on. A pair that makes the bytes of a token of `base` makes that token.
+///
+/// # Errors
+///
+/// As [`learn`]; [`Error::Tokenizer`] for a tokenizer whose merges start from characters, or that lacks a byte.
+pub fn learn_more(
+    counts: &Counts,
+    base: &TokenizerSpec,
+    config: &LearnConfig,
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<Learned> {
+    let room = config.room_beside(base.vocab_size())?;
+    let mut start = Start::new(Tokens::of_base(base, config.ties)?, base.vocab_size() as usize, room);
+    for merge in base.merges().as_slice() {
+        let pair = start.tokens.pair((merge.left, merge.right));
+        let result = start.tokens.number_of_id(merge.result);
+        let (pair, result) = pair.zip(result).expect("merges of a tokenizer are of its tokens");
+        start.known.push(pair, result);
+    }
+    start.whole_pieces = base.whole_pieces();
+    start.run(counts, config, progress)
 }
 
-impl State {
-    fn new(counts: &Counts) -> Result<Self> {
-        let mut ids = [0; 256];
-        gpt2_byte_order().iter().enumerate().for_each(|(id, &byte)| ids[usize::from(byte)] = id as TokenId);
-        let word = |(span, count): (&[u8], u64)| Word {
-            tokens: span.iter().map(|&byte| ids[usize::from(byte)]).collect(),
-            count,
-        };
-        let words: Vec<Word> = counts.sorted().into_iter().filter(|(span, _)| span.len() > 1).map(word).collect();
-        let mut state =
-            Self { words, pairs: FxHashMap::default(), places: FxHashMap::default(), queue: BinaryHeap::new() };
-        for (at, word) in state.words.iter().enumerate() {
-            for pair in word.tokens.windows(2).map(|pair| (pair[0], pair[1])) {
-                add(&mut state.pairs, pair, word.count)?;
-                let places = state.places.entry(pair).or_default();
-                if places.last() != Some(&(at as u32)) {
-                    places.push(at as u32);
-                }
-            }
-        }
-        state.queue = state.pairs.iter().map(|(&pair, &count)| (count, Reverse(pair))).collect();
-        Ok(state)
-    }
-
-    /// The most frequent pair; of equal ones the lowest.
-    fn best(&mut self) -> Option<(Pair, u64)> {
-        while let Some((queued, Reverse(pair))) = self.queue.pop() {
-            let count = self.pairs.get(&pair).copied().unwrap_or(0);
-            if count == queued {
-                return (count > 0).then_some((pair, count));
-            }
-            // It has become rarer since; a pair that becomes more frequent is queued anew.
-            if count > 0 && count < queued {
-                self.queue.push((count, Reverse(pair)));
-            }
-        }
-        None
-    }
-
-    /// Merges a pair everywhere; gives how many tokens that made.
-    fn merge(&mut self, pair: Pair, result: TokenId) -> Result<u64> {
-        let mut places = self.places.remove(&pair).unwrap_or_default();
-        places.sort_unstable();
-        places.dedup();
-        let mut changes: FxHashMap<Pair, (u64, u64)> = FxHashMap::default();
-        let mut made = 0u64;
-        for place in places {
-            let word = &mut self.words[place as usize];
-            let before = std::mem::take(&mut word.tokens);
-            word.tokens = merged(&before, pair, result);
-            let merges = (before.len() - word.tokens.len()) as u64;
-            if merges == 0 {
-                continue;
-            }
-            made += merges * word.count;
-            for gone in before.windows(2) {
-                changes.entry((gone[0], gone[1])).or_default().1 += word.count;
-            }
-            for come in word.tokens.windows(2) {
-                let come = (come[0], come[1]);
-                changes.entry(come).or_default().0 += word.count;
-                if come.0 == result || come.1 == result {
-                    self.places.entry(come).or_default().push(place);
-                }
-            }
-        }
-        for (pair, (come, gone)) in changes {
-            let count = self.pairs.entry(pair).or_default();
-            // Additions first: what is gone was counted before, or has just come.
-            *count = count.checked_add(come).ok_or(Error::CountOverflow { left: pair.0, right: pair.1 })? - gone;
-            match *count {
-                0 => {
-                    self.pairs.remove(&pair);
-                    self.places.remove(&pair);
-                }
-                count if come > gone => self.queue.push((count, Reverse(pair))),
-                _ => {}
-            }
-        }
-        Ok(made)
-    }
+/// What learning begins with.
+struct Start {
+    tokens: Tokens,
+    /// The number of the first token that is learned.
+    first: usize,
+    /// Ids that the vocabulary holds beside the learned ones.
+    taken: usize,
+    /// Tokens to learn.
+    room: usize,
+    /// Merges that are done in the words.
+    known: Known,
+    /// Those that were learned, and their results.
+    merges: Vec<(Key, u32)>,
+    learned: Learned,
+    /// Whether a word that is a token is that token.
+    whole_pieces: bool,
 }
 
-fn add(pairs: &mut FxHashMap<Pair, u64>, pair: Pair, count: u64) -> Result<()> {
-    let known = pairs.entry(pair).or_default();
-    *known = known.checked_add(count).ok_or(Error::CountOverflow { left: pair.0, right: pair.1 })?;
-    Ok(())
+/// The words as tokens.
+struct Words {
+    arena: Arena,
+    /// All tokens of the text, those of words that hold no pair among them.
+    tokens: u128,
+    /// How many tokens each known merge made.
+    made: Vec<u64>,
 }
 
-/// `tokens` with each occurrence of `pair` replaced, from the left.
-pub(super) fn merged(tokens: &[TokenId], pair: Pair, result: TokenId) -> Vec<TokenId> {
-    let mut after = Vec::with_capacity(tokens.len());
-    let mut at = 0;
-    while at < tokens.len() {
-        if tokens[at] == pair.0 && tokens.get(at + 1) == Some(&pair.1) {
-            after.push(result);
-            at += 2;
-        } else {
-            after.push(tokens[at]);
-            at += 1;
+/// Words that are merged by one thread between two reports.
+const WORDS: usize = 1 << 12;
+
+impl Start {
+    fn new(tokens: Tokens, taken: usize, room: usize) -> Self {
+        let (known, merges, learned) = (Known::default(), Vec::new(), Learned::default());
+        Self { first: tokens.len(), tokens, taken, room, known, merges, learned, whole_pieces: false }
+    }
+
+    fn run(
+        mut self,
+        counts: &Counts,
+        config: &LearnConfig,
+        progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<Learned> {
+        match self.learn(counts, config, &mut Watch::new(progress, self.tokens.len() - self.first, self.room)) {
+            Ok(()) => {}
+            Err(Halt::Stopped) => self.learned.interrupted = true,
+            Err(Halt::Failed(error)) => return Err(error),
         }
-    }
-    after
-}
-
-/// Keeps the books for [`VocabSize::Auto`]: how often each learned token occurs, as later merges use it up.
-struct Support {
-    active: bool,
-    occurrences: Vec<u64>,
-    rare: usize,
-    /// The most merges at which the rule held.
-    supported: usize,
-}
-
-impl Support {
-    fn new(config: &LearnConfig) -> Self {
-        Self { active: config.vocab_size == VocabSize::Auto, occurrences: Vec::new(), rare: 0, supported: 0 }
+        Ok(self.learned)
     }
 
-    fn holds(&self) -> bool {
-        20 * self.rare <= self.occurrences.len()
-    }
-
-    fn merged(&mut self, pair: Pair, made: u64) {
-        if !self.active {
-            return;
+    fn learn(&mut self, counts: &Counts, config: &LearnConfig, watch: &mut Watch<'_>) -> Outcome<()> {
+        let Words { arena, tokens: mut left, made } = self.words(counts, watch)?;
+        let mut support = Support::new(config, self.first);
+        for (rank, (pair, result)) in self.merges.drain(..).enumerate() {
+            support.merged(parts(pair), result, made[rank], rank + 1);
         }
-        for part in [pair.0, pair.1] {
-            let Some(token) = (part as usize).checked_sub(256) else {
-                continue;
+        self.known = Known::default();
+        let rules = Rules::of(config);
+        let mut pairs = Pairs::new(arena, rules, config.min_count, &self.tokens);
+        while self.tokens.len() - self.first < self.room {
+            let best = pairs.best(&self.tokens, watch)?;
+            let Some(best) = best.filter(|best| !support.is_settled(best.count) && rules.is_worth(best.count, left))
+            else {
+                self.learned.exhausted = true;
+                break;
             };
-            let before = self.occurrences[token];
-            let after = before.saturating_sub(made);
-            self.occurrences[token] = after;
-            self.rare += usize::from(before >= VocabSize::EXAMPLES && after < VocabSize::EXAMPLES);
+            self.learned.pairs.push(self.tokens.ids(best.pair));
+            self.learned.counts.push(best.count);
+            let (result, _) = self.tokens.join(best.pair);
+            let made = pairs.merge(&best, result, &self.tokens);
+            left -= u128::from(made.tokens);
+            support.merged(parts(best.pair), result, made.tokens, self.learned.pairs.len());
+            watch.learned(self.tokens.len() - self.first, made.places)?;
         }
-        self.occurrences.push(made);
-        self.rare += usize::from(made < VocabSize::EXAMPLES);
-        if self.holds() {
-            self.supported = self.occurrences.len();
+        if let Some(merges) = support.chosen(self.taken) {
+            self.learned.pairs.truncate(merges);
+            self.learned.counts.truncate(merges);
+            self.learned.exhausted = false;
         }
+        Ok(())
     }
 
-    /// Whether the rule fails from here on: with each pair rarer than the examples asked for, every further token is a
-    /// rare one, so a share that is too large only grows.
-    fn is_settled(&self, count: u64) -> bool {
-        self.active && count < VocabSize::EXAMPLES && !self.holds()
+    /// The words, after the merges that are known.
+    fn words(&self, counts: &Counts, watch: &mut Watch<'_>) -> Outcome<Words> {
+        let mut spans: Vec<(&[u8], u64)> = counts.sorted().into_iter().filter(|(_, count)| *count > 0).collect();
+        spans.sort_by_key(|(_, count)| Reverse(*count));
+        let mut words = Words { arena: Arena::default(), tokens: 0, made: vec![0; self.known.len()] };
+        let cells: usize = spans.iter().filter(|(span, _)| span.len() > 1).map(|(span, _)| span.len() + 1).sum();
+        if cells >= MAX_CELLS {
+            let what = "bytes of distinct pre-tokens";
+            return Err(Error::Limit { what, value: cells as u64, max: MAX_CELLS as u64 }.into());
+        }
+        // Known merges leave fewer.
+        words.arena = Arena::with_room(if self.known.is_empty() { cells } else { 0 });
+        let byte = self.tokens.numbers_of_bytes();
+        for some in spans.chunks(64 * WORDS) {
+            let merged: Vec<Merged> = match self.known.is_empty() && !self.whole_pieces {
+                true => Vec::new(),
+                false => some.par_chunks(WORDS).map(|some| self.merged(some, &byte)).collect(),
+            };
+            if merged.is_empty() {
+                for (span, count) in some {
+                    words.tokens += span.len() as u128 * u128::from(*count);
+                    if span.len() > 1 {
+                        words.arena.push(span.iter().map(|&of| byte[usize::from(of)]), *count);
+                    }
+                }
+            }
+            for (some, merged) in some.chunks(WORDS).zip(&merged) {
+                words.add(some, merged);
+            }
+            watch.worked(some.iter().map(|(span, _)| span.len()).sum())?;
+        }
+        Ok(words)
     }
 
-    /// The merges that the rule chooses: all that are supported, less what rounds the vocabulary down.
-    fn merges(&self, config: &LearnConfig) -> Option<usize> {
-        if !self.active {
-            return None;
+    /// Merges some words.
+    fn merged(&self, spans: &[(&[u8], u64)], byte: &[u32; 256]) -> Merged {
+        let mut merged = Merged { tokens: Vec::new(), ends: Vec::new(), ranks: Vec::new() };
+        let mut word = Vec::new();
+        for &(span, count) in spans {
+            word.clear();
+            match self.whole_pieces.then(|| self.tokens.number(span)).flatten() {
+                Some(whole) => word.push(whole),
+                None => {
+                    word.extend(span.iter().map(|&of| byte[usize::from(of)]));
+                    self.known.apply(&mut word, &mut |rank| merged.ranks.push((rank, count)));
+                }
+            }
+            merged.tokens.extend_from_slice(&word);
+            merged.ends.push(merged.tokens.len());
         }
-        let taken = 256 + config.special.len();
-        let rounded = (taken + self.supported) / 64 * 64;
-        Some(rounded.saturating_sub(taken))
+        merged
+    }
+}
+
+/// Words after merges.
+struct Merged {
+    tokens: Vec<u32>,
+    /// Where each word ends.
+    ends: Vec<usize>,
+    /// The rank of each merge that was done, and the count of its word.
+    ranks: Vec<(u32, u64)>,
+}
+
+impl Words {
+    fn add(&mut self, spans: &[(&[u8], u64)], merged: &Merged) {
+        let mut start = 0;
+        for ((_, count), &end) in spans.iter().zip(&merged.ends) {
+            let word = &merged.tokens[std::mem::replace(&mut start, end)..end];
+            self.tokens += word.len() as u128 * u128::from(*count);
+            if word.len() > 1 {
+                self.arena.push(word.iter().copied(), *count);
+            }
+        }
+        for &(rank, count) in &merged.ranks {
+            let made = &mut self.made[rank as usize];
+            *made = made.saturating_add(count);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::naive_learn;
+    use super::super::{TieRule, VocabSize, naive_learn, naive_learn_more};
     use super::*;
+    use crate::segment::HanEdges;
     use proptest::prelude::*;
 
     const GO_ON: fn(u64, u64) -> ControlFlow<()> = |_, _| ControlFlow::Continue(());
 
-    fn counts(words: &[(&str, u64)]) -> Counts {
+    fn counts<T: AsRef<[u8]>>(words: &[(T, u64)]) -> Counts {
         let mut counts = Counts::default();
-        words.iter().for_each(|(word, count)| counts.add(word.as_bytes(), *count).unwrap());
+        words.iter().for_each(|(word, count)| counts.add(word.as_ref(), *count).unwrap());
         counts
     }
 
     fn config(merges: u32) -> LearnConfig {
-        LearnConfig { vocab_size: VocabSize::Tokens(256 + merges), special: vec![], min_count: 1 }
+        let vocab_size = VocabSize::Tokens(256 + merges);
+        LearnConfig { vocab_size, special: vec![], min_count: 1, ..LearnConfig::default() }
     }
 
     #[test]
@@ -280,7 +316,11 @@ mod tests {
             assert_eq!(learned.counts, [large, 10]);
         }
         let overflow = learn(&counts(&[("xab", u64::MAX), ("yab", 1)]), &config(2), &mut { GO_ON });
-        assert!(matches!(overflow, Err(Error::CountOverflow { .. })));
+        assert!(matches!(overflow, Err(Error::CountOverflow { left: 64, right: 65 })), "{overflow:?}");
+        // All tokens of a text may be more than 64 bits count.
+        let all = counts(&[("abcd", u64::MAX), ("efgh", u64::MAX - 1)]);
+        let config = LearnConfig { min_saved_per_million: Some(125_000), ..config(9) };
+        assert_eq!(learn(&all, &config, &mut { GO_ON }).unwrap(), naive_learn(&all, &config).unwrap());
     }
 
     #[test]
@@ -298,45 +338,204 @@ mod tests {
         assert!(error.to_string().contains("256 bytes and 1 special tokens need 257"), "{error}");
     }
 
+    /// Words of which a thousand merges can be learned.
+    fn many() -> Counts {
+        let words: Vec<(String, u64)> = (0..2000u64).map(|n| (format!("{n}{}", n * 7), 1 + n % 3)).collect();
+        counts(&words)
+    }
+
     #[test]
-    fn interruption() {
-        let words: Vec<String> = (0..2000).map(|n: u32| format!("{n}{}", n * 7)).collect();
-        let all = counts(&words.iter().map(|word| (word.as_str(), 2)).collect::<Vec<_>>());
-        let stopped = learn(&all, &config(1000), &mut |_, _| ControlFlow::Break(()));
-        assert!(matches!(stopped, Err(Error::Interrupted { .. })));
+    fn interruption_before_the_first_merge_and_between_merges() {
+        let whole = learn(&many(), &config(1000), &mut { GO_ON }).unwrap();
+        let mut calls = 0;
+        let mut last = 0;
+        let stopped = learn(&many(), &config(1000), &mut |done, most| {
+            assert!(most == 1000 && done >= last && done - last <= 64);
+            (calls, last) = (calls + 1, done);
+            if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let stopped = stopped.unwrap();
+        assert!(stopped.interrupted && !stopped.exhausted && !stopped.pairs.is_empty());
+        assert_eq!(stopped.pairs, whole.pairs[..stopped.pairs.len()]);
+        assert_eq!(learn_from(&many(), &config(1000), &stopped, &mut { GO_ON }).unwrap(), whole);
+        // Words of more cells than are looked at between two reports.
+        let long = counts(&[("ab".repeat(3 << 20), 1)]);
+        let stopped = learn(&long, &config(9), &mut |_, _| ControlFlow::Break(())).unwrap();
+        assert!(stopped.interrupted && stopped.pairs.is_empty());
+    }
+
+    #[test]
+    fn merges_so_far_that_cannot_be() {
+        let so_far = |pairs: &[(u32, u32)]| Learned {
+            pairs: pairs.to_vec(),
+            counts: vec![1; pairs.len()],
+            ..Learned::default()
+        };
+        for (pairs, why) in [(&[(1, 256)][..], "not made yet"), (&[(1, 2), (1, 2)][..], "twice")] {
+            let error = learn_from(&many(), &config(9), &so_far(pairs), &mut { GO_ON }).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
     }
 
     #[test]
     fn automatic_size_keeps_tokens_that_have_examples() {
         // 400 words of three letters: the common ones have examples, the tail has none.
         let words: Vec<(String, u64)> = (0..400u64).map(|n| (format!("{n:03}x"), 4_000 / (n + 1))).collect();
-        let all = counts(&words.iter().map(|(word, count)| (word.as_str(), *count)).collect::<Vec<_>>());
-        let auto = LearnConfig { vocab_size: VocabSize::Auto, special: vec![], min_count: 1 };
+        let all = counts(&words);
+        let auto = LearnConfig { vocab_size: VocabSize::Auto, ..config(0) };
         let learned = learn(&all, &auto, &mut { GO_ON }).unwrap();
         assert_eq!((256 + learned.pairs.len()) % 64, 0);
         assert!(!learned.exhausted && learned.pairs.len() >= 64, "{}", learned.pairs.len());
-        // The rule, recounted: learn the same merges, and look how often each token is left.
-        let mut tokens: Vec<(Vec<TokenId>, u64)> =
-            State::new(&all).unwrap().words.into_iter().map(|word| (word.tokens, word.count)).collect();
-        for (rank, &pair) in learned.pairs.iter().enumerate() {
-            tokens.iter_mut().for_each(|(word, _)| *word = merged(word, pair, 256 + rank as TokenId));
+        // The rule, recounted: encode with the same merges, and look how often each token is left.
+        let mut start = Start::new(Tokens::of_bytes(TieRule::HuggingFace), 256, 0);
+        for &pair in &learned.pairs {
+            let pair = start.tokens.pair(pair).unwrap();
+            let (result, _) = start.tokens.join(pair);
+            start.known.push(pair, result);
         }
-        let left = |id: TokenId| -> u64 {
-            tokens.iter().map(|(word, count)| word.iter().filter(|&&token| token == id).count() as u64 * count).sum()
-        };
-        let rare = (0..learned.pairs.len()).filter(|&rank| left(256 + rank as TokenId) < VocabSize::EXAMPLES).count();
+        let mut left = vec![0; start.tokens.len()];
+        for (word, count) in all.sorted() {
+            let merged = start.merged(&[(word, count)], &start.tokens.numbers_of_bytes());
+            merged.tokens.iter().for_each(|&token| left[token as usize] += count);
+        }
+        let rare = left[256..].iter().filter(|&&left| left < VocabSize::EXAMPLES).count();
         // Rounding down may have taken a supported token away, so allow what 64 tokens can hide.
         assert!(20 * rare <= learned.pairs.len() + 64, "{rare} of {}", learned.pairs.len());
+        // Stopped and resumed, it comes to the same size.
+        for stop in 1..5 {
+            let mut calls = 0;
+            let stopped = learn(&all, &auto, &mut |_, _| {
+                calls += 1;
+                if calls == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            assert_eq!(learn_from(&all, &auto, &stopped.unwrap(), &mut { GO_ON }).unwrap(), learned);
+        }
+    }
+
+    fn base(pairs: &[(u32, u32)], words: &[&str]) -> TokenizerSpec {
+        let words: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        TokenizerSpec::from_words(".+".to_owned(), HanEdges::None, pairs, &words, &["<|end|>".to_owned()]).unwrap()
+    }
+
+    /// A token that the merges of the base do not reach is made by two pairs: no id is used for it.
+    #[test]
+    fn a_pair_that_makes_a_token_that_is_there() {
+        let [a, b, c] = [64, 65, 66];
+        // Ids 256 and 257 are words, 258 is special.
+        let base = base(&[], &["abc", "bc"]);
+        let all = counts(&[("xabc", 9), ("abc", 99), ("yabc", 5), ("ab", 20)]);
+        let config = LearnConfig { vocab_size: VocabSize::Tokens(261), ..config(0) };
+        let learned = learn_more(&all, &base, &config, &mut { GO_ON }).unwrap();
+        // The word "abc" is a token as a whole, so "ab" is counted in the others.
+        assert_eq!(learned.pairs, [(a, b), (259, c), (87, 256)]);
+        assert_eq!(learned.counts, [34, 14, 9]);
+        assert!(!learned.exhausted);
+        assert_eq!(naive_learn_more(&all, &base, &config).unwrap(), learned);
+    }
+
+    #[test]
+    fn what_cannot_be_extended() {
+        let base = base(&[(64, 65)], &[]);
+        let error = learn_more(&many(), &base, &config(1), &mut { GO_ON }).unwrap_err();
+        assert!(error.to_string().contains("257 is too small: the tokenizer to extend has 258"), "{error}");
+        let file = r#"{"model":{"type":"BPE","unk_token":"<unk>","fuse_unk":true,"byte_fallback":true,
+            "vocab":{"<unk>":0,"▁":1,"a":2,"b":3,"ab":4},"merges":[["a","b"]]},"normalizer":null,"pre_tokenizer":null,
+            "decoder":{"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"}]}}"#;
+        let characters = TokenizerSpec::from_json(file.as_bytes()).unwrap();
+        let error = learn_more(&many(), &characters, &config(1), &mut { GO_ON }).unwrap_err();
+        assert!(error.to_string().contains("start from characters"), "{error}");
+    }
+
+    /// Words of few letters and characters, with runs of one and whatever is no UTF-8.
+    fn words() -> impl Strategy<Value = Vec<(Vec<u8>, u64)>> {
+        let letters = "[abc]{1,8}|a{1,9}|[a词元é]{1,5}|(ab){1,5}".prop_map(String::into_bytes);
+        let bytes = prop::collection::vec(prop::sample::select(&[b'a', 0x80, 0x81, 0xC3, 0xE8, 0xF0, 0xFF][..]), 1..7);
+        prop::collection::vec((prop_oneof![4 => letters, 1 => bytes], prop_oneof![3 => 1u64..6, 1 => 1u64..400]), 0..20)
+    }
+
+    fn rules() -> impl Strategy<Value = LearnConfig> {
+        let limit = || prop::option::weighted(0.3, 1u32..9);
+        let ties = prop::sample::select(vec![TieRule::HuggingFace, TieRule::RawBytes]);
+        let saved = prop::option::weighted(0.3, 1u64..200_000);
+        (0u32..40, 0u64..4, ties, any::<bool>(), limit(), limit(), saved).prop_map(
+            |(merges, min_count, ties, character_boundaries, bytes, characters, saved)| LearnConfig {
+                min_count,
+                ties,
+                character_boundaries,
+                max_token_bytes: bytes,
+                max_token_characters: characters,
+                min_saved_per_million: saved,
+                ..config(merges)
+            },
+        )
+    }
+
+    fn token_bytes(pairs: &[(u32, u32)]) -> Vec<Vec<u8>> {
+        let mut tokens: Vec<Vec<u8>> = crate::vocab::gpt2_byte_order().iter().map(|&byte| vec![byte]).collect();
+        pairs.iter().for_each(|pair| tokens.push([&*tokens[pair.0 as usize], &*tokens[pair.1 as usize]].concat()));
+        tokens
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1000))]
         #[test]
-        fn equals_recounting(words in prop::collection::vec(("[abc]{1,8}|a{1,9}", 1u64..6), 0..20), merges in 0u32..30) {
-            let words: Vec<(&str, u64)> = words.iter().map(|(word, count)| (word.as_str(), *count)).collect();
-            let fast = learn(&counts(&words), &config(merges), &mut { GO_ON }).unwrap();
-            let slow = naive_learn(&counts(&words), &config(merges)).unwrap();
-            prop_assert_eq!(fast, slow);
+        fn equals_recounting(words in words(), config in rules()) {
+            let all = counts(&words);
+            let fast = learn(&all, &config, &mut { GO_ON }).unwrap();
+            prop_assert_eq!(&fast, &naive_learn(&all, &config).unwrap());
+            // Merges from bytes make no token twice (see the head of the room `vocab`): each has an id of its own.
+            let tokens = token_bytes(&fast.pairs);
+            prop_assert_eq!(tokens.iter().collect::<std::collections::HashSet<_>>().len(), tokens.len());
+            let longest = config.max_token_bytes.map_or(usize::MAX, |max| max.max(1) as usize);
+            prop_assert!(tokens.iter().all(|token| token.len() <= longest));
+            // And the tokenizer can be made.
+            TokenizerSpec::from_learned(".".to_owned(), HanEdges::None, &fast.pairs, &[]).unwrap();
+        }
+
+        #[test]
+        fn tokens_keep_to_characters(
+            words in prop::collection::vec(("[a词元éß😀😁]{1,6}", 1u64..6), 0..20),
+            config in rules(),
+        ) {
+            let config = LearnConfig { character_boundaries: true, ..config };
+            let learned = learn(&counts(&words), &config, &mut { GO_ON }).unwrap();
+            for token in token_bytes(&learned.pairs) {
+                let of_one = |c: char| c.to_string().as_bytes().windows(token.len()).any(|part| part == token);
+                let is_part = token.len() == 1 || "词元éß😀😁".chars().any(of_one);
+                prop_assert!(is_part || std::str::from_utf8(&token).is_ok(), "{token:?}");
+            }
+        }
+
+        #[test]
+        fn goes_on_at_every_cut(words in words(), config in rules()) {
+            let all = counts(&words);
+            let whole = learn(&all, &config, &mut { GO_ON }).unwrap();
+            for cut in 0..=whole.pairs.len() {
+                let (pairs, counts) = (whole.pairs[..cut].to_vec(), whole.counts[..cut].to_vec());
+                let so_far = Learned { pairs, counts, exhausted: false, interrupted: true };
+                prop_assert_eq!(&learn_from(&all, &config, &so_far, &mut { GO_ON }).unwrap(), &whole);
+            }
+        }
+
+        /// Bases learned from other words, with merges that reach some of their tokens only.
+        #[test]
+        fn extending_equals_recounting(
+            words in words(),
+            others in words(),
+            config in rules(),
+            merges in 0u32..20,
+            more in 0u32..20,
+            whole in prop::collection::btree_set("[abc]{2,5}|[a词]{2,3}", 0..6),
+        ) {
+            let learned = learn(&counts(&others), &self::config(merges), &mut { GO_ON }).unwrap();
+            let made = token_bytes(&learned.pairs);
+            let is_new = |word: &&str| made.iter().all(|token| token != word.as_bytes());
+            let whole: Vec<&str> = whole.iter().map(String::as_str).filter(is_new).collect();
+            let base = base(&learned.pairs, &whole);
+            let all = counts(&words);
+            let config = LearnConfig { vocab_size: VocabSize::Tokens(base.vocab_size() + more), ..config };
+            let fast = learn_more(&all, &base, &config, &mut { GO_ON }).unwrap();
+            prop_assert_eq!(fast, naive_learn_more(&all, &base, &config).unwrap());
         }
     }
 }

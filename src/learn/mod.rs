@@ -3,9 +3,10 @@
 //! **Takes** texts and a segmenter (for [`Counts`]), or counts (for [`learn`]); **gives** pairs of tokens in the order
 //! they are to be merged. **Promises** the merges of Hugging Face's `BpeTrainer` under the same settings, pair by pair:
 //! the most frequent pair first, of equal ones that with the lower left id, then the lower right id, with the 256 bytes
-//! in GPT-2's order as the first ids. Counts are 64 bits and checked (that trainer's are 32 bits and wrap). Counts are a
-//! monoid: those of the parts of a corpus, added in any order, are those of the whole; so nothing depends on threads.
-//! **Does not know** what a tokenizer becomes, nor files: those of counts are bytes that come in and go out here.
+//! in GPT-2's order as the first ids ([`TieRule`] knows the other order in use). Counts are 64 bits and checked (that
+//! trainer's are 32 bits and wrap). Counts are a monoid: those of the parts of a corpus, added in any order, are those
+//! of the whole; so nothing depends on threads. **Does not know** what a tokenizer becomes, nor files: those of counts
+//! are bytes that come in and go out here.
 //!
 //! Counting has one table a thread ([`Counter`]), and sorted streams ([`CountStream`]) where counts are kept, added or
 //! weighted; `counts_file.rs` describes the format in which they are kept.
@@ -13,23 +14,53 @@
 //! Source: Sennrich, Haddow and Birch 2016, *Neural Machine Translation of Rare Words with Subword Units*, section 3.2;
 //! on bytes since GPT-2 (Radford et al. 2019).
 //!
-//! Other vocabularies from the same counts ([`Granularity`]): words ([`learn_words`]); single characters, which are merges
-//! of spans of one character; bytes, which need none. All are byte-level tokenizers without unknown text.
+//! Other vocabularies from the same counts ([`Granularity`]): words ([`learn_words`]); single characters, which are
+//! merges of spans of one character; bytes, which need none. All are byte-level tokenizers without unknown text.
 //!
-//! [`learn`] keeps the count of every pair and the words it occurs in, and recounts only the words that a merge
-//! touches; `naive.rs` recounts everything each time, and is what it is compared with.
+//! # Learning with edges that encoding does not have
+//!
+//! Counts may come from spans that are cut finer than the tokenizer's pattern cuts: at the edges of Chinese words, say.
+//! Each merge learned so is one that the encoder can do, in the same order; where it meets text without those edges, it
+//! may also merge over a place where one was. So ids of a text differ from those counted while learning, but decoding
+//! is exact, and the tokenizer file holds nothing but the plain pattern and the merges, which every other library runs
+//! alike.
+//!
+//! # Rules, extending, going on
+//!
+//! [`LearnConfig`] may forbid pairs (parts of characters beside other text, long tokens) and end learning where little
+//! is saved. [`learn_more`] extends a tokenizer, whose ids stay. A stopped run gives what it has learned, and
+//! [`learn_from`] goes on from there.
+//!
+//! Two pairs may make the same bytes, as `ab c` and `a bc`. As in Hugging Face's trainer, the second one is a merge to
+//! the token that is there, and no id is used. Merges that begin from bytes never do this (the argument stands at the
+//! head of [`vocab`](crate::vocab): a token's bytes come to its two parts in every context, or are never it); those
+//! that extend a tokenizer do, where it has tokens that its own merges do not reach.
+//!
+//! # How
+//!
+//! [`learn`] keeps the words in one list (`arena.rs`), the count and the places of frequent pairs (`pairs.rs`), and
+//! touches, for a merge, only its places and their neighbours. `naive.rs` recounts everything each time and reads every
+//! rule off the bytes, and is what it is compared with.
 
+mod arena;
 mod config;
 mod count_streams;
 mod counter;
 mod counts;
 #[cfg(feature = "counts-file")]
 mod counts_file;
+mod known;
 mod learner;
 mod naive;
+mod pair_table;
+mod pairs;
+mod rules;
+mod support;
+mod tokens;
+mod watch;
 mod words;
 
-pub use config::{Granularity, LearnConfig, VocabSize};
+pub use config::{Granularity, LearnConfig, TieRule, VocabSize};
 pub use count_streams::{AddedCounts, CountStream, CountsTotals, SortedCounts, WeightedCounts};
 pub use counter::Counter;
 #[cfg(feature = "pipeline")]
@@ -37,6 +68,6 @@ pub(crate) use counter::Counters;
 pub use counts::Counts;
 #[cfg(feature = "counts-file")]
 pub use counts_file::{COUNTS_VERSION, CountsHead, CountsReader, CountsSettings, CountsWriter};
-pub use learner::{Learned, learn};
-pub use naive::naive_learn;
+pub use learner::{Learned, learn, learn_from, learn_more};
+pub use naive::{naive_learn, naive_learn_more};
 pub use words::{LearnedWords, learn_words};

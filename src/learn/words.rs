@@ -12,7 +12,7 @@ use rustc_hash::FxHashSet;
 use super::config::{LearnConfig, VocabSize};
 use super::counts::Counts;
 use super::learner::{Learned, learn};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::vocab::{MAX_TOKEN_BYTES, TokenId, gpt2_byte_order};
 
 /// What was learned.
@@ -35,7 +35,8 @@ pub struct LearnedWords {
 /// let mut counts = Counts::default();
 /// counts.add("词元".as_bytes(), 3)?;
 /// counts.add(b" token", 2)?;
-/// let config = LearnConfig { vocab_size: VocabSize::Tokens(270), special: vec![], min_count: 1 };
+/// let vocab_size = VocabSize::Tokens(270);
+/// let config = LearnConfig { vocab_size, special: vec![], min_count: 1, ..LearnConfig::default() };
 /// let learned = learn_words(&counts, &config, &mut |_, _| ControlFlow::Continue(()))?;
 /// assert_eq!(learned.pairs.len(), 4); // two for each of the two characters
 /// assert_eq!(learned.words, ["词元".as_bytes(), b" token"]);
@@ -44,14 +45,17 @@ pub struct LearnedWords {
 ///
 /// # Errors
 ///
-/// As [`learn`].
+/// As [`learn`], and [`Error::Interrupted`] when `progress` says so.
 pub fn learn_words(
     counts: &Counts,
     config: &LearnConfig,
     progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<LearnedWords> {
-    let room = config.max_merges()?;
+    let room = config.room()?;
     let mut learned = learn(&characters(counts)?, config, progress)?;
+    if learned.interrupted {
+        return Err(Error::Interrupted { stage: "learning merges" });
+    }
     learned.pairs.truncate(room / 2);
     let made = made_by(&learned);
     let fewest = match config.vocab_size {
@@ -101,7 +105,7 @@ mod tests {
     fn learned(spans: &[(&str, u64)], vocab_size: VocabSize) -> LearnedWords {
         let mut counts = Counts::default();
         spans.iter().for_each(|(span, count)| counts.add(span.as_bytes(), *count).unwrap());
-        let config = LearnConfig { vocab_size, special: vec![], min_count: 2 };
+        let config = LearnConfig { vocab_size, special: vec![], min_count: 2, ..LearnConfig::default() };
         learn_words(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap()
     }
 

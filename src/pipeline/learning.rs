@@ -124,6 +124,9 @@ impl LearnSettings {
             }
             Granularity::Bpe | Granularity::Char => {
                 let learned = learn(counts, &self.config, &mut report)?;
+                if learned.interrupted {
+                    return Err(Error::Interrupted { stage: "learning merges" });
+                }
                 let spec =
                     TokenizerSpec::from_learned(pattern, self.effective_han().encoding(), &learned.pairs, special)?;
                 Ok((spec, learned.exhausted))

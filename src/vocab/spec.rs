@@ -1,5 +1,7 @@
 //! A tokenizer as a whole.
 
+use rustc_hash::FxHashMap;
+
 use super::added::{AddedToken, checked};
 use super::{CharacterUnits, Fingerprint, Merge, Merges, NormalizerStep, PostProcessor, SpecialTokens, TokenId, Vocab};
 use crate::error::{Error, Result, TokenizerFault};
@@ -91,12 +93,13 @@ impl TokenizerSpec {
         })
     }
 
-    /// The tokenizer that `pairs` of merges make: ids 0 to 255 are the bytes in GPT-2's order, merge k makes id
-    /// 256 + k, the special tokens follow.
+    /// The tokenizer that `pairs` of merges make: ids 0 to 255 are the bytes in GPT-2's order, each merge makes the next
+    /// id, the special tokens follow. A pair that makes the bytes of an earlier token makes that one, and no id is used,
+    /// as in Hugging Face's `BpeTrainer`.
     ///
     /// # Errors
     ///
-    /// [`Error::Tokenizer`] when a pair names an id that is not made yet, or makes the bytes of an earlier one.
+    /// [`Error::Tokenizer`] when a pair names an id that is not made yet, or stands there twice.
     pub fn from_learned(
         pattern: String,
         han: HanEdges,
@@ -120,6 +123,7 @@ impl TokenizerSpec {
         special: &[String],
     ) -> Result<Self> {
         let mut tokens: Vec<Vec<u8>> = super::gpt2_byte_order().iter().map(|&byte| vec![byte]).collect();
+        let mut ids: FxHashMap<Vec<u8>, TokenId> = tokens.iter().cloned().zip(0..).collect();
         let mut merges = Vec::with_capacity(pairs.len());
         for (rank, &(left, right)) in pairs.iter().enumerate() {
             let parts = [left, right].map(|id| tokens.get(id as usize).cloned());
@@ -129,8 +133,12 @@ impl TokenizerSpec {
                     TokenizerFault::Merge { rank, left: left.to_string(), right: right.to_string(), why }.into()
                 );
             };
-            merges.push(Merge { left, right, result: tokens.len() as TokenId });
-            tokens.push([left_bytes, right_bytes].concat());
+            let bytes = [left_bytes, right_bytes].concat();
+            let result = *ids.entry(bytes.clone()).or_insert(tokens.len() as TokenId);
+            merges.push(Merge { left, right, result });
+            if result as usize == tokens.len() {
+                tokens.push(bytes);
+            }
         }
         tokens.extend_from_slice(words);
         let end = tokens.len() as TokenId;

@@ -1,0 +1,173 @@
+//! The words that merges are learned from, all in one list of cells.
+//!
+//! A cell holds a token, or the edge of a word, or is free: a token that two became stands where the left one stood,
+//! and the cells behind it are free. The first and the last free cell of a token say how many cells it takes, so that
+//! both neighbours of a token are found without a look at the rest of its word, however long that is. Words stand by
+//! their counts, the most frequent first, so that the count of a place is that of the stretch it lies in.
+
+use std::ops::Range;
+
+/// The edge of a word; above every id.
+pub(super) const EDGE: u32 = u32::MAX >> 1;
+
+/// What free cells have and tokens do not.
+const FREE: u32 = 1 << 31;
+
+/// The most cells: what is left of a free cell holds their number.
+pub(super) const MAX_CELLS: usize = (FREE - 1) as usize;
+
+/// Words as tokens.
+#[derive(Debug, Default)]
+pub(super) struct Arena {
+    /// An edge, and the words, with an edge behind each.
+    cells: Vec<u32>,
+    /// Where stretches of words with the same count end, and that count.
+    stretches: Vec<(u32, u64)>,
+}
+
+/// The way through the stretches for places that ascend.
+#[derive(Debug, Default)]
+pub(super) struct Weights {
+    stretch: usize,
+}
+
+impl Arena {
+    /// Room for words; they are put in by [`Arena::push`].
+    pub(super) fn with_room(cells: usize) -> Self {
+        let mut all = Vec::with_capacity(cells + 1);
+        all.push(EDGE);
+        Self { cells: all, stretches: Vec::new() }
+    }
+
+    /// Adds a word. Its count must not exceed that of the word before.
+    pub(super) fn push(&mut self, tokens: impl Iterator<Item = u32>, count: u64) {
+        self.cells.extend(tokens);
+        self.cells.push(EDGE);
+        let end = self.cells.len() as u32;
+        match self.stretches.last_mut() {
+            Some(last) if last.1 == count => last.0 = end,
+            _ => self.stretches.push((end, count)),
+        }
+    }
+
+    /// How many cells there are.
+    pub(super) fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// What stands in a cell.
+    #[inline(always)]
+    pub(super) fn cell(&self, at: usize) -> &u32 {
+        &self.cells[at]
+    }
+
+    /// The place behind the token at `at`: that of the next one, or the edge of the word.
+    #[inline(always)]
+    pub(super) fn behind(&self, at: usize) -> usize {
+        let next = self.cells[at + 1];
+        if next & FREE == 0 { at + 1 } else { at + (next & !FREE) as usize }
+    }
+
+    /// The place of the token, or the edge of the word, before `at`.
+    #[inline(always)]
+    pub(super) fn before(&self, at: usize) -> usize {
+        let last = self.cells[at - 1];
+        if last & FREE == 0 { at - 1 } else { at - (last & !FREE) as usize }
+    }
+
+    /// Makes one token of those at `left` and at `right`, which stands behind it and ends before `end`.
+    #[inline(always)]
+    pub(super) fn join(&mut self, left: usize, right: usize, end: usize, result: u32) {
+        let free = FREE | (end - left) as u32;
+        self.cells[left] = result;
+        // No free cell may look like a token, as places of pairs that are there no more are found by looking.
+        self.cells[right] = free;
+        self.cells[left + 1] = free;
+        self.cells[end - 1] = free;
+    }
+
+    /// The count of the word at `at`; places given to one `weights` must ascend.
+    #[inline(always)]
+    pub(super) fn weight(&self, at: usize, weights: &mut Weights) -> u64 {
+        if self.stretches[weights.stretch].0 as usize <= at {
+            let rest = &self.stretches[weights.stretch + 1..];
+            weights.stretch += 1 + rest.partition_point(|stretch| stretch.0 as usize <= at);
+        }
+        self.stretches[weights.stretch].1
+    }
+
+    /// Takes out free cells, and words of one token, which hold no pair.
+    pub(super) fn compact(&mut self) {
+        let (mut to, mut at, mut word) = (1, 1, 1);
+        for stretch in &mut self.stretches {
+            while at < stretch.0 as usize {
+                let cell = self.cells[at];
+                at += 1;
+                if cell & FREE != 0 {
+                    continue;
+                }
+                self.cells[to] = cell;
+                to += 1;
+                if cell == EDGE {
+                    if to - word <= 2 {
+                        to = word;
+                    }
+                    word = to;
+                }
+            }
+            stretch.0 = to as u32;
+        }
+        self.stretches.dedup_by_key(|stretch| stretch.0);
+        self.cells.truncate(to);
+        self.cells.shrink_to_fit();
+    }
+
+    /// The tokens. Only of an arena without free cells.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = u32> {
+        self.cells.iter().copied().filter(|&cell| cell != EDGE)
+    }
+
+    /// Neighbouring tokens and the place of the left one, for places in `places`, which ascend. Only of an arena
+    /// without free cells.
+    #[inline(always)]
+    pub(super) fn pairs(&self, places: Range<usize>, mut each: impl FnMut(u32, u32, u64, usize)) {
+        let mut weights = Weights::default();
+        let end = places.end.min(self.cells.len().saturating_sub(1));
+        let mut left = self.cells[places.start];
+        for at in places.start..end {
+            let right = self.cells[at + 1];
+            if left != EDGE && right != EDGE {
+                each(left, right, self.weight(at, &mut weights), at);
+            }
+            left = right;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_over_free_cells() {
+        let mut arena = Arena::with_room(0);
+        arena.push([1, 2, 3, 4, 5].into_iter(), 9);
+        arena.push([6].into_iter(), 9);
+        arena.push([7, 8].into_iter(), 2);
+        arena.join(2, 3, 4, 23);
+        assert_eq!((arena.before(2), arena.behind(2), arena.before(4)), (1, 4, 2));
+        arena.join(2, 4, 5, 234);
+        assert_eq!((arena.before(5), arena.behind(2)), (2, 5));
+        arena.join(1, 2, 5, 1234);
+        assert_eq!(
+            (*arena.cell(1), arena.behind(1), arena.before(5), *arena.cell(arena.before(1))),
+            (1234, 5, 1, EDGE)
+        );
+        let mut weights = Weights::default();
+        assert_eq!([1, 5, 9].map(|at| arena.weight(at, &mut weights)), [9, 9, 2]);
+        arena.compact();
+        let mut pairs = Vec::new();
+        arena.pairs(0..arena.len(), |left, right, count, at| pairs.push((left, right, count, at)));
+        assert_eq!(pairs, [(1234, 5, 9, 1), (7, 8, 2, 4)]);
+    }
+}

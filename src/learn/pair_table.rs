@@ -1,0 +1,124 @@
+//! Pairs of tokens: how often each occurs, and where.
+//!
+//! One table with open addressing finds the entry of a pair by its two ids, which are one number of 64 bits. Nothing is
+//! taken out: a pair that is not kept any more leaves an entry that counts nothing, and the table is made anew as soon
+//! as rarer pairs are looked at (`pairs.rs`).
+
+/// Two tokens, the left one in the upper half: pairs in order are numbers in order.
+pub(super) type Key = u64;
+
+/// No pair: ids are below 2³¹.
+const NONE: Key = u64::MAX;
+
+/// The pair of two tokens.
+#[inline(always)]
+pub(super) fn key(left: u32, right: u32) -> Key {
+    u64::from(left) << 32 | u64::from(right)
+}
+
+/// The tokens of a pair.
+#[inline(always)]
+pub(super) fn parts(key: Key) -> (u32, u32) {
+    ((key >> 32) as u32, key as u32)
+}
+
+/// The upper bits of the hash of a pair, so many as are asked for (at least one).
+#[inline(always)]
+pub(super) fn hash(key: Key, bits: u32) -> usize {
+    let mixed = (key ^ key >> 29).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> (64 - bits)) as usize
+}
+
+/// A pair that is kept.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) key: Key,
+    /// How often it occurs; 0 if it is not kept any more.
+    pub(super) count: u64,
+    /// In how many places it was counted.
+    pub(super) number: u32,
+    /// Where it occurs, or once did, in ascending order.
+    pub(super) places: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    key: Key,
+    entry: u32,
+}
+
+/// Entries of pairs.
+#[derive(Debug)]
+pub(super) struct PairTable {
+    slots: Vec<Slot>,
+    bits: u32,
+    pub(super) entries: Vec<Entry>,
+}
+
+impl PairTable {
+    pub(super) fn new() -> Self {
+        const BITS: u32 = 8;
+        Self { slots: vec![Slot { key: NONE, entry: 0 }; 1 << BITS], bits: BITS, entries: Vec::new() }
+    }
+
+    /// The slot of a pair, or the empty one where it would stand.
+    #[inline(always)]
+    fn slot(&self, key: Key) -> usize {
+        let mut at = hash(key, self.bits);
+        while self.slots[at].key != key && self.slots[at].key != NONE {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        at
+    }
+
+    /// The entry of a pair.
+    #[inline(always)]
+    pub(super) fn find(&self, key: Key) -> Option<u32> {
+        let slot = self.slots[self.slot(key)];
+        (slot.key == key).then_some(slot.entry)
+    }
+
+    /// The entry of a pair; a new one counts nothing.
+    pub(super) fn entry(&mut self, key: Key) -> u32 {
+        let at = self.slot(key);
+        if self.slots[at].key == key {
+            return self.slots[at].entry;
+        }
+        let entry = self.entries.len() as u32;
+        self.entries.push(Entry { key, count: 0, number: 0, places: Vec::new() });
+        self.slots[at] = Slot { key, entry };
+        if 2 * self.entries.len() > self.slots.len() {
+            self.grow();
+        }
+        entry
+    }
+
+    fn grow(&mut self) {
+        self.bits += 1;
+        self.slots.clear();
+        self.slots.resize(1 << self.bits, Slot { key: NONE, entry: 0 });
+        for entry in 0..self.entries.len() {
+            let key = self.entries[entry].key;
+            let at = self.slot(key);
+            self.slots[at] = Slot { key, entry: entry as u32 };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_found_again() {
+        let mut table = PairTable::new();
+        let keys: Vec<Key> = (0..5000u32).map(|n| key(n % 71, n)).collect();
+        for (n, &key) in keys.iter().enumerate() {
+            assert_eq!((table.find(key), table.entry(key)), (None, n as u32));
+        }
+        for (n, &key) in keys.iter().enumerate() {
+            assert_eq!((table.find(key), table.entry(key)), (Some(n as u32), n as u32));
+            assert_eq!(parts(key), (n as u32 % 71, n as u32));
+        }
+    }
+}
