@@ -210,6 +210,21 @@ pub(super) struct LearnArgs {
     /// A pair that occurs less often is not merged
     #[arg(long, default_value_t = 2, value_name = "N", help_heading = "Learning")]
     min_count: u64,
+    /// Which of equally frequent pairs is merged first: by the order of bytes of Hugging Face's trainer, or of rustbpe and tiktoken
+    #[arg(long, default_value = "hugging-face", value_parser = word::<ciyuan::learn::TieRule>(&["hugging-face", "raw-bytes"]), help_heading = "Learning")]
+    ties: ciyuan::learn::TieRule,
+    /// Merge a part of a character only with the rest of the same one, so that no token holds such a part beside other text
+    #[arg(long, help_heading = "Learning")]
+    character_boundaries: bool,
+    /// The most bytes of a token
+    #[arg(long, value_name = "N", help_heading = "Learning")]
+    max_token_bytes: Option<u32>,
+    /// The most characters of a token
+    #[arg(long, value_name = "N", help_heading = "Learning")]
+    max_token_characters: Option<u32>,
+    /// Stop where a further merge would save fewer tokens than so many of a million
+    #[arg(long, value_name = "N", help_heading = "Learning")]
+    min_saved_per_million: Option<u64>,
 }
 
 impl LearnArgs {
@@ -218,11 +233,20 @@ impl LearnArgs {
             "none" => Vec::new(),
             list => list.split(',').map(str::to_owned).collect(),
         };
-        let (vocab_size, min_count) = (self.vocab_size, self.min_count);
-        let config = ciyuan::learn::LearnConfig { vocab_size, special, min_count, ..Default::default() };
+        let config = ciyuan::learn::LearnConfig {
+            vocab_size: self.vocab_size,
+            special,
+            min_count: self.min_count,
+            ties: self.ties,
+            character_boundaries: self.character_boundaries,
+            max_token_bytes: self.max_token_bytes,
+            max_token_characters: self.max_token_characters,
+            min_saved_per_million: self.min_saved_per_million,
+        };
         let Self { granularity, han, ref pattern, ref user_dict, .. } = *self;
         let (pattern, user_dict) = (pattern.clone(), user_dict.clone());
-        ciyuan::pipeline::LearnSettings { granularity, pattern, han, user_dict, config, val, on_bad_record }
+        let extends = None;
+        ciyuan::pipeline::LearnSettings { granularity, pattern, han, user_dict, config, extends, val, on_bad_record }
     }
 }
 

@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ciyuan::Error;
+use ciyuan::encode::Tokenizer;
+use ciyuan::evaluate::VocabularyAudit;
 use ciyuan::learn::VocabSize;
 use ciyuan::pipeline::{
     CountInput, CountPlan, LearnEstimate, LearnSettings, LearnedTokenizer, ValFraction, learn_from_counts,
-    save_tokenizer,
+    load_tokenizer, partial_path, save_tokenizer,
 };
 use ciyuan::shard::{Tally, write_atomic};
 use ciyuan::text::Source;
-use ciyuan::vocab::Fingerprint;
+use ciyuan::vocab::{Fingerprint, TokenizerSpec};
 use serde::Serialize;
 
 use super::args::{LearnArgs, ReadArgs, RejectArgs, bytes};
+use super::audit::audit_table;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
 
@@ -22,12 +25,14 @@ use super::failure::{Failure, Outcome};
 ///
 /// Text is counted into distinct pre-tokens, and the counts are learned from. `--save-counts` keeps them: a tokenizer of
 /// another size, or of more text, is then learned without reading the text again. Counts of the parts of a corpus, added
-/// in any order, give the tokenizer of the whole, byte for byte.
+/// in any order, give the tokenizer of the whole, byte for byte. When it is stopped (Ctrl-C) while merges are learned, those
+/// that were found are kept beside the output, and the same command goes on from them.
 #[derive(clap::Args)]
 #[command(after_help = "Example: ciyuan learn corpora/zh corpora/en -o tokenizer.json --vocab-size 4096
          ciyuan learn corpora/zh -o zh.json --save-counts zh.ciyuan-counts
          ciyuan learn --counts zh.ciyuan-counts en.ciyuan-counts -o tokenizer.json
-         ciyuan learn zh en --weight zh=0.6 --weight en=0.4 -o tokenizer.json")]
+         ciyuan learn zh en --weight zh=0.6 --weight en=0.4 -o tokenizer.json
+         ciyuan learn zh --extend english.json --vocab-size 64000 -o both.json")]
 pub(super) struct Args {
     /// Files, folders, globs, or `-` for standard input
     #[arg(required_unless_present = "counts", value_name = "INPUT")]
@@ -39,6 +44,8 @@ pub(super) struct Args {
     counting: Counting,
     #[command(flatten)]
     learn: LearnArgs,
+    #[command(flatten)]
+    vocabulary: VocabularyArgs,
     #[command(flatten)]
     read: ReadArgs,
     #[command(flatten)]
@@ -65,6 +72,39 @@ struct Counting {
     /// Show what would be done, with an estimate of memory and time from a sample, and end
     #[arg(long, help_heading = "Counting")]
     dry_run: bool,
+}
+
+/// What the vocabulary holds beside what is learned.
+#[derive(clap::Args)]
+struct VocabularyArgs {
+    /// Learn further merges for this tokenizer.json: its ids and its pattern stay, and --vocab-size is the size of the whole
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pattern", "special", "granularity", "dry_run"], help_heading = "Learning")]
+    extend: Option<PathBuf>,
+    /// Text that must be one token, an added one behind those that are learned; may be given several times
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Learning")]
+    require: Vec<String>,
+    /// Add special tokens `<|reserved_0|>`, `<|reserved_1|>` and so on until the vocabulary is a multiple of N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536), help_heading = "Learning")]
+    pad_to_multiple_of: Option<u32>,
+}
+
+impl VocabularyArgs {
+    /// Settings for the tokenizer that is extended, if one is.
+    fn settings(&self, mut settings: LearnSettings) -> Outcome<LearnSettings> {
+        if let Some(path) = &self.extend {
+            let base = load_tokenizer(path, None, &[])?.spec().clone();
+            settings.pattern = base.pattern().to_owned();
+            settings.config.special = base.special().iter().map(|(_, name)| name.to_owned()).collect();
+            settings.extends = Some(base);
+        }
+        Ok(settings)
+    }
+
+    /// The tokenizer with the tokens that are wanted beside those learned.
+    fn complete(&self, spec: TokenizerSpec) -> ciyuan::Result<TokenizerSpec> {
+        let spec = if self.require.is_empty() { spec } else { spec.with_required(&self.require)? };
+        self.pad_to_multiple_of.map_or(Ok(spec.clone()), |multiple| spec.padded(multiple))
+    }
 }
 
 /// A path and its share, in millionths.
@@ -126,6 +166,8 @@ struct Learned {
     output: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<PathBuf>,
+    /// What the vocabulary is made of.
+    audit: VocabularyAudit,
     /// Of this program.
     version: &'static str,
     seconds: BTreeMap<&'static str, f64>,
@@ -133,6 +175,7 @@ struct Learned {
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let settings = args.learn.settings(ValFraction::Of(0.0), args.rejects.on_bad_record);
+    let settings = args.vocabulary.settings(settings)?;
     let Some(output) = args.output.as_ref().filter(|_| !args.counting.dry_run) else {
         return dry_run(args, &settings, context);
     };
@@ -140,13 +183,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     for file in [Some(output), plan.save.as_ref()].into_iter().flatten().filter(|path| path.is_dir()) {
         return Err(Error::Output { path: file.clone(), why: "is a folder; name a file in it" }.into());
     }
+    let partial = partial_path(output);
     let learned = context.with_progress(|progress| {
-        let learned = learn_from_counts(&plan, &settings, progress)?;
+        let mut learned = learn_from_counts(&plan, &settings, Some(&partial), progress)?;
+        learned.spec = args.vocabulary.complete(learned.spec)?;
         if output.extension().is_some_and(|extension| extension == "tiktoken") {
             write_atomic(output, learned.spec.to_tiktoken()?.as_bytes())?;
         } else {
             save_tokenizer(&learned.spec, output)?;
         }
+        // What a run that was stopped had kept is in the output now; that there is nothing is the rule.
+        let _ = std::fs::remove_file(&partial);
         Ok(learned)
     })?;
     let LearnedTokenizer { spec, documents, bytes, counts, exhausted, seconds } = learned;
@@ -161,6 +208,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         fingerprint: spec.fingerprint(),
         output: output.clone(),
         counts: plan.save,
+        audit: VocabularyAudit::of(&Tokenizer::new(spec)?),
         version: env!("CARGO_PKG_VERSION"),
         seconds: BTreeMap::from([("count", seconds[0]), ("merge", seconds[1])]),
     };
@@ -205,7 +253,8 @@ fn text(learned: &Learned) -> String {
         seconds["count"],
         seconds["merge"],
         output.display()
-    )
+    ) + "\n"
+        + &audit_table(&learned.audit)
 }
 
 fn dry_run(args: &Args, settings: &LearnSettings, context: &Context) -> Outcome {

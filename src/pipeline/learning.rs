@@ -1,17 +1,21 @@
 //! The stage that learns a tokenizer: its settings, and from counts to merges.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use super::counting::{CountPlan, Counted, hash_of_files};
 use super::documents::BadRecords;
+use super::partial::Partial;
 use super::progress::{Progress, Unit};
 use super::split::ValFraction;
 use crate::error::{Error, Result};
-use crate::learn::{Counts, CountsSettings, CountsTotals, Granularity, LearnConfig, VocabSize, learn, learn_words};
+use crate::learn::{
+    Counts, CountsSettings, CountsTotals, Granularity, LearnConfig, Learned, VocabSize, learn, learn_from, learn_more,
+    learn_words,
+};
 use crate::segment::{DEFAULT_PATTERN, Han, Pattern, Segmenter};
 use crate::shard::Tally;
 use crate::text::{ReadOptions, Source};
@@ -29,9 +33,13 @@ pub struct LearnSettings {
     /// User dictionaries, whose words bound merges while learning, as those of the built-in dictionary do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user_dict: Vec<PathBuf>,
-    /// Size and special tokens.
+    /// Size and special tokens, and rules of merging.
     #[serde(flatten)]
     pub config: LearnConfig,
+    /// A tokenizer that is extended: its ids stay, and its pattern is the one set here; its special tokens are those of
+    /// the whole.
+    #[serde(skip)]
+    pub extends: Option<TokenizerSpec>,
     /// Held-out documents, which are not learned from.
     pub val: ValFraction,
     /// What to do with records that are no documents.
@@ -46,6 +54,7 @@ impl Default for LearnSettings {
             han: Han::default(),
             user_dict: Vec::new(),
             config: LearnConfig::default(),
+            extends: None,
             val: ValFraction::Of(0.0),
             on_bad_record: BadRecords::default(),
         }
@@ -71,13 +80,36 @@ impl LearnSettings {
                         .to_owned(),
             });
         }
-        TokenizerSpec::from_learned(
-            pattern.source().to_owned(),
-            self.effective_han().encoding(),
-            &[],
-            &self.config.special,
-        )?;
-        learn(&Counts::default(), &self.config, &mut |_, _| ControlFlow::Continue(())).map(|_| ())
+        let go_on = &mut |_, _| ControlFlow::Continue(());
+        if let Some(base) = &self.extends {
+            self.check_extended(base, &pattern)?;
+            return learn_more(&Counts::default(), base, &self.config, go_on).map(|_| ());
+        }
+        let (source, edges) = (pattern.source().to_owned(), self.effective_han().encoding());
+        TokenizerSpec::from_learned(source, edges, &[], &self.config.special)?;
+        learn(&Counts::default(), &self.config, go_on).map(|_| ())
+    }
+
+    /// Whether what is learned would be merges that `base` can do.
+    fn check_extended(&self, base: &TokenizerSpec, pattern: &Pattern) -> Result<()> {
+        let wrong = |name, value: String, expected: &str| Error::Setting { name, value, expected: expected.to_owned() };
+        if self.granularity != Granularity::Bpe {
+            let value = format!("{:?}", self.granularity).to_lowercase();
+            return Err(wrong("granularity", value, "`bpe`: only merges can be added to a tokenizer"));
+        }
+        if pattern.source() != base.pattern() {
+            let expected = "that of the tokenizer which is extended: leave it out";
+            return Err(wrong("pattern", self.pattern.clone(), expected));
+        }
+        if self.han.encoding() != base.han() {
+            let expected = "what the tokenizer which is extended does when it encodes: Chinese would be cut otherwise";
+            return Err(wrong("han", self.han.name().to_owned(), expected));
+        }
+        if !base.normalizer().is_empty() || base.prefix_space() {
+            let expected = "a tokenizer that takes text as it is: merges would be learned from text that it changes";
+            return Err(wrong("extend", "a tokenizer that changes text".to_owned(), expected));
+        }
+        Ok(())
     }
 
     /// What decides the counts of a text.
@@ -111,7 +143,12 @@ impl LearnSettings {
     }
 
     /// The tokenizer from counts, and whether the text held fewer tokens than asked for.
-    fn learn(&self, counts: &Counts, progress: &Progress<'_>) -> Result<(TokenizerSpec, bool)> {
+    fn learn(
+        &self,
+        counts: &Counts,
+        partial: Option<Partial<'_>>,
+        progress: &Progress<'_>,
+    ) -> Result<(TokenizerSpec, bool)> {
         let pattern = self.pattern()?.source().to_owned();
         let special = &self.config.special;
         let mut report = |done: u64, _: u64| {
@@ -123,12 +160,21 @@ impl LearnSettings {
                 Ok((TokenizerSpec::from_learned(pattern, self.effective_han().encoding(), &[], special)?, false))
             }
             Granularity::Bpe | Granularity::Char => {
-                let learned = learn(counts, &self.config, &mut report)?;
+                let so_far = partial.as_ref().map(|partial| partial.load(progress)).unwrap_or_default();
+                let learned = self.merges(counts, so_far, &mut report)?;
                 if learned.interrupted {
+                    if let Some(partial) = partial.filter(|_| !learned.pairs.is_empty()) {
+                        partial.save(&learned)?;
+                        progress.note(format!("{} merges are kept: the same command goes on", learned.pairs.len()));
+                    }
                     return Err(Error::Interrupted { stage: "learning merges" });
                 }
-                let spec =
-                    TokenizerSpec::from_learned(pattern, self.effective_han().encoding(), &learned.pairs, special)?;
+                let spec = match &self.extends {
+                    Some(base) => base.extended(&learned.pairs)?,
+                    None => {
+                        TokenizerSpec::from_learned(pattern, self.effective_han().encoding(), &learned.pairs, special)?
+                    }
+                };
                 Ok((spec, learned.exhausted))
             }
             Granularity::Word => {
@@ -138,6 +184,19 @@ impl LearnSettings {
                 Ok((spec, learned.exhausted))
             }
         }
+    }
+
+    /// The merges that follow those learned before.
+    fn merges(
+        &self,
+        counts: &Counts,
+        so_far: Learned,
+        report: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<Learned> {
+        let Some(base) = &self.extends else { return learn_from(counts, &self.config, &so_far, report) };
+        let more = learn_more(counts, &base.extended(&so_far.pairs)?, &self.config, report)?;
+        let pairs = [so_far.pairs, more.pairs].concat();
+        Ok(Learned { pairs, counts: [so_far.counts, more.counts].concat(), ..more })
     }
 
     /// What cuts the text that is learned from.
@@ -179,7 +238,7 @@ pub struct LearnedTokenizer {
     pub bytes: Tally,
     /// Number, sum and fingerprint of the distinct pre-tokens.
     pub counts: CountsTotals,
-    /// Tokens beside the bytes that the text held, when they were fewer than asked for.
+    /// Tokens that were learned, when the text held fewer than asked for.
     pub exhausted: Option<u64>,
     /// Seconds of reading and counting, and of merging.
     pub seconds: [f64; 2],
@@ -196,10 +255,12 @@ pub fn learn_tokenizer(
     settings: &LearnSettings,
     progress: &Progress<'_>,
 ) -> Result<LearnedTokenizer> {
-    learn_from_counts(&CountPlan::of_texts(source, options), settings, progress)
+    learn_from_counts(&CountPlan::of_texts(source, options), settings, None, progress)
 }
 
-/// Learns a tokenizer from the counts that `plan` comes to.
+/// Learns a tokenizer from the counts that `plan` comes to. When it is stopped while merges are learned, those that were
+/// found are kept in the file `partial`, and it goes on from them when it is called again; see
+/// [`partial_path`](super::partial_path). The file is not removed.
 ///
 /// # Errors
 ///
@@ -209,6 +270,7 @@ pub fn learn_tokenizer(
 pub fn learn_from_counts(
     plan: &CountPlan,
     settings: &LearnSettings,
+    partial: Option<&Path>,
     progress: &Progress<'_>,
 ) -> Result<LearnedTokenizer> {
     settings.check()?;
@@ -216,13 +278,17 @@ pub fn learn_from_counts(
     let start = Instant::now();
     let Counted { counts, totals, tally } = plan.count(settings, &segmenter, progress)?;
     let counted = start.elapsed().as_secs_f64();
+    let taken =
+        settings.extends.as_ref().map_or(256 + settings.config.special.len() as u64, |base| base.vocab_size().into());
     let most = match settings.config.vocab_size {
-        VocabSize::Tokens(size) => u64::from(size).saturating_sub(256 + settings.config.special.len() as u64),
+        VocabSize::Tokens(size) => u64::from(size).saturating_sub(taken),
         VocabSize::Auto => 0,
     };
     progress.stage("learning merges", most, Unit::Merges);
-    let (spec, exhausted) = settings.learn(&counts, progress)?;
-    let tokens = spec.vocab().len() as u64 - 256;
+    let partial = partial.map(|path| Partial::new(path, settings, totals.fingerprint));
+    let (spec, exhausted) = settings.learn(&counts, partial, progress)?;
+    let before = settings.extends.as_ref().map_or(256, |base| base.vocab().len());
+    let tokens = (spec.vocab().len() - before) as u64;
     progress.done(tokens);
     let seconds = [counted, start.elapsed().as_secs_f64() - counted];
     let exhausted = exhausted.then_some(tokens);

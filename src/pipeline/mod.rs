@@ -24,6 +24,7 @@ mod evaluating;
 mod files;
 mod learning;
 mod lock;
+mod partial;
 mod prepare;
 mod progress;
 mod settings;
@@ -47,6 +48,7 @@ pub use files::{
 };
 pub use learning::{LearnSettings, LearnedTokenizer, learn_from_counts, learn_tokenizer};
 pub use lock::FolderLock;
+pub use partial::partial_path;
 pub use prepare::{PrepareSettings, prepare};
 pub use progress::{Event, Progress, Unit};
 pub use settings::Settings;
