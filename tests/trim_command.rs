@@ -71,8 +71,10 @@ fn what_texts_do_not_use_goes() {
     // Those that stay are bytes, the end of text, what is used, and what that is made of.
     let used: HashSet<u64> = old_ids.into_iter().filter(|id| *id > 255).collect();
     assert_eq!(fact("after"), 257 + used.len() as u64 + fact("kept_for_others"));
-    workshop.write("empty/a.jsonl", "");
-    workshop.run(&["trim", "-t", "t.json", "-o", "v.json", "--unused", "empty"]).fails(2, &["no document was read"]);
+    workshop.write("empty/a.jsonl", "{}\n");
+    workshop
+        .run(&["trim", "-t", "t.json", "-o", "v.json", "--unused", "empty"])
+        .fails(2, &["no document was read", "passed over 1 records"]);
 }
 
 #[test]

@@ -123,24 +123,31 @@ impl ReadArgs {
         Ok(sources)
     }
 
-    /// Calls `work` with each document of the inputs, and gives their number; what is no document is passed over.
+    /// Calls `work` with each document of the inputs, and gives their number; what is no document is passed over, with a
+    /// note.
     pub(super) fn for_each_document(
         &self,
         inputs: &[PathBuf],
         context: &Context,
         mut work: impl FnMut(&Document) -> ciyuan::Result<()>,
     ) -> Outcome<u64> {
-        let mut documents = 0;
+        let (mut documents, mut rejected) = (0, 0);
         for file in &self.source(inputs, context)?.files {
             for record in records(file, &self.options())? {
                 if context.stopped() {
                     return Err(ciyuan::Error::Interrupted { stage: "reading" }.into());
                 }
-                if let Record::Document(document) = record? {
-                    work(&document)?;
-                    documents += 1;
+                match record? {
+                    Record::Document(document) => {
+                        work(&document)?;
+                        documents += 1;
+                    }
+                    Record::Reject(_) => rejected += 1,
                 }
             }
+        }
+        if rejected > 0 {
+            context.note(&format!("passed over {rejected} records that are no documents; `ciyuan encode` keeps them"));
         }
         Ok(documents)
     }
