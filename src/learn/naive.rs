@@ -8,7 +8,7 @@ use super::counts::Counts;
 use super::learner::Learned;
 use super::tokens::byte_order;
 use crate::error::{Error, Result};
-use crate::vocab::{TokenId, TokenizerSpec, gpt2_byte_order};
+use crate::vocab::{Merge, TokenId, TokenizerSpec, gpt2_byte_order};
 
 /// Learns merges by recounting; the size must be given. Time grows with merges times text; for tests.
 ///
@@ -47,9 +47,8 @@ fn encoded(base: &TokenizerSpec, span: &[u8]) -> Word {
     let mut word: Word = span.iter().map(|&byte| vec![byte]).collect();
     loop {
         let of = |at: usize| {
-            let is =
-                |merge: &&_| (token(merge_of(merge).0), token(merge_of(merge).1)) == (&word[at][..], &word[at + 1][..]);
-            base.merges().as_slice().iter().enumerate().find(|(_, merge)| is(merge)).map(|(rank, _)| (rank, at))
+            let is = |merge: &Merge| token(merge.left) == word[at] && token(merge.right) == word[at + 1];
+            base.merges().as_slice().iter().position(is).map(|rank| (rank, at))
         };
         let Some((_, at)) = (0..word.len().saturating_sub(1)).filter_map(of).min() else {
             return word;
@@ -57,10 +56,6 @@ fn encoded(base: &TokenizerSpec, span: &[u8]) -> Word {
         let right = word.remove(at + 1);
         word[at].extend(right);
     }
-}
-
-fn merge_of(merge: &crate::vocab::Merge) -> (TokenId, TokenId) {
-    (merge.left, merge.right)
 }
 
 struct Naive {
