@@ -38,6 +38,9 @@ pub fn naive_learn_more(counts: &Counts, base: &TokenizerSpec, config: &LearnCon
 /// A word as the bytes of its tokens.
 type Word = Vec<Vec<u8>>;
 
+/// The bytes of two tokens.
+type Pair = (Vec<u8>, Vec<u8>);
+
 /// A word as a tokenizer encodes it: the leftmost pair of the lowest rank is merged until there is none.
 fn encoded(base: &TokenizerSpec, span: &[u8]) -> Word {
     if base.whole_pieces() && base.vocab().id(span).is_some() {
@@ -90,7 +93,7 @@ impl Naive {
     }
 
     /// The pair to merge next, and how often it occurs.
-    fn best(&self, config: &LearnConfig) -> Result<Option<((Vec<u8>, Vec<u8>), u64)>> {
+    fn best(&self, config: &LearnConfig) -> Result<Option<(Pair, u64)>> {
         let mut pairs: BTreeMap<(&[u8], &[u8]), u64> = BTreeMap::new();
         for (word, count) in &self.words {
             for pair in word.windows(2).filter(|pair| is_allowed(config, &pair[0], &pair[1])) {
@@ -161,7 +164,7 @@ fn is_whole(mut bytes: &[u8]) -> bool {
 }
 
 /// `word` with each occurrence of `pair` replaced, from the left.
-fn merged(word: &Word, pair: &(Vec<u8>, Vec<u8>)) -> Word {
+fn merged(word: &Word, pair: &Pair) -> Word {
     let mut after: Word = Vec::with_capacity(word.len());
     let mut at = 0;
     while at < word.len() {
