@@ -323,6 +323,15 @@ mod tests {
         assert_eq!(learn(&all, &config, &mut { GO_ON }).unwrap(), naive_learn(&all, &config).unwrap());
     }
 
+    /// A space is byte 32 and id 220 in GPT-2's order, an exclamation mark byte 33 and id 0.
+    #[test]
+    fn ties_by_either_order_of_bytes() {
+        let all = counts(&[(" x", 3), ("!x", 3)]);
+        let first = |ties| learn(&all, &LearnConfig { ties, ..config(1) }, &mut { GO_ON }).unwrap().pairs;
+        assert_eq!(first(TieRule::HuggingFace), [(0, 87)]);
+        assert_eq!(first(TieRule::RawBytes), [(220, 87)]);
+    }
+
     #[test]
     fn text_that_runs_out() {
         let learned = learn(&counts(&[("aaaa", 3), ("b", 9)]), &config(100), &mut { GO_ON }).unwrap();

@@ -8,7 +8,7 @@ use super::counts::Counts;
 use super::learner::Learned;
 use super::tokens::byte_order;
 use crate::error::{Error, Result};
-use crate::vocab::{TokenId, TokenizerSpec, gpt2_byte_order};
+use crate::vocab::{Merge, TokenId, TokenizerSpec, gpt2_byte_order};
 
 /// Learns merges by recounting; the size must be given. Time grows with merges times text; for tests.
 ///
@@ -38,6 +38,9 @@ pub fn naive_learn_more(counts: &Counts, base: &TokenizerSpec, config: &LearnCon
 /// A word as the bytes of its tokens.
 type Word = Vec<Vec<u8>>;
 
+/// The bytes of two tokens.
+type Pair = (Vec<u8>, Vec<u8>);
+
 /// A word as a tokenizer encodes it: the leftmost pair of the lowest rank is merged until there is none.
 fn encoded(base: &TokenizerSpec, span: &[u8]) -> Word {
     if base.whole_pieces() && base.vocab().id(span).is_some() {
@@ -47,9 +50,8 @@ fn encoded(base: &TokenizerSpec, span: &[u8]) -> Word {
     let mut word: Word = span.iter().map(|&byte| vec![byte]).collect();
     loop {
         let of = |at: usize| {
-            let is =
-                |merge: &&_| (token(merge_of(merge).0), token(merge_of(merge).1)) == (&word[at][..], &word[at + 1][..]);
-            base.merges().as_slice().iter().enumerate().find(|(_, merge)| is(merge)).map(|(rank, _)| (rank, at))
+            let is = |merge: &Merge| token(merge.left) == word[at] && token(merge.right) == word[at + 1];
+            base.merges().as_slice().iter().position(is).map(|rank| (rank, at))
         };
         let Some((_, at)) = (0..word.len().saturating_sub(1)).filter_map(of).min() else {
             return word;
@@ -57,10 +59,6 @@ fn encoded(base: &TokenizerSpec, span: &[u8]) -> Word {
         let right = word.remove(at + 1);
         word[at].extend(right);
     }
-}
-
-fn merge_of(merge: &crate::vocab::Merge) -> (TokenId, TokenId) {
-    (merge.left, merge.right)
 }
 
 struct Naive {
@@ -95,7 +93,7 @@ impl Naive {
     }
 
     /// The pair to merge next, and how often it occurs.
-    fn best(&self, config: &LearnConfig) -> Result<Option<((Vec<u8>, Vec<u8>), u64)>> {
+    fn best(&self, config: &LearnConfig) -> Result<Option<(Pair, u64)>> {
         let mut pairs: BTreeMap<(&[u8], &[u8]), u64> = BTreeMap::new();
         for (word, count) in &self.words {
             for pair in word.windows(2).filter(|pair| is_allowed(config, &pair[0], &pair[1])) {
@@ -166,7 +164,7 @@ fn is_whole(mut bytes: &[u8]) -> bool {
 }
 
 /// `word` with each occurrence of `pair` replaced, from the left.
-fn merged(word: &Word, pair: &(Vec<u8>, Vec<u8>)) -> Word {
+fn merged(word: &Word, pair: &Pair) -> Word {
     let mut after: Word = Vec::with_capacity(word.len());
     let mut at = 0;
     while at < word.len() {

@@ -156,7 +156,7 @@ impl Pairs {
         let highest = sums.iter().copied().max().unwrap_or(0).min(self.threshold);
         let threshold = (highest / FALL).min(self.threshold - 1).max(self.fewest);
         let frequent = |pair: Key| sums[hash(pair, bits)] >= threshold;
-        let mut table = self.frequent_pairs(tokens, watch, &frequent)?;
+        let mut table = self.frequent_pairs(tokens, watch, frequent)?;
         table.entries.iter_mut().filter(|entry| entry.count < threshold).for_each(|entry| entry.count = 0);
         let kept = |entry: &&mut Entry| entry.count > 0;
         table.entries.iter_mut().filter(kept).for_each(|entry| entry.places.reserve_exact(entry.number as usize));
