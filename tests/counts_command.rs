@@ -144,7 +144,7 @@ fn what_is_refused() {
     workshop.run(&["learn", "a.txt", "-o", "t.json", "--save-counts", "c"]).ok();
     let before = bytes(&workshop, "t.json");
     let from = |more: &[&str]| workshop.run(&[&["learn", "-o", "t.json", "--counts"], more].concat());
-    from(&["c", "--pattern", "gpt2"]).fails(3, &["`c`", "pattern", "`'(?:[sdmt]|ll|ve|re)"]);
+    from(&["c", "--pattern", "gpt2"]).fails(3, &["`c`", "pattern", "`'s|'t|'re"]);
     from(&["c", "--han", "chars"]).fails(3, &["`c`", "edges in Han runs", "`words`", "`chars`"]);
     workshop.write("own.txt", "词元\n");
     from(&["c", "--user-dict", "own.txt"]).fails(3, &["`c`", "user dictionary"]);
@@ -177,14 +177,13 @@ fn a_dry_run_reads_a_sample_and_writes_nothing() {
     workshop.write("in/b.txt", "other words\n".repeat(1000));
     let dry = ["learn", "in", "--dry-run", "--vocab-size", "700", "--threads", "2"];
     let text = workshop.run(&dry).ok();
-    for part in ["files        2 of 10012000 bytes", "threads      2", "700 tokens", "edges        words", "estimated"]
-    {
+    for part in ["files        2 of 9612000 bytes", "threads      2", "700 tokens", "edges        words", "estimated"] {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
     let json = workshop.run(&[&dry[..], &["--json", "-o", "t.json"]].concat()).json();
     assert_eq!(
         (&json["files"], &json["bytes"], &json["vocab_size"]["tokens"]),
-        (&2.into(), &10_012_000.into(), &700.into())
+        (&2.into(), &9_612_000.into(), &700.into())
     );
     let sample = json["sample_bytes"].as_u64().unwrap();
     assert!(sample > 4_000_000 && sample <= ciyuan::pipeline::SAMPLE_BYTES, "{sample}");
@@ -205,7 +204,8 @@ fn golden_counts() -> Counts {
     counts
 }
 
-/// Written by the first version of the format. Every later one reads it; what it writes may be packed otherwise.
+/// Written by the first version of the format, from these counts. Every later one reads it, and writes what it reads;
+/// only zstd may pack the same otherwise.
 #[test]
 fn golden_file_of_version_1() {
     let golden = root().join("tests/golden/v1.ciyuan-counts");
@@ -219,11 +219,13 @@ fn golden_file_of_version_1() {
         documents: 12,
         bytes: 3456,
     };
-    if !golden.exists() {
-        save_counts(&golden, &head, &golden_counts()).unwrap();
-    }
     let (read, counts) = load_counts(&golden).unwrap();
     assert_eq!(read, head);
     assert!(counts == golden_counts());
     assert!(std::fs::metadata(&golden).unwrap().len() < 30_000, "its blocks are packed");
+    let folder = tempfile::tempdir().unwrap();
+    let again = folder.path().join("again");
+    let totals = save_counts(&again, &head, &counts).unwrap();
+    assert_eq!(totals, counts.totals());
+    assert_eq!(load_counts(&again).unwrap(), (head, counts));
 }

@@ -180,7 +180,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         return dry_run(args, &settings, context);
     };
     let plan = plan(args, output, context)?;
-    for file in [Some(output), plan.save.as_ref()].into_iter().flatten().filter(|path| path.is_dir()) {
+    if let Some(file) = [Some(output), plan.save.as_ref()].into_iter().flatten().find(|path| path.is_dir()) {
         return Err(Error::Output { path: file.clone(), why: "is a folder; name a file in it" }.into());
     }
     let partial = partial_path(output);

@@ -147,7 +147,8 @@ mod tests {
         // Twice the text, twice the words: so it goes on. No new ones: there will be none.
         assert_eq!(heaps(100, 50, 200, 100, 2000), 1000);
         assert_eq!(heaps(100, 80, 200, 80, 2000), 80);
-        assert_eq!(heaps(100, 50, 200, 71, 20_000), 713);
+        // 71 times 100 to the power of log2(71 / 50).
+        assert_eq!(heaps(100, 50, 200, 71, 20_000), 730);
         assert_eq!((heaps(0, 0, 0, 0, 0), heaps(0, 0, 5, 3, 10), heaps(5, 3, 5, 3, 10)), (0, 3, 3));
     }
 
