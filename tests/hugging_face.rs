@@ -313,12 +313,15 @@ fn segmenter_of(steps: &Value) -> Segmenter {
     Segmenter::new(Pattern::parse(&steps.to_string()).unwrap(), HanEdges::None).unwrap()
 }
 
+/// Numerals of Unicode 17, of which the standard library of the reference's compiler may know.
+fn is_newer_numeral(c: char) -> bool {
+    matches!(c, '\u{11DE0}'..='\u{11DE9}' | '\u{16FF4}'..='\u{16FF6}')
+}
+
 /// Each kind of step by itself, on each character that is assigned in the Unicode version of both.
 #[test]
 fn every_character_is_cut_as_by_the_reference() {
-    // Numerals of Unicode 17, of which the standard library of the reference's compiler may know.
-    let newer = |c: &char| ('\u{11DE0}'..='\u{11DE9}').contains(c) || ('\u{16FF4}'..='\u{16FF6}').contains(c);
-    let characters: Vec<char> = ('\0'..=char::MAX).filter(|c| !newer(c)).collect();
+    let characters: Vec<char> = ('\0'..=char::MAX).filter(|c| !is_newer_numeral(*c)).collect();
     let regex =
         |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Contiguous", "invert": false});
     let steps = [
@@ -348,6 +351,7 @@ proptest! {
     fn any_steps_cut_as_in_the_reference(steps in steps(), seed in any::<u64>()) {
         let segmenter = segmenter_of(&steps);
         for text in hostile(20, seed) {
+            let text = text.replace(is_newer_numeral, "");
             prop_assert_eq!(own_pieces(&segmenter, &text), reference_pieces(&steps, &text), "{} {:?}", steps, text);
         }
     }

@@ -12,6 +12,7 @@ mod determinism;
 mod exactness;
 mod granularity;
 mod hugging_face;
+mod learn_command;
 mod lexicon;
 mod loading;
 mod patterns;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use ciyuan::Error;
+use ciyuan::error::TokenizerFault;
 
 /// The result of a subcommand.
 pub(super) type Outcome<T = ()> = Result<T, Failure>;
@@ -60,7 +61,7 @@ fn exit_code(error: &Error) -> u8 {
         | Error::Pattern { .. }
         | Error::UnknownSpecial { .. }
         | Error::UnknownForm { .. } => 2,
-        Error::Tokenizer(ciyuan::error::TokenizerFault::VocabTooSmall { .. }) => 2,
+        Error::Tokenizer(TokenizerFault::VocabTooSmall { .. } | TokenizerFault::NotLarger { .. }) => 2,
         Error::Record { .. }
         | Error::NotUtf8 { .. }
         | Error::OtherText { .. }

@@ -194,7 +194,18 @@ impl LearnSettings {
         report: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Learned> {
         let Some(base) = &self.extends else { return learn_from(counts, &self.config, &so_far, report) };
-        let more = learn_more(counts, &base.extended(&so_far.pairs)?, &self.config, report)?;
+        let mut so_far = so_far;
+        let mut begun = base.extended(&so_far.pairs)?;
+        if let VocabSize::Tokens(size) = self.config.vocab_size
+            && let Some(end) =
+                begun.merges().as_slice()[base.merges().len()..].iter().position(|merge| merge.result >= size)
+        {
+            // More was learned than is asked for now.
+            so_far.pairs.truncate(end);
+            so_far.counts.truncate(end);
+            begun = base.extended(&so_far.pairs)?;
+        }
+        let more = learn_more(counts, &begun, &self.config, report)?;
         let pairs = [so_far.pairs, more.pairs].concat();
         Ok(Learned { pairs, counts: [so_far.counts, more.counts].concat(), ..more })
     }
