@@ -45,7 +45,7 @@ fn what_cannot_be_extended_is_told() {
     workshop.run(&["learn", &en, "-o", "en.json", "--vocab-size", "400"]).ok();
     let extend = |more: &[&str]| workshop.run(&[&["learn", &en, "--extend", "en.json", "-o", "x.json"], more].concat());
     extend(&["--vocab-size", "300"]).fails(2, &["300", "400"]);
-    extend(&["--han", "words", "--vocab-size", "500"]).fails(2, &["--han", "words"]);
+    extend(&["--han", "words", "--vocab-size", "500"]).fails(2, &["`han`", "words"]);
     extend(&["--pattern", "gpt2", "--vocab-size", "500"]).fails(2, &["--pattern", "--extend"]);
     assert!(!workshop.path("x.json").exists());
 }
