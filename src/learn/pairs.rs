@@ -5,7 +5,8 @@
 //! are used up. Then the threshold falls, and the words are counted anew. So the table holds the few pairs that may
 //! come up, and stays in the cache, where most pairs of a text occur once or twice. The words are counted in two
 //! rounds: the first adds the counts of pairs of the same hash, the second looks only at those whose sum reaches the
-//! threshold.
+//! threshold. Each is done by several threads, of which each has a part of the words; their sums do not depend on how
+//! many there are, and places are put together in order.
 //!
 //! **A merge touches its neighbours.** Where `a b` becomes `n` between `x` and `y`, `x a` and `b y` are gone, `x n` and
 //! `n y` have come. These are added up by `x` and by `y` in two lists indexed by token; the table is asked once for
@@ -13,6 +14,8 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+
+use rayon::prelude::*;
 
 use super::arena::{Arena, EDGE, Weights};
 use super::pair_table::{Entry, Key, PairTable, hash, key, parts};
@@ -31,6 +34,9 @@ const AHEAD: usize = 16;
 /// Bits of a hash in the first round, at the most.
 const MAX_BITS: u32 = 20;
 
+/// Threads that count, at the most: each has sums of its own.
+const MAX_PARTS: usize = 8;
+
 /// The words and the pairs in them.
 pub(super) struct Pairs {
     arena: Arena,
@@ -48,6 +54,32 @@ pub(super) struct Pairs {
     occurs: Vec<bool>,
     left: Sides,
     right: Sides,
+}
+
+/// Counts of pairs, by one thread.
+struct Counting {
+    table: PairTable,
+    /// The lowest pair that 64 bits do not count.
+    overflow: Option<Key>,
+}
+
+impl Default for Counting {
+    fn default() -> Self {
+        Self { table: PairTable::new(), overflow: None }
+    }
+}
+
+impl Counting {
+    #[inline(always)]
+    fn add(&mut self, pair: Key, places: u32, count: u64) {
+        let entry = self.table.entry(pair);
+        let entry = &mut self.table.entries[entry as usize];
+        entry.number += places;
+        match entry.count.checked_add(count) {
+            Some(sum) => entry.count = sum,
+            None => self.overflow = Some(self.overflow.unwrap_or(pair).min(pair)),
+        }
+    }
 }
 
 /// A pair that is chosen.
@@ -148,26 +180,24 @@ impl Pairs {
         (self.table, self.queue) = (PairTable::new(), BinaryHeap::new());
         self.arena.compact();
         let bits = (usize::BITS - self.arena.len().leading_zeros()).clamp(8, MAX_BITS);
-        let mut sums = vec![0u64; 1 << bits];
-        self.each_pair(watch, |left, right, count, _| {
+        let parts = rayon::current_num_threads().clamp(1, MAX_PARTS);
+        let mut all_sums = vec![vec![0u64; 1 << bits]; parts];
+        self.each_pair(watch, &mut all_sums, |sums, left, right, count, _| {
             let sum = &mut sums[hash(key(left, right), bits)];
             *sum = sum.saturating_add(count);
         })?;
+        let mut sums = all_sums.swap_remove(0);
+        for more in all_sums {
+            sums.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+        }
         let highest = sums.iter().copied().max().unwrap_or(0).min(self.threshold);
         let threshold = (highest / FALL).min(self.threshold - 1).max(self.fewest);
         let frequent = |pair: Key| sums[hash(pair, bits)] >= threshold;
-        let mut table = self.frequent_pairs(tokens, watch, frequent)?;
+        let mut table = self.frequent_pairs(tokens, watch, parts, frequent)?;
         table.entries.iter_mut().filter(|entry| entry.count < threshold).for_each(|entry| entry.count = 0);
         let kept = |entry: &&mut Entry| entry.count > 0;
         table.entries.iter_mut().filter(kept).for_each(|entry| entry.places.reserve_exact(entry.number as usize));
-        self.each_pair(watch, |left, right, _, at| {
-            let pair = key(left, right);
-            let Some(entry) = frequent(pair).then(|| table.find(pair)).flatten() else { return };
-            let entry = &mut table.entries[entry as usize];
-            if entry.count > 0 {
-                entry.places.push(at as u32);
-            }
-        })?;
+        self.place_all(watch, parts, &mut table, frequent)?;
         let kept = table.entries.iter().zip(0..).filter(|(entry, _)| entry.count > 0);
         self.queue = kept.map(|(entry, at)| (entry.count, Reverse(entry.key), at)).collect();
         (self.table, self.threshold) = (table, threshold);
@@ -179,34 +209,85 @@ impl Pairs {
         &self,
         tokens: &Tokens,
         watch: &mut Watch<'_>,
-        frequent: impl Fn(Key) -> bool,
+        parts: usize,
+        frequent: impl Fn(Key) -> bool + Sync,
     ) -> Outcome<PairTable> {
-        let mut table = PairTable::new();
-        let mut overflow = None;
-        self.each_pair(watch, |left, right, count, _| {
+        let mut tables: Vec<Counting> = (0..parts).map(|_| Counting::default()).collect();
+        self.each_pair(watch, &mut tables, |table, left, right, count, _| {
             let pair = key(left, right);
             if frequent(pair) && self.rules.allow(tokens.shape(left), tokens.shape(right)) {
-                let entry = table.entry(pair);
-                let entry = &mut table.entries[entry as usize];
-                entry.number += 1;
-                match entry.count.checked_add(count) {
-                    Some(sum) => entry.count = sum,
-                    None => overflow = Some(overflow.unwrap_or(pair).min(pair)),
-                }
+                table.add(pair, 1, count);
             }
         })?;
-        let Some(pair) = overflow else { return Ok(table) };
+        let mut all = tables.swap_remove(0);
+        for table in tables {
+            all.overflow = all.overflow.into_iter().chain(table.overflow).min();
+            for entry in &table.table.entries {
+                all.add(entry.key, entry.number, entry.count);
+            }
+        }
+        let Some(pair) = all.overflow else { return Ok(all.table) };
         let (left, right) = tokens.ids(pair);
         Err(Error::CountOverflow { left, right }.into())
     }
 
-    /// Gives each pair of the words, its count and its place. Only of an arena without free cells.
-    fn each_pair(&self, watch: &mut Watch<'_>, mut each: impl FnMut(u32, u32, u64, usize)) -> Outcome<()> {
+    /// Puts the places of the pairs of the table that are kept into it.
+    fn place_all(
+        &self,
+        watch: &mut Watch<'_>,
+        parts: usize,
+        table: &mut PairTable,
+        frequent: impl Fn(Key) -> bool + Sync,
+    ) -> Outcome<()> {
+        let mut found: Vec<Vec<(u32, u32)>> = vec![Vec::new(); parts];
         for start in (0..self.arena.len()).step_by(WORK) {
-            self.arena.pairs(start..start + WORK, &mut each);
+            let shared = &*table;
+            self.each_pair_of(start, &mut found, |found, left, right, _, at| {
+                let pair = key(left, right);
+                if let Some(entry) = frequent(pair).then(|| shared.find(pair)).flatten()
+                    && shared.entries[entry as usize].count > 0
+                {
+                    found.push((entry, at as u32));
+                }
+            });
+            for (entry, at) in found.iter_mut().flat_map(|found| found.drain(..)) {
+                table.entries[entry as usize].places.push(at);
+            }
             watch.worked(WORK.min(self.arena.len() - start))?;
         }
         Ok(())
+    }
+
+    /// Gives each pair of the words, its count and its place, with one of `states`, of which each has a thread. Only of
+    /// an arena without free cells.
+    fn each_pair<S: Send>(
+        &self,
+        watch: &mut Watch<'_>,
+        states: &mut [S],
+        each: impl Fn(&mut S, u32, u32, u64, usize) + Sync,
+    ) -> Outcome<()> {
+        for start in (0..self.arena.len()).step_by(WORK) {
+            self.each_pair_of(start, states, &each);
+            watch.worked(WORK.min(self.arena.len() - start))?;
+        }
+        Ok(())
+    }
+
+    /// The same of the cells from `start` on that are worked on between two reports; the states have them in order.
+    fn each_pair_of<S: Send>(
+        &self,
+        start: usize,
+        states: &mut [S],
+        each: impl Fn(&mut S, u32, u32, u64, usize) + Sync,
+    ) {
+        let cells = WORK.min(self.arena.len() - start);
+        let share = cells.div_ceil(states.len());
+        states.par_iter_mut().enumerate().for_each(|(number, state)| {
+            let [from, to] = [number, number + 1].map(|number| start + (number * share).min(cells));
+            if from < to {
+                self.arena.pairs(from..to, |left, right, count, at| each(state, left, right, count, at));
+            }
+        });
     }
 
     /// Merges a pair everywhere.
