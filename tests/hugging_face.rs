@@ -146,6 +146,28 @@ fn tokenizer_json_gives_the_same_ids() {
     }
 }
 
+/// The long tier, on files of text, with a tokenizer learned by every named pattern:
+/// `CIYUAN_LONG="zh.txt en.txt" cargo test --release --test suite hugging_face::whole_files`.
+#[test]
+fn whole_files_give_the_same_ids() {
+    let Ok(files) = std::env::var("CIYUAN_LONG") else { return };
+    let texts = corpus();
+    for (pattern, _) in NAMED_PATTERNS {
+        let tokenizer = learned(&texts, pattern, Han::LearnWords, 3000);
+        let mut reference = Reference::from_str(&tokenizer.spec().to_json()).unwrap();
+        reference.set_encode_special_tokens(true);
+        for file in files.split(' ') {
+            let text = std::fs::read_to_string(file).unwrap();
+            let lines: Vec<&str> = text.split_inclusive('\n').collect();
+            for lines in lines.chunks(400) {
+                let text = lines.concat();
+                let ids = reference.encode(text.as_str(), false).unwrap().get_ids().to_vec();
+                assert_eq!(tokenizer.encode(&text).unwrap(), ids, "{pattern} {file} {text:?}");
+            }
+        }
+    }
+}
+
 /// Places of tokens in the text, by whole characters, as the reference gives them.
 #[test]
 fn offsets_are_those_of_the_reference() {

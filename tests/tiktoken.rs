@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use ciyuan::encode::Tokenizer;
-use ciyuan::segment::{Han, Pattern};
+use ciyuan::segment::{Han, NAMED_PATTERNS, Pattern};
 use ciyuan::vocab::TokenizerSpec;
 use tiktoken_rs::CoreBPE;
 
@@ -138,9 +138,15 @@ fn o200k() {
 fn learned_tokenizers() {
     use base64::Engine;
     let texts = corpus();
-    for (pattern, han) in
-        [("ciyuan", Han::LearnWords), ("cl100k", Han::Runs), ("gpt2", Han::LearnWords), ("o200k", Han::Runs)]
-    {
+    let mut patterns =
+        vec![("ciyuan", Han::LearnWords), ("cl100k", Han::Runs), ("gpt2", Han::LearnWords), ("o200k", Han::Runs)];
+    if std::env::var_os("CIYUAN_LONG").is_some() {
+        let known = patterns.clone();
+        let is_other = |name: &&str| known.iter().all(|(known, _)| known != name);
+        let others = NAMED_PATTERNS.iter().map(|(name, _)| *name).filter(is_other).map(|name| (name, Han::Runs));
+        patterns.extend(others);
+    }
+    for (pattern, han) in patterns {
         let tokenizer = learned(&texts, pattern, han, 3000);
         let file = tokenizer.spec().to_tiktoken().unwrap();
         let ranks = file.lines().map(|line| {

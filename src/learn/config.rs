@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, TokenizerFault};
+use crate::vocab::MAX_ID;
 
 /// How many tokens to learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,9 +113,10 @@ impl LearnConfig {
     ///
     /// # Errors
     ///
-    /// [`TokenizerFault::VocabTooSmall`] when the size leaves no room for the bytes and the special tokens.
+    /// [`TokenizerFault::VocabTooSmall`] when the size leaves no room for the bytes and the special tokens,
+    /// [`Error::Setting`] when it is more than there are ids.
     pub(super) fn room(&self) -> Result<usize> {
-        let (taken, asked) = (256 + self.special.len(), self.asked());
+        let (taken, asked) = (256 + self.special.len(), self.asked()?);
         (asked as usize).checked_sub(taken).ok_or(Error::Tokenizer(TokenizerFault::VocabTooSmall {
             asked,
             special: self.special.len(),
@@ -126,17 +128,21 @@ impl LearnConfig {
     ///
     /// # Errors
     ///
-    /// [`TokenizerFault::NotLarger`] when it has more than what is asked for.
+    /// [`TokenizerFault::NotLarger`] when it has more than what is asked for, and as [`LearnConfig::room`].
     pub(super) fn room_beside(&self, taken: u32) -> Result<usize> {
-        let asked = self.asked();
+        let asked = self.asked()?;
         let room = asked.checked_sub(taken).ok_or(TokenizerFault::NotLarger { asked, taken })?;
         Ok(room as usize)
     }
 
-    fn asked(&self) -> u32 {
+    fn asked(&self) -> Result<u32> {
         match self.vocab_size {
-            VocabSize::Tokens(asked) => asked,
-            VocabSize::Auto => VocabSize::AUTO_MAX,
+            VocabSize::Tokens(asked) if asked > MAX_ID + 1 => {
+                let expected = format!("at most {}: ids have 24 bits", MAX_ID + 1);
+                Err(Error::Setting { name: "vocab-size", value: asked.to_string(), expected })
+            }
+            VocabSize::Tokens(asked) => Ok(asked),
+            VocabSize::Auto => Ok(VocabSize::AUTO_MAX),
         }
     }
 }

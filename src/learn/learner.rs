@@ -54,8 +54,8 @@ pub struct Learned {
 ///
 /// # Errors
 ///
-/// [`Error::Tokenizer`] when the vocabulary asked for is too small, [`Error::CountOverflow`], and [`Error::Limit`] for
-/// more than 2 GiB of distinct pre-tokens.
+/// [`Error::Tokenizer`] when the vocabulary asked for is too small, [`Error::Setting`] when it is too large,
+/// [`Error::CountOverflow`], and [`Error::Limit`] for more than 2 GiB of distinct pre-tokens.
 pub fn learn(
     counts: &Counts,
     config: &LearnConfig,
@@ -345,6 +345,14 @@ mod tests {
         let small = LearnConfig { vocab_size: VocabSize::Tokens(256), ..LearnConfig::default() };
         let error = learn(&Counts::default(), &small, &mut { GO_ON }).unwrap_err();
         assert!(error.to_string().contains("256 bytes and 1 special tokens need 257"), "{error}");
+    }
+
+    #[test]
+    fn too_large_a_vocabulary() {
+        let sized = |size| LearnConfig { vocab_size: VocabSize::Tokens(size), ..LearnConfig::default() };
+        assert!(learn(&Counts::default(), &sized(1 << 24), &mut { GO_ON }).unwrap().exhausted);
+        let error = learn(&Counts::default(), &sized((1 << 24) + 1), &mut { GO_ON }).unwrap_err();
+        assert!(error.to_string().contains("at most 16777216"), "{error}");
     }
 
     /// Words of which a thousand merges can be learned.
