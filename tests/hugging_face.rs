@@ -188,6 +188,48 @@ fn offsets_are_those_of_the_reference() {
     }
 }
 
+/// The same with added tokens, which take white space with them, and with special ones.
+#[test]
+fn offsets_of_added_tokens_are_those_of_the_reference() {
+    let texts = &corpus()[..10];
+    let tokenizer = learned(texts, "cl100k", Han::Runs, 1000);
+    let mut file: Value = serde_json::from_str(&tokenizer.spec().to_json()).unwrap();
+    let end = tokenizer.spec().vocab_size();
+    let token = |(at, (content, flags)): (u32, (&str, [bool; 3]))| {
+        let [single_word, lstrip, rstrip] = flags;
+        json!({"id": end + at, "content": content, "single_word": single_word, "lstrip": lstrip, "rstrip": rstrip,
+            "normalized": at % 2 == 0, "special": false})
+    };
+    let tokens =
+        [("<a>", [false; 3]), ("<b>", [true, true, false]), ("<m>", [false, true, true]), (" <c> ", [false; 3])];
+    file["added_tokens"].as_array_mut().unwrap().extend((0..).zip(tokens).map(token));
+    let tokenizer = Tokenizer::new(TokenizerSpec::from_json(file.to_string().as_bytes()).unwrap()).unwrap();
+    let mut reference = Reference::from_str(&file.to_string()).unwrap();
+    let marked = |text: &String| {
+        let text =
+            text.replace('。', " <m>\n<b> 。<|endoftext|>").replace(" the", " <m> the").replace('的', "的 <b>的<a>");
+        text.replace("a ", "a <b> <a> ").replace("e", " <c> ")
+    };
+    let all: Vec<String> = texts.iter().map(marked).chain(hostile(1_000, 9).iter().map(marked)).collect();
+    for allowed in [&[][..], &["<|endoftext|>"]] {
+        reference.set_encode_special_tokens(allowed.is_empty());
+        for text in &all {
+            let expected = reference.encode(text.as_str(), false).unwrap();
+            let (ids, offsets) = tokenizer.encode_with_allowed_offsets(text, allowed).unwrap();
+            assert_eq!(ids, expected.get_ids(), "{text:?}");
+            let whole = offsets.iter().map(|bytes| whole_characters(text, bytes.clone()));
+            let whole: Vec<(usize, usize)> = whole.map(|bytes| (bytes.start, bytes.end)).collect();
+            assert_eq!(whole, expected.get_offsets(), "{text:?}");
+            if allowed.is_empty() {
+                assert_eq!(tokenizer.encode_with_offsets(text).unwrap(), (ids.clone(), offsets));
+                let pieces = tokenizer.explain(text).unwrap();
+                assert_eq!(pieces.iter().flat_map(|piece| piece.ids.clone()).collect::<Vec<_>>(), ids);
+                assert_eq!(pieces.iter().map(|piece| &text[piece.range.clone()]).collect::<String>(), *text);
+            }
+        }
+    }
+}
+
 /// Ends of the spans that `Split` steps of the reference give.
 fn reference_spans(regexes: &[&str], text: &str) -> Vec<u32> {
     let split = |regex: &&str| {

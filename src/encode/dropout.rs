@@ -21,9 +21,10 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::prepare::Part;
 use super::steps::merge_by_steps;
 use super::tokenizer::Tokenizer;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, TokenizerFault};
 use crate::segment::kept_pieces;
 use crate::vocab::TokenId;
 
@@ -59,7 +60,7 @@ impl Dropout {
 
 impl Tokenizer {
     /// The ids of `text` in a segmentation drawn at random; special tokens in it are ordinary text. They decode to the
-    /// text, as those of [`Tokenizer::encode`] do, which they are where the probability is 0.
+    /// text, as those of [`Tokenizer::encode`] do, which they are where the probability is 0. Added tokens are never split.
     ///
     /// ```
     /// use ciyuan::encode::{Dropout, Tokenizer};
@@ -76,20 +77,31 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::encode`], and [`TokenizerFault::ChangesText`](crate::error::TokenizerFault::ChangesText).
+    /// As [`Tokenizer::encode`], and [`TokenizerFault::ChangesText`](crate::error::TokenizerFault::ChangesText) for a
+    /// tokenizer whose merges start from characters.
     pub fn encode_dropout(&self, text: &str, dropout: Dropout) -> Result<Vec<TokenId>> {
         if dropout.probability == 0.0 {
             return self.encode(text);
         }
-        self.only_plain("segmentations drawn at random")?;
-        let (mut ends, mut dropped) = (Vec::new(), Vec::new());
-        self.segmenter().spans_and_dropped(text, &mut ends, &mut dropped)?;
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(dropout.seed);
-        let mut ids = Vec::new();
-        for piece in kept_pieces(text, &ends, &dropped) {
-            let taken = || uniform(&mut random) >= dropout.probability;
-            ids.extend(merge_by_steps(self.pairs(), self.byte_tokens(piece.as_bytes()), taken, |_| {}));
+        if self.character_model().is_some() {
+            return Err(TokenizerFault::ChangesText { what: "segmentations drawn at random" }.into());
         }
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(dropout.seed);
+        let (mut ends, mut dropped, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        self.preparation().parts(self.preparation().always(), text, &mut |part| match part {
+            Part::Token(id) => {
+                ids.push(id);
+                Ok(())
+            }
+            Part::Text(text) => {
+                self.segmenter().spans_and_dropped(text, &mut ends, &mut dropped)?;
+                for piece in kept_pieces(text, &ends, &dropped) {
+                    let taken = || uniform(&mut random) >= dropout.probability;
+                    ids.extend(merge_by_steps(self.pairs(), self.byte_tokens(piece.as_bytes()), taken, |_| {}));
+                }
+                Ok(())
+            }
+        })?;
         Ok(ids)
     }
 }

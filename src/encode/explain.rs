@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::steps::{Done, merge_by_steps};
 use super::tokenizer::Tokenizer;
-use crate::error::Result;
+use crate::error::{Result, TokenizerFault};
 use crate::vocab::TokenId;
 
 /// A pre-token, and how it becomes its ids.
@@ -43,7 +43,7 @@ pub struct MergeStep {
 
 impl Tokenizer {
     /// The pre-tokens of `text` and the merges that each goes through; special tokens in it are ordinary text. What the
-    /// pattern takes out of the text is not among them.
+    /// pattern takes out of the text is not among them. An added token is a piece by itself.
     ///
     /// ```
     /// use ciyuan::encode::Tokenizer;
@@ -61,20 +61,36 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::encode`], and [`TokenizerFault::ChangesText`](crate::error::TokenizerFault::ChangesText).
+    /// As [`Tokenizer::encode`], and [`TokenizerFault::ChangesText`](crate::error::TokenizerFault::ChangesText) for a
+    /// tokenizer that encodes another text than the one it is given.
     pub fn explain(&self, text: &str) -> Result<Vec<ExplainedPiece>> {
-        self.only_plain("merges step by step")?;
-        let (mut ends, mut dropped) = (Vec::new(), Vec::new());
-        self.segmenter().spans_and_dropped(text, &mut ends, &mut dropped)?;
-        let (mut start, mut dropped) = (0, dropped.into_iter().peekable());
+        if !self.keeps_text() {
+            return Err(TokenizerFault::ChangesText { what: "merges step by step" }.into());
+        }
         let mut pieces = Vec::new();
+        self.preparation().kept_parts(self.preparation().always(), text, &mut |range, token| match token {
+            Some(id) => {
+                pieces.push(ExplainedPiece { range, whole: true, steps: Vec::new(), ids: vec![id] });
+                Ok(())
+            }
+            None => self.explain_part(text, range, &mut pieces),
+        })?;
+        Ok(pieces)
+    }
+
+    /// Appends the pre-tokens of `text[part]`, a text to the pattern.
+    fn explain_part(&self, text: &str, part: Range<usize>, pieces: &mut Vec<ExplainedPiece>) -> Result<()> {
+        let (mut ends, mut dropped) = (Vec::new(), Vec::new());
+        self.segmenter().spans_and_dropped(&text[part.clone()], &mut ends, &mut dropped)?;
+        let (mut start, mut dropped) = (part.start, dropped.into_iter().peekable());
         for (at, end) in (0..).zip(ends) {
-            let range = std::mem::replace(&mut start, end as usize)..end as usize;
+            let end = part.start + end as usize;
+            let range = std::mem::replace(&mut start, end)..end;
             if dropped.next_if_eq(&at).is_none() {
                 pieces.push(self.explain_piece(text, range));
             }
         }
-        Ok(pieces)
+        Ok(())
     }
 
     fn explain_piece(&self, text: &str, range: Range<usize>) -> ExplainedPiece {

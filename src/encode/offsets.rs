@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use super::encoder::Encoder;
 use super::parts::Parts;
+use super::prepare::Finders;
 use super::tokenizer::Tokenizer;
-use crate::error::Result;
+use crate::error::{Result, TokenizerFault};
 use crate::vocab::TokenId;
 
 /// The bytes of `text` that make up all characters of which some byte is in `bytes`: what Hugging Face gives for the
@@ -25,7 +26,8 @@ impl Tokenizer {
     ///
     /// Tokens stand one behind the other, in the order of the text. There are gaps between them only where the pattern
     /// takes text out ([`Pattern::drops_text`](crate::segment::Pattern::drops_text)). A token may begin or end inside a
-    /// character: [`whole_characters`] gives the characters that it has a part in, two tokens the same one then.
+    /// character: [`whole_characters`] gives the characters that it has a part in, two tokens the same one then. An added
+    /// token has the place of all it stands for, the white space with it that it takes.
     ///
     /// ```
     /// use ciyuan::encode::Tokenizer;
@@ -40,10 +42,27 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::encode`], and [`TokenizerFault::ChangesText`](crate::error::TokenizerFault::ChangesText).
+    /// As [`Tokenizer::encode`], and [`TokenizerFault::ChangesText`](crate::error::TokenizerFault::ChangesText) for a
+    /// tokenizer that encodes another text than the one it is given.
     pub fn encode_with_offsets(&self, text: &str) -> Result<(Vec<TokenId>, Vec<Range<usize>>)> {
         let (mut ids, mut offsets) = (Vec::new(), Vec::new());
         Encoder::new(self).encode_with_offsets_into(text, &mut ids, &mut offsets)?;
+        Ok((ids, offsets))
+    }
+
+    /// The same where the special tokens named in `allowed` stand for themselves, as in [`Tokenizer::encode_with`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tokenizer::encode_with_offsets`] and of [`Tokenizer::encode_with`].
+    pub fn encode_with_allowed_offsets(
+        &self,
+        text: &str,
+        allowed: &[&str],
+    ) -> Result<(Vec<TokenId>, Vec<Range<usize>>)> {
+        let finders = self.preparation().allowing(self.spec(), allowed)?;
+        let (mut ids, mut offsets) = (Vec::new(), Vec::new());
+        Encoder::new(self).parts_with_offsets_into(&finders, text, &mut ids, &mut offsets)?;
         Ok((ids, offsets))
     }
 }
@@ -61,15 +80,46 @@ impl Encoder<'_> {
         ids: &mut Vec<TokenId>,
         offsets: &mut Vec<Range<usize>>,
     ) -> Result<()> {
-        self.tokenizer().only_plain("offsets of tokens")?;
-        let before = (ids.len(), offsets.len());
-        for (start, part) in Parts::new(self.tokenizer(), text) {
-            let first = ids.len();
-            if let Err(error) = self.part_into(part, ids) {
-                ids.truncate(before.0);
-                offsets.truncate(before.1);
-                return Err(error.moved(start));
+        self.parts_with_offsets_into(self.tokenizer().preparation().always(), text, ids, offsets)
+    }
+
+    /// The same where these added tokens stand for themselves.
+    fn parts_with_offsets_into(
+        &mut self,
+        finders: &Finders,
+        text: &str,
+        ids: &mut Vec<TokenId>,
+        offsets: &mut Vec<Range<usize>>,
+    ) -> Result<()> {
+        let (tokenizer, before) = (self.tokenizer(), (ids.len(), offsets.len()));
+        if !tokenizer.keeps_text() {
+            return Err(TokenizerFault::ChangesText { what: "offsets of tokens" }.into());
+        }
+        let placed = tokenizer.preparation().kept_parts(finders, text, &mut |range, token| match token {
+            Some(id) => {
+                ids.push(id);
+                offsets.push(range);
+                Ok(())
             }
+            None => self.text_with_offsets_into(text, range, ids, offsets),
+        });
+        placed.inspect_err(|_| {
+            ids.truncate(before.0);
+            offsets.truncate(before.1);
+        })
+    }
+
+    /// Appends the ids and offsets of `text[range]`, a text to the pattern.
+    fn text_with_offsets_into(
+        &mut self,
+        text: &str,
+        range: Range<usize>,
+        ids: &mut Vec<TokenId>,
+        offsets: &mut Vec<Range<usize>>,
+    ) -> Result<()> {
+        for (start, part) in Parts::new(self.tokenizer(), &text[range.clone()]) {
+            let (start, first) = (range.start + start, ids.len());
+            self.part_into(part, ids).map_err(|error| error.moved(start))?;
             self.place(start, &ids[first..], offsets);
         }
         Ok(())

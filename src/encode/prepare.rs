@@ -65,7 +65,12 @@ impl Preparation {
 
     /// Whether a text without special tokens is one part, as it is.
     pub(super) fn is_none(&self) -> bool {
-        self.normalizer.is_empty() && matches!(self.spaces, Spaces::Nothing) && self.always.is_empty()
+        self.keeps_text() && self.always.is_empty()
+    }
+
+    /// Whether each part of a text is a piece of it, byte for byte.
+    pub(super) fn keeps_text(&self) -> bool {
+        self.normalizer.is_empty() && matches!(self.spaces, Spaces::Nothing)
     }
 
     /// What finds the tokens that are always there.
@@ -135,6 +140,21 @@ impl Preparation {
                     each(Part::Text(&self.spaced(&normalized[range], is_first)))
                 }
             })
+        })
+    }
+
+    /// As [`Preparation::parts`], with where each part stands, of a text that is kept ([`Preparation::keeps_text`]).
+    pub(super) fn kept_parts(
+        &self,
+        finders: &Finders,
+        text: &str,
+        each: &mut impl FnMut(Range<usize>, Option<TokenId>) -> Result<()>,
+    ) -> Result<()> {
+        split(finders.raw.as_ref(), text, &mut |outer, id| match id {
+            Some(_) => each(outer, id),
+            None => split(finders.normalized.as_ref(), &text[outer.clone()], &mut |inner, id| {
+                each(outer.start + inner.start..outer.start + inner.end, id)
+            }),
         })
     }
 

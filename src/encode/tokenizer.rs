@@ -93,10 +93,12 @@ impl Tokenizer {
         let of_bytes = spec.characters().is_none();
         let byte_ids = if of_bytes { spec.vocab().byte_ids()? } else { [0; 256] };
         let pairs = Pairs::new(spec.merges(), &byte_ids);
-        let reached = if of_bytes { Reached::new(&spec, &pairs, &byte_ids) } else { Reached::none() };
         let merges = spec.merges().as_slice().iter().filter(|_| of_bytes);
         let made = merges.filter_map(|merge| spec.vocab().token(merge.result));
-        let characters = Characters::new(made, &pairs, &byte_ids);
+        let (reached, characters) = rayon::join(
+            || if of_bytes { Reached::new(&spec, &pairs, &byte_ids) } else { Reached::none() },
+            || Characters::new(made, &pairs, &byte_ids),
+        );
         Self::of_parts(spec, None, byte_ids, pairs, reached, characters)
     }
 
@@ -267,9 +269,9 @@ impl Tokenizer {
         self.shared.character_model.is_none() && self.shared.preparation.is_none()
     }
 
-    /// Refuses what follows tokens to their places in the text, where the text is not what is encoded.
-    pub(super) fn only_plain(&self, what: &'static str) -> Result<()> {
-        if self.is_plain() { Ok(()) } else { Err(TokenizerFault::ChangesText { what }.into()) }
+    /// Whether what goes to the pattern and to merges of bytes are pieces of the text, byte for byte.
+    pub(super) fn keeps_text(&self) -> bool {
+        self.shared.character_model.is_none() && self.shared.preparation.keeps_text()
     }
 
     pub(super) fn pairs(&self) -> &Pairs {

@@ -6,14 +6,15 @@
 //!
 //! # The fast way
 //!
-//! [`Recovery`] takes tokens by rank. The two parts of a token are tokens already made, or bytes. Of the places where a
-//! token may be cut into two such parts it tries the one whose later part is made first, which nearly always is the right
-//! one; others follow. Parts a and b are the right ones if their bytes, merged with all ranks below the token's, come to
-//! a and b. [`Recovery::stand`] tells this without merging: as long as every part is made before what it is a part of,
-//! merges happen in the order of ranks. So at each time the last token of a's bytes is one on the right edge of the tree
-//! of merges below a, and the first of b's one on the left edge of the tree below b. The walk goes through these pairs
-//! of neighbours backwards in time, from a and b down to two bytes; the parts stand if no pair of them merged while it was
-//! there.
+//! [`Recovery`] takes tokens by length. The two parts of a token are shorter tokens of lower rank, or bytes. Of the places
+//! where a token may be cut into two such parts it tries the one whose later part is made first, which nearly always is
+//! the right one; others follow. Parts a and b are the right ones if their bytes, merged with all ranks below the token's,
+//! come to a and b. [`Recovery::stand`] tells this without merging: as long as every part is made before what it is a
+//! part of, merges happen in the order of ranks. So at each time the last token of a's bytes is one on the right edge of
+//! the tree of merges below a, and the first of b's one on the left edge of the tree below b. The walk goes through these
+//! pairs of neighbours backwards in time, from a and b down to two bytes; the parts stand if no pair of them merged while
+//! it was there. What a pair merges to is shorter than the token: all tokens of a length are found at once, by several
+//! threads.
 //!
 //! A token for which no such place is found is encoded plainly. If that does not find parts, only a whole pre-token can
 //! be it. If it finds parts made before it, they are right too. If one of them is made after it, ranks do not rise along
@@ -69,8 +70,8 @@ fn plain_merge(vocab: &Vocab, result: TokenId, bytes: &[u8]) -> Option<Merge> {
     Some(Merge { left: vocab.id(left)?, right: vocab.id(right)?, result })
 }
 
-/// Tokens whose places to cut are looked up together.
-const BLOCK: usize = 64;
+/// Tokens that are found together by a thread.
+const BLOCK: usize = 256;
 
 /// A place to cut a token: hashes of both sides, and the slots at which their look-ups begin.
 struct Cut {
@@ -79,18 +80,31 @@ struct Cut {
     slots: [u32; 2],
 }
 
+/// A place to cut a token into two tokens: when the later part is made, and the parts.
+type Place = (TokenId, [TokenId; 2]);
+
 /// The merges found so far.
 struct Recovery<'v> {
     vocab: &'v Vocab,
     tokens: &'v Slots,
     byte_ids: [TokenId; 256],
+    cutter: Cutter,
     /// The parts of each id; of what is not made, none.
     parts: Vec<[TokenId; 2]>,
     /// What the merge of two parts makes, and of which parts there may be a merge.
     made: Slots,
     pairs: Filter,
-    /// Places to cut a token: when the later part is made, and the parts.
-    places: Vec<(TokenId, [TokenId; 2])>,
+}
+
+/// What a thread works in.
+#[derive(Default)]
+struct Room {
+    /// Hashes of the beginnings of a token.
+    hashes: Vec<u64>,
+    cuts: Vec<Cut>,
+    /// Where the cuts of each token end.
+    ends: Vec<usize>,
+    places: Vec<Place>,
 }
 
 impl<'v> Recovery<'v> {
@@ -100,62 +114,69 @@ impl<'v> Recovery<'v> {
             vocab,
             tokens,
             byte_ids,
+            cutter: Cutter::new(vocab),
             parts: vec![[NONE; 2]; end as usize],
             made: Slots::new(vocab.len(), end),
             pairs: Filter::new(vocab.len()),
-            places: Vec::new(),
         }
     }
 
     /// All merges; `None` when the walk proves nothing here.
     fn run(mut self) -> Option<Vec<Merge>> {
-        let mut merges = Vec::with_capacity(self.vocab.len());
-        let mut cutter = Cutter::new(self.vocab);
-        let mut tokens = self.vocab.iter().filter(|(_, bytes)| bytes.len() > 1);
-        loop {
-            let block: Vec<(TokenId, &[u8])> = tokens.by_ref().take(BLOCK).collect();
-            if block.is_empty() {
-                return Some(merges);
-            }
-            cutter.cut(&block, self.tokens);
-            let mut start = 0;
-            for ((result, bytes), end) in block.into_iter().zip(&cutter.ends) {
-                let [left, right] = self.parts_of(result, bytes, &cutter.cuts[start..*end])?;
-                start = *end;
-                if left == NONE {
-                    continue;
+        let mut tokens: Vec<(TokenId, &[u8])> = self.vocab.iter().filter(|(_, bytes)| bytes.len() > 1).collect();
+        tokens.sort_by_key(|(_, bytes)| bytes.len());
+        for alike in tokens.chunk_by(|(_, a), (_, b)| a.len() == b.len()) {
+            let find = |room: &mut Room, block| self.parts_of_block(room, block);
+            let found: Option<Vec<Vec<[TokenId; 2]>>> = alike.par_chunks(BLOCK).map_init(Room::default, find).collect();
+            for ((token, _), [left, right]) in alike.iter().zip(found?.into_iter().flatten()) {
+                if left != NONE {
+                    self.parts[*token as usize] = [left, right];
+                    let pair = slots::of_pair(left, right);
+                    self.made.insert(pair, *token, |_| false).ok()?;
+                    self.pairs.insert(pair);
                 }
-                self.parts[result as usize] = [left, right];
-                let pair = slots::of_pair(left, right);
-                self.made.insert(pair, result, |_| false).ok()?;
-                self.pairs.insert(pair);
-                merges.push(Merge { left, right, result });
             }
         }
+        let parts = self.parts.iter().zip(0..).filter(|([left, _], _)| *left != NONE);
+        Some(parts.map(|([left, right], result)| Merge { left: *left, right: *right, result }).collect())
+    }
+
+    /// The parts of tokens of a length, when those of all shorter ones are known.
+    fn parts_of_block(&self, room: &mut Room, block: &[(TokenId, &[u8])]) -> Option<Vec<[TokenId; 2]>> {
+        self.cutter.cut(room, block, self.tokens);
+        let mut start = 0;
+        let Room { cuts, ends, places, .. } = room;
+        let parts = block.iter().zip(ends).map(|((token, bytes), end)| {
+            let cuts = &cuts[std::mem::replace(&mut start, *end)..*end];
+            self.parts_of(*token, bytes, cuts, places)
+        });
+        parts.collect()
     }
 
     /// The two parts of a token, [`NONE`] if it is never made; `None` when the walk proves nothing here.
-    fn parts_of(&mut self, token: TokenId, bytes: &[u8], cuts: &[Cut]) -> Option<[TokenId; 2]> {
+    fn parts_of(&self, token: TokenId, bytes: &[u8], cuts: &[Cut], places: &mut Vec<Place>) -> Option<[TokenId; 2]> {
         if let [left, right] = bytes {
             return Some([self.byte_ids[usize::from(*left)], self.byte_ids[usize::from(*right)]]);
         }
-        self.find_places(token, bytes, cuts);
-        for _ in 0..TRIES.min(self.places.len()) {
-            let (at, _) = self.places.iter().enumerate().min_by_key(|(_, place)| place.0)?;
-            let (_, [left, right]) = self.places.swap_remove(at);
-            let there = self.is_there(left) && self.is_there(right);
+        self.find_places(token, bytes, cuts, places);
+        for _ in 0..TRIES.min(places.len()) {
+            let (at, _) = places.iter().enumerate().min_by_key(|(_, place)| place.0)?;
+            let (_, [left, right]) = places.swap_remove(at);
+            let there = self.is_there(left, token) && self.is_there(right, token);
             if there && self.stand(left, right) && self.are_parts(left, right, token) {
                 return Some([left, right]);
             }
         }
         match plain_merge(self.vocab, token, bytes) {
             None => Some([NONE; 2]),
-            Some(Merge { left, right, .. }) => (self.is_there(left) && self.is_there(right)).then_some([left, right]),
+            Some(Merge { left, right, .. }) => {
+                (self.is_there(left, token) && self.is_there(right, token)).then_some([left, right])
+            }
         }
     }
 
     /// The places at which the two sides are, by their hashes, tokens of lower rank, or bytes.
-    fn find_places(&mut self, token: TokenId, bytes: &[u8], cuts: &[Cut]) {
+    fn find_places(&self, token: TokenId, bytes: &[u8], cuts: &[Cut], places: &mut Vec<Place>) {
         let last = bytes.len() - 1;
         let id_of = |cut: &Cut, side: usize| self.tokens.find_from(cut.hashes[side], cut.slots[side], |id| id < token);
         let place = |cut: &Cut| {
@@ -166,17 +187,17 @@ impl<'v> Recovery<'v> {
             let later = if first.is_some() { 0 } else { a }.max(if end.is_some() { 0 } else { b });
             Some((later, [a, b]))
         };
-        self.places.clear();
-        self.places.extend(cuts.iter().filter_map(place));
+        places.clear();
+        places.extend(cuts.iter().filter_map(place));
     }
 
     fn is_made(&self, id: TokenId) -> bool {
         self.parts[id as usize][0] != NONE
     }
 
-    /// Whether a token is a byte, or made by now.
-    fn is_there(&self, id: TokenId) -> bool {
-        self.is_made(id) || self.vocab.token(id).is_some_and(|bytes| bytes.len() == 1)
+    /// Whether a token is a byte, or made before `token` is.
+    fn is_there(&self, id: TokenId, token: TokenId) -> bool {
+        self.is_made(id) && id < token || self.vocab.token(id).is_some_and(|bytes| bytes.len() == 1)
     }
 
     /// Whether the bytes of two tokens that are there, one behind the other, come to these two by all merges so far. A
@@ -214,41 +235,35 @@ impl<'v> Recovery<'v> {
     }
 }
 
-/// Finds places to cut tokens, some of them at a time.
+/// Finds places to cut tokens.
 struct Cutter {
     /// Bytes that may be a token.
     filter: Filter,
     factors: Vec<u64>,
-    /// Hashes of the beginnings of a token.
-    hashes: Vec<u64>,
-    cuts: Vec<Cut>,
-    /// Where the cuts of each token end.
-    ends: Vec<usize>,
 }
 
 impl Cutter {
     fn new(vocab: &Vocab) -> Self {
         let mut filter = Filter::new(vocab.len());
         vocab.iter().for_each(|(_, bytes)| filter.insert(slots::mixed(slots::of_bytes(bytes))));
-        let factors = slots::factors(vocab.longest() + 1);
-        Self { filter, factors, hashes: Vec::new(), cuts: Vec::new(), ends: Vec::new() }
+        Self { filter, factors: slots::factors(vocab.longest() + 1) }
     }
 
     /// The places of a block of tokens at which both sides may be tokens.
-    fn cut(&mut self, block: &[(TokenId, &[u8])], tokens: &Slots) {
-        self.cuts.clear();
-        self.ends.clear();
+    fn cut(&self, room: &mut Room, block: &[(TokenId, &[u8])], tokens: &Slots) {
+        room.cuts.clear();
+        room.ends.clear();
         for (_, bytes) in block {
-            self.cut_token(bytes);
-            self.ends.push(self.cuts.len());
+            self.cut_token(bytes, room);
+            room.ends.push(room.cuts.len());
         }
-        for cut in &mut self.cuts {
+        for cut in &mut room.cuts {
             cut.slots = cut.hashes.map(|hash| tokens.first(hash));
         }
     }
 
-    fn cut_token(&mut self, bytes: &[u8]) {
-        let Self { filter, factors, hashes, cuts, .. } = self;
+    fn cut_token(&self, bytes: &[u8], room: &mut Room) {
+        let (Self { filter, factors }, Room { hashes, cuts, .. }) = (self, room);
         hashes.clear();
         let mut hash = 0;
         for byte in bytes {

@@ -6,8 +6,10 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rayon::prelude::*;
 
 use super::recovery::recover_merges;
+use super::tokens::Place;
 use super::{AddedToken, MAX_ID, MAX_TOKEN_BYTES, Merges, TokenId, TokenizerSpec, Vocab};
 use crate::error::{Error, Result, TokenizerFault};
 use crate::segment::HanEdges;
@@ -19,15 +21,7 @@ impl TokenizerSpec {
     ///
     /// [`Error::Tokenizer`] for a line that cannot be read, and for a vocabulary that does not hold together.
     pub fn from_tiktoken(file: &[u8], pattern: &str, special: Vec<(TokenId, String)>) -> Result<Self> {
-        // Two thirds of a file are base64, which is longer than what it says.
-        let (mut bytes, mut places) = (Vec::with_capacity(file.len() / 2), Vec::with_capacity(file.len() / 16));
-        for (at, line) in file.split(|&byte| byte == b'\n').enumerate() {
-            if !line.iter().all(u8::is_ascii_whitespace) {
-                let start = bytes.len();
-                let id = parse_line(line, at + 1, &mut bytes)?;
-                places.push((id, checked_place(start)?, checked_place(bytes.len())?));
-            }
-        }
+        let (bytes, places) = read_tokens(file)?;
         let vocab = Vocab::from_flat(bytes, places)?;
         let merges = Merges::recovered(&vocab)?;
         let special = special.into_iter().map(|(id, name)| AddedToken::special(id, name)).collect();
@@ -70,6 +64,51 @@ impl TokenizerSpec {
     }
 }
 
+/// Bytes of a file that a thread reads at a time.
+const PART: usize = 1 << 18;
+
+/// The bytes of all tokens, one behind the other, and where each stands.
+fn read_tokens(file: &[u8]) -> Result<(Vec<u8>, Vec<Place>)> {
+    let parts: Vec<Result<(Vec<u8>, Vec<Place>)>> = parts_of_lines(file).into_par_iter().map(read_part).collect();
+    let (mut bytes, mut places) = (Vec::with_capacity(file.len() / 2), Vec::with_capacity(file.len() / 16));
+    for part in parts {
+        // The first fault of a file is found again from its beginning, where lines are counted.
+        let Ok((part, places_there)) = part else { return read_part(file) };
+        let before = checked_place(bytes.len())?;
+        bytes.extend_from_slice(&part);
+        checked_place(bytes.len())?;
+        places.extend(places_there.into_iter().map(|(id, start, end)| (id, before + start, before + end)));
+    }
+    Ok((bytes, places))
+}
+
+/// The file in parts that end with a line.
+fn parts_of_lines(mut file: &[u8]) -> Vec<&[u8]> {
+    let mut parts = Vec::new();
+    while !file.is_empty() {
+        let from = PART.min(file.len());
+        let end = file[from..].iter().position(|&byte| byte == b'\n').map_or(file.len(), |at| from + at + 1);
+        let (part, rest) = file.split_at(end);
+        parts.push(part);
+        file = rest;
+    }
+    parts
+}
+
+/// As [`read_tokens`], line by line.
+fn read_part(part: &[u8]) -> Result<(Vec<u8>, Vec<Place>)> {
+    // Two thirds of a file are base64, which is longer than what it says.
+    let (mut bytes, mut places) = (Vec::with_capacity(part.len() / 2), Vec::with_capacity(part.len() / 16));
+    for (at, line) in part.split(|&byte| byte == b'\n').enumerate() {
+        if !line.iter().all(u8::is_ascii_whitespace) {
+            let start = bytes.len();
+            let id = parse_line(line, at + 1, &mut bytes)?;
+            places.push((id, checked_place(start)?, checked_place(bytes.len())?));
+        }
+    }
+    Ok((bytes, places))
+}
+
 /// Reads a line, appends the bytes of its token and gives its id.
 fn parse_line(line: &[u8], number: usize, bytes: &mut Vec<u8>) -> Result<TokenId> {
     let fault = |reason| Error::Tokenizer(TokenizerFault::TiktokenLine { line: number, reason });
@@ -102,4 +141,39 @@ fn not_base64(word: &[u8]) -> &'static str {
 fn checked_place(place: usize) -> Result<u32> {
     const WHAT: &str = "the size of all tokens of a .tiktoken file";
     u32::try_from(place).map_err(|_| Error::Limit { what: WHAT, value: place as u64, max: u64::from(u32::MAX) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes, and tokens of some parts' worth of lines.
+    fn lines() -> Vec<String> {
+        let bytes = (0..=255u8).map(|byte| vec![byte]);
+        let tokens = bytes.chain((0..40_000).map(|n| format!("{n:05}").into_bytes()));
+        tokens.zip(0..).map(|(token, id)| format!("{} {id}\n", STANDARD.encode(token))).collect()
+    }
+
+    #[test]
+    fn parts_are_as_the_whole() {
+        let file = lines().concat();
+        assert!(parts_of_lines(file.as_bytes()).len() > 2);
+        assert_eq!(read_tokens(file.as_bytes()).unwrap(), read_part(file.as_bytes()).unwrap());
+        let without_end = file.trim_end().as_bytes();
+        assert_eq!(parts_of_lines(without_end).concat(), without_end);
+    }
+
+    #[test]
+    fn faults_name_their_line() {
+        for at in [0, 300, 20_000, 40_255] {
+            let mut lines = lines();
+            lines[at] = "!! 7\n".to_owned();
+            let error = read_tokens(lines.concat().as_bytes()).unwrap_err();
+            let line = at + 1;
+            assert!(
+                matches!(&error, Error::Tokenizer(TokenizerFault::TiktokenLine { line: found, .. }) if *found == line),
+                "{error}"
+            );
+        }
+    }
 }
