@@ -7,6 +7,7 @@ mod bad_input;
 mod bad_tokenizers;
 mod command;
 mod common;
+mod compare_command;
 mod counts_command;
 mod determinism;
 mod exactness;

@@ -6,6 +6,8 @@
 mod args;
 mod audit;
 mod colour;
+mod compare;
+mod compare_table;
 mod config;
 mod context;
 mod count;
@@ -67,6 +69,7 @@ enum Command {
     Verify(verify::Args),
     Train(train::Args),
     Eval(eval::Args),
+    Compare(compare::Args),
     Sample(sample::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
@@ -102,6 +105,7 @@ fn run() -> Outcome {
         Command::Verify(args) => verify::run(&args, &context),
         Command::Train(args) => train::run(&args, &context),
         Command::Eval(args) => eval::run(&args, &context),
+        Command::Compare(args) => compare::run(&args, &context),
         Command::Sample(args) => sample::run(&args, &context),
         Command::Completions(args) => generate::completions(&args, &mut Cli::command()),
         Command::Man(args) => generate::man(&args, Cli::command()),

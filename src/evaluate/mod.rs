@@ -3,7 +3,7 @@
 //! **Takes** a tokenizer, held-out ids and a trained model; **gives** bits per byte and what they are to be compared
 //! with, by language, and the report as data, text and page; of texts, how many tokens each script takes; of spans and
 //! words, how they agree with a gold segmentation and how often they repeat; of a vocabulary, what it is made of and what
-//! of it texts use. **Promises** that every byte of every held-out document is scored once and that the bytes of the
+//! of it texts use; of several tokenizers, how they compare, with intervals. **Promises** that every byte of every held-out document is scored once and that the bytes of the
 //! scored tokens are the bytes of the documents, or the evaluation fails; sums are in f64. **Does not know** files: it
 //! gives strings.
 //!
@@ -11,9 +11,13 @@
 //! end-of-text token stands for no bytes; what it costs is given apart.
 
 mod anchors;
+mod bootstrap;
+mod boundaries;
+mod comparison;
 mod held_out;
 mod html;
 mod language;
+mod measures;
 mod plots;
 mod report;
 mod scripts;
@@ -23,9 +27,15 @@ mod summary;
 mod vocabulary;
 
 pub use anchors::Anchors;
+pub use bootstrap::{Estimate, Verdict};
+pub use comparison::{
+    CompareConfig, ComparedCorpus, ComparedText, ComparedTokenizer, Comparison, CorpusComparison, DifferenceReport,
+    MeasureComparison, ParallelTexts, TokenFigures, compare,
+};
 pub use held_out::{HeldOut, evaluate};
 pub use html::to_html;
 pub use language::Language;
+pub use measures::Better;
 pub use report::{
     ColouredPage, ColouredPiece, CorpusReport, InputReport, LanguageReport, ModelReport, Report, SampleReport,
     TokenizerReport,

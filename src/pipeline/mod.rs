@@ -13,8 +13,10 @@
 //! | [`train`] | shards | a model |
 //! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
 //! | [`prepare`] | files | all of that, and the report |
+//! | [`compare_tokenizers`] | documents, tokenizers | their figures and differences, with intervals |
 //! | [`verify`] | a folder or a shard | whether it is as it was written |
 
+mod comparing;
 mod counting;
 mod counts;
 mod documents;
@@ -34,6 +36,7 @@ mod training;
 mod units;
 mod verify;
 
+pub use comparing::compare_tokenizers;
 pub use counting::{CountInput, CountPlan};
 pub use counts::{load_counts, save_counts};
 pub use documents::BadRecords;

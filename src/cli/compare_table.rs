@@ -1,0 +1,147 @@
+//! Tables of a comparison.
+
+use ciyuan::evaluate::{Better, Comparison, CorpusComparison, DifferenceReport, Estimate, MeasureComparison, Verdict};
+
+use super::table::render;
+
+/// How tables look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Text,
+    Markdown,
+}
+
+pub(super) fn table(comparison: &Comparison, style: Style) -> String {
+    let mut out = tables_of_tokenizers(comparison, style);
+    for corpus in &comparison.corpora {
+        let CorpusComparison { name, documents, bytes, held_out, .. } = corpus;
+        out += &format!(
+            "\n{}{name}: {documents} documents, {bytes} bytes, {held_out} documents held out\n\n",
+            head(style)
+        );
+        out += &of_rows(measures(comparison, &corpus.measures), style);
+        out.push('\n');
+        out += &of_rows(tokens(comparison, corpus), style);
+    }
+    if let Some(parallel) = &comparison.parallel {
+        out += &format!("\n{}tokens of the second text for each of the first\n\n", head(style));
+        out += &of_rows(measures(comparison, std::slice::from_ref(parallel)), style);
+    }
+    out + "\n" + &verdicts(comparison)
+}
+
+fn head(style: Style) -> &'static str {
+    if style == Style::Markdown { "## " } else { "" }
+}
+
+fn of_rows(rows: Vec<Vec<String>>, style: Style) -> String {
+    if style == Style::Text {
+        return render(&rows);
+    }
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let mut lines: Vec<String> = rows.iter().map(|cells| line(cells)).collect();
+    if let Some(first) = rows.first() {
+        let columns: Vec<String> = (0..first.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()).collect();
+        lines.insert(1, line(&columns));
+    }
+    lines.concat()
+}
+
+fn tables_of_tokenizers(comparison: &Comparison, style: Style) -> String {
+    let head = ["tokenizer", "tokens", "fingerprint", "unreachable", "bytes the n-grams saw"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for tokenizer in &comparison.tokenizers {
+        rows.push(vec![
+            tokenizer.name.clone(),
+            tokenizer.vocab_size.to_string(),
+            tokenizer.fingerprint.to_string(),
+            tokenizer.audit.unreachable.to_string(),
+            tokenizer.model_bytes.to_string(),
+        ]);
+    }
+    of_rows(rows, style)
+}
+
+/// A row a figure: its values, then how all tokenizers but the first differ from the first.
+fn measures(comparison: &Comparison, measures: &[MeasureComparison]) -> Vec<Vec<String>> {
+    let names: Vec<&str> = comparison.tokenizers.iter().map(|tokenizer| tokenizer.name.as_str()).collect();
+    let mut head = vec!["figure".to_owned()];
+    head.extend(names.iter().map(|name| (*name).to_owned()));
+    head.extend(names[1..].iter().map(|name| format!("{name} to {}", names[0])));
+    let mut rows = vec![head];
+    for measure in measures {
+        let mut row = vec![measure.name.replace('_', " ")];
+        row.extend(measure.values.iter().map(|value| value.as_ref().map_or_else(|| "-".to_owned(), shown)));
+        row.extend((1..names.len()).map(|second| {
+            let found = measure.differences.iter().find(|one| (one.first, one.second) == (0, second));
+            found.map_or_else(|| "-".to_owned(), |one| difference(one, measure.better))
+        }));
+        rows.push(row);
+    }
+    rows
+}
+
+fn shown(estimate: &Estimate) -> String {
+    match estimate.interval {
+        Some([low, high]) => format!("{:.4} [{low:.4}, {high:.4}]", estimate.value),
+        None => format!("{:.4}", estimate.value),
+    }
+}
+
+fn difference(one: &DifferenceReport, better: Better) -> String {
+    let percent = |share: f64| 100.0 * share;
+    let value = percent(one.difference.value);
+    let interval = one.difference.interval.map(|[low, high]| format!(" [{:+.2}, {:+.2}]", percent(low), percent(high)));
+    format!("{value:+.2} %{} {}", interval.unwrap_or_default(), word(one.verdict, better))
+}
+
+fn word(verdict: Verdict, better: Better) -> &'static str {
+    match (verdict, better) {
+        (Verdict::NoDifference, _) => "no difference",
+        (Verdict::Undecided, _) => "undecided",
+        (Verdict::More, Better::Higher) | (Verdict::Less, Better::Lower) => "better",
+        (Verdict::More, Better::Lower) | (Verdict::Less, Better::Higher) => "worse",
+    }
+}
+
+fn tokens(comparison: &Comparison, corpus: &CorpusComparison) -> Vec<Vec<String>> {
+    let head = ["tokens", "in all", "used", "seldom", "entropy a byte", "Rényi 2.5", "MB/s"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for (tokenizer, figures) in comparison.tokenizers.iter().zip(&corpus.tokens) {
+        rows.push(vec![
+            tokenizer.name.clone(),
+            figures.tokens.to_string(),
+            format!("{:.1} %", 100.0 * figures.used_share),
+            figures.seldom.to_string(),
+            format!("{:.4}", figures.entropy_per_byte),
+            format!("{:.4}", figures.renyi_efficiency),
+            format!("{:.1}", figures.encode_megabytes_per_second),
+        ]);
+    }
+    rows
+}
+
+/// A line a corpus and pair: what the n-gram models say.
+fn verdicts(comparison: &Comparison) -> String {
+    let mut out = String::new();
+    for corpus in &comparison.corpora {
+        let Some(bits) = corpus.measures.iter().find(|measure| measure.name == "kneser_ney_bits_per_byte") else {
+            continue;
+        };
+        for one in &bits.differences {
+            let [first, second] = [one.first, one.second].map(|at| &comparison.tokenizers[at].name);
+            out += &format!("{}: {second} beside {first}: {}\n", corpus.name, difference(one, bits.better));
+        }
+    }
+    if !out.is_empty() {
+        out.insert_str(
+            0,
+            &format!(
+                "bits per byte of held-out text, by n-grams of order {}; a difference below {} % is none\n",
+                comparison.config.order,
+                100.0 * comparison.config.margin
+            ),
+        );
+    }
+    out
+}

@@ -1,0 +1,296 @@
+//! What of a document is measured for a tokenizer: sums, of which the figures of a comparison are ratios.
+
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::bootstrap::Ratio;
+use super::boundaries::WordCounts;
+use crate::encode::Tokenizer;
+use crate::error::Result;
+use crate::segment::is_han;
+use crate::vocab::TokenId;
+
+/// Which of two values is the better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Better {
+    /// The higher.
+    Higher,
+    /// The lower.
+    Lower,
+}
+
+macro_rules! columns {
+    ($($name:ident),*) => {
+        /// The sums of a document.
+        #[derive(Debug, Clone, Copy)]
+        #[allow(clippy::enum_variant_names)]
+        pub(super) enum Column { $($name),* }
+        /// How many there are.
+        pub(super) const COLUMNS: usize = [$(Column::$name),*].len();
+    };
+}
+
+columns!(
+    Bytes,
+    Characters,
+    Tokens,
+    PartialTokens,
+    HanCharacters,
+    HanTokens,
+    Words,
+    KeptWords,
+    Pieces,
+    WordEdges,
+    TokenEdges,
+    SharedEdges,
+    TwiceShared,
+    AllEdges,
+    PlacedTokens,
+    CrossingTokens,
+    Documents,
+    RoundTrips,
+    Cuts,
+    ChangedIds,
+    StableCuts,
+    ScoredBytes,
+    UnigramBits,
+    KneserNeyBits
+);
+
+/// A figure of a comparison.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measure {
+    pub(super) name: &'static str,
+    above: Column,
+    below: Column,
+    pub(super) better: Better,
+}
+
+impl Measure {
+    /// The columns of the ratio in rows that hold the columns of several tokenizers, for one of them.
+    pub(super) fn ratio(&self, tokenizer: usize) -> Ratio {
+        let start = tokenizer * COLUMNS;
+        Ratio { above: start + self.above as usize, below: start + self.below as usize }
+    }
+}
+
+/// All figures, in the order of reports.
+pub(super) const MEASURES: [Measure; 15] = {
+    use Better::{Higher, Lower};
+    use Column::*;
+    const fn of(name: &'static str, above: Column, below: Column, better: Better) -> Measure {
+        Measure { name, above, below, better }
+    }
+    [
+        of("bytes_per_token", Bytes, Tokens, Higher),
+        of("characters_per_token", Characters, Tokens, Higher),
+        of("tokens_per_han_character", HanTokens, HanCharacters, Lower),
+        of("partial_tokens", PartialTokens, Tokens, Lower),
+        of("tokens_per_word", Pieces, Words, Lower),
+        of("words_kept_whole", KeptWords, Words, Higher),
+        of("boundary_precision", SharedEdges, TokenEdges, Higher),
+        of("boundary_recall", SharedEdges, WordEdges, Higher),
+        of("boundary_f1", TwiceShared, AllEdges, Higher),
+        of("tokens_over_edges", CrossingTokens, PlacedTokens, Lower),
+        of("round_trip", RoundTrips, Documents, Higher),
+        of("ids_changed_at_cut", ChangedIds, Cuts, Lower),
+        of("cuts_that_stay", StableCuts, Cuts, Higher),
+        of("unigram_bits_per_byte", UnigramBits, ScoredBytes, Lower),
+        of("kneser_ney_bits_per_byte", KneserNeyBits, ScoredBytes, Lower),
+    ]
+};
+
+/// A row of sums, by column.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row(pub(super) [f64; COLUMNS]);
+
+impl Row {
+    pub(super) fn set(&mut self, column: Column, value: u64) {
+        self.0[column as usize] = value as f64;
+    }
+
+    #[cfg(test)]
+    pub(super) fn get(&self, column: Column) -> f64 {
+        self.0[column as usize]
+    }
+}
+
+/// Characters of a document in which it is cut to see what ids do there.
+const CUT_WITHIN: usize = 2000;
+
+/// What measures the documents of a tokenizer.
+pub(super) struct Measurer<'t> {
+    tokenizer: &'t Tokenizer,
+    /// Bytes of each id in a text.
+    lengths: Vec<u32>,
+}
+
+impl<'t> Measurer<'t> {
+    pub(super) fn new(tokenizer: &'t Tokenizer) -> Self {
+        Self { tokenizer, lengths: tokenizer.text_lengths() }
+    }
+
+    /// The sums of a document of these ids; those of a language model are left out. `word_ends` are the ends of its
+    /// words, if they are known; where it is cut depends on `seed`.
+    pub(super) fn row(&self, text: &str, word_ends: Option<&[u32]>, ids: &[TokenId], seed: u64) -> Result<Row> {
+        let mut row = Row([0.0; COLUMNS]);
+        row.set(Column::Bytes, text.len() as u64);
+        row.set(Column::Characters, text.chars().count() as u64);
+        row.set(Column::Tokens, ids.len() as u64);
+        row.set(Column::PartialTokens, ids.iter().filter(|id| self.is_partial(**id)).count() as u64);
+        row.set(Column::Documents, 1);
+        let decoded = self.tokenizer.decode(ids)?;
+        row.set(Column::RoundTrips, u64::from(decoded == text.as_bytes()));
+        if let Some(token_ends) = self.token_ends(text, ids, &decoded) {
+            row.set(Column::PlacedTokens, ids.len() as u64);
+            let (characters, tokens) = han(text, &token_ends);
+            row.set(Column::HanCharacters, characters);
+            row.set(Column::HanTokens, tokens);
+            if let Some(word_ends) = word_ends {
+                set_words(&mut row, &WordCounts::of(text, word_ends, &token_ends));
+            }
+        }
+        self.cut(text, seed, &mut row)?;
+        Ok(row)
+    }
+
+    fn is_partial(&self, id: TokenId) -> bool {
+        self.tokenizer.token_bytes(id).is_some_and(|bytes| std::str::from_utf8(bytes).is_err())
+    }
+
+    /// Where each token ends, if their bytes are those of the text, but perhaps for a space that the tokenizer puts before
+    /// it and takes away when it decodes.
+    fn token_ends(&self, text: &str, ids: &[TokenId], decoded: &[u8]) -> Option<Vec<u32>> {
+        if decoded != text.as_bytes() {
+            return None;
+        }
+        let all: u64 = ids.iter().map(|id| u64::from(self.lengths[*id as usize])).sum();
+        let space = u32::try_from(all.checked_sub(text.len() as u64)?).ok().filter(|space| *space <= 1)?;
+        let mut end = 0;
+        let ends = ids.iter().map(|id| {
+            end += self.lengths[*id as usize];
+            end.saturating_sub(space)
+        });
+        Some(ends.collect())
+    }
+
+    /// Cuts the beginning of a document in two: how many of the last ids of the first part are others in the whole, and
+    /// whether the ids of both parts are those of the whole.
+    fn cut(&self, text: &str, seed: u64, row: &mut Row) -> Result<()> {
+        let places: Vec<usize> = text.char_indices().map(|(at, _)| at).take(CUT_WITHIN).collect();
+        if places.len() < 2 {
+            return Ok(());
+        }
+        let end = text.char_indices().nth(CUT_WITHIN).map_or(text.len(), |(at, _)| at);
+        let random = xxh3_64_with_seed(text.as_bytes(), seed);
+        let at = places[1 + (random % (places.len() as u64 - 1)) as usize];
+        let [whole, first, second] =
+            [&text[..end], &text[..at], &text[at..end]].map(|part| self.tokenizer.encode(part));
+        let (whole, first, second) = (whole?, first?, second?);
+        let same = first.iter().zip(&whole).take_while(|(first, whole)| first == whole).count();
+        row.set(Column::Cuts, 1);
+        row.set(Column::ChangedIds, (first.len() - same) as u64);
+        row.set(Column::StableCuts, u64::from([first, second].concat() == whole));
+        Ok(())
+    }
+}
+
+fn set_words(row: &mut Row, counts: &WordCounts) {
+    let WordCounts { words, kept, pieces, word_edges, token_edges, shared_edges, crossing } = *counts;
+    row.set(Column::Words, words);
+    row.set(Column::KeptWords, kept);
+    row.set(Column::Pieces, pieces);
+    row.set(Column::WordEdges, word_edges);
+    row.set(Column::TokenEdges, token_edges);
+    row.set(Column::SharedEdges, shared_edges);
+    row.set(Column::TwiceShared, 2 * shared_edges);
+    row.set(Column::AllEdges, word_edges + token_edges);
+    row.set(Column::CrossingTokens, crossing);
+}
+
+/// Han characters of a text, and tokens that have a part in one.
+fn han(text: &str, token_ends: &[u32]) -> (u64, u64) {
+    let (mut characters, mut tokens) = (0, 0);
+    let (mut token, mut counted) = (0, usize::MAX);
+    for (start, c) in text.char_indices() {
+        if !is_han(c) {
+            continue;
+        }
+        characters += 1;
+        while token < token_ends.len() && token_ends[token] as usize <= start {
+            token += 1;
+        }
+        // All tokens from here to the end of the character, of which the first may have been counted before.
+        for at in token..token_ends.len() {
+            tokens += u64::from(counted == usize::MAX || at > counted);
+            counted = if counted == usize::MAX { at } else { counted.max(at) };
+            if token_ends[at] as usize >= start + c.len_utf8() {
+                break;
+            }
+        }
+    }
+    (characters, tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::HanEdges;
+    use crate::vocab::TokenizerSpec;
+
+    /// Bytes, and tokens for `元`, ` a` and `，我`.
+    fn tokenizer() -> Tokenizer {
+        let order = crate::vocab::gpt2_byte_order();
+        let byte = |byte: u8| order.iter().position(|other| *other == byte).unwrap() as u32;
+        let mut pairs = Vec::new();
+        for text in ["元", " a", "，我"] {
+            let mut left = byte(text.as_bytes()[0]);
+            for next in &text.as_bytes()[1..] {
+                pairs.push((left, byte(*next)));
+                left = 255 + pairs.len() as u32;
+            }
+        }
+        Tokenizer::new(TokenizerSpec::from_learned("(?s).+".to_owned(), HanEdges::None, &pairs, &[]).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn sums() {
+        let tokenizer = tokenizer();
+        let text = "词元 a，我们";
+        let ids = tokenizer.encode(text).unwrap();
+        // Three bytes, `元`, ` a`, `，我`, three bytes.
+        assert_eq!(ids.len(), 9);
+        let ends: Vec<u32> = vec![6, 7, 8, 11, 17];
+        let row = Measurer::new(&tokenizer).row(text, Some(&ends), &ids, 1).unwrap();
+        let get = |columns: &[Column]| columns.iter().map(|column| row.get(*column)).collect::<Vec<_>>();
+        use Column::*;
+        assert_eq!(get(&[Bytes, Characters, Tokens, PartialTokens]), [17.0, 7.0, 9.0, 6.0]);
+        assert_eq!(get(&[HanCharacters, HanTokens]), [4.0, 8.0]);
+        // `词元` is four pieces, `a` one, `我们` four.
+        assert_eq!(get(&[Words, Pieces, KeptWords, CrossingTokens]), [3.0, 9.0, 1.0, 1.0]);
+        assert_eq!(get(&[Documents, RoundTrips, Cuts, PlacedTokens]), [1.0, 1.0, 1.0, 9.0]);
+        assert_eq!(get(&[ScoredBytes, KneserNeyBits]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn cuts_change_ids() {
+        let tokenizer = tokenizer();
+        let measurer = Measurer::new(&tokenizer);
+        let row = |text: &str| measurer.row(text, None, &tokenizer.encode(text).unwrap(), 0).unwrap();
+        // The one place to cut is inside the token ` a`, and between two that do not join.
+        for (text, changed, stays) in [(" a", 1.0, 0.0), ("aa", 0.0, 1.0)] {
+            let row = row(text);
+            assert_eq!((row.get(Column::ChangedIds), row.get(Column::StableCuts)), (changed, stays), "{text:?}");
+        }
+        assert_eq!((row("a").get(Column::Cuts), row("").get(Column::Cuts)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn parts_of_characters_are_told() {
+        // `词` of three tokens, one of which holds the end of it and `元`.
+        assert_eq!(han("词元a", &[1, 2, 6, 7]), (2, 3));
+        assert_eq!(han("a词", &[1, 4]), (1, 1));
+        assert_eq!(han("ab", &[2]), (0, 0));
+    }
+}
