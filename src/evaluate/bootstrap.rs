@@ -95,7 +95,7 @@ impl Bootstrap {
     fn of(&self, figure: impl Fn(&[f64]) -> Option<f64>) -> Option<Estimate> {
         let value = figure(&self.sums)?;
         // A draw may miss what the figure is a part of, if few documents have it: there is no interval then.
-        let drawn: Option<Vec<f64>> = self.drawn.chunks(self.columns).map(figure).collect();
+        let drawn: Option<Vec<f64>> = self.drawn.chunks(self.columns).map(&figure).collect();
         let drawn = drawn.filter(|drawn| !drawn.is_empty());
         let interval = drawn.and_then(|drawn| Some(interval(drawn, value, self.acceleration(&figure)?)));
         Some(Estimate { value, interval })
