@@ -95,6 +95,15 @@ fn rules_of_merging_reach_the_learner() {
     let crosses = |token: &Vec<u8>| token.len() > 3 && std::str::from_utf8(token).is_err();
     assert!(tokens(&plain).iter().any(crosses));
     assert!(!tokens(&learn(&["--character-boundaries"])).iter().any(crosses));
+    let han_and_digits = |token: &Vec<u8>| {
+        let text = std::str::from_utf8(token).unwrap_or_default();
+        text.chars().any(ciyuan::segment::is_han) && text.chars().any(|c| c.is_ascii_alphanumeric())
+    };
+    let runs = ["--han", "runs", "--pattern", r"[^\n]+|\n"];
+    assert!(tokens(&learn(&runs)).iter().any(han_and_digits));
+    let by_script = tokens(&learn(&[&runs[..], &["--no-script-merges"]].concat()));
+    assert!(!by_script.iter().any(|token| han_and_digits(token) || crosses(token)));
+    assert!(by_script.iter().any(|token| token.len() > 6));
     assert!(learn(&["--min-saved-per-million", "2000"]).vocab_size() < 1500);
     assert_ne!(learn(&["--ties", "raw-bytes"]).fingerprint(), plain.fingerprint());
 }

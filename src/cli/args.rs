@@ -223,6 +223,9 @@ pub(super) struct LearnArgs {
     /// Merge a part of a character only with the rest of the same one, so that no token holds such a part beside other text
     #[arg(long, help_heading = "Learning")]
     character_boundaries: bool,
+    /// Merge no characters of two scripts (Han, Latin letters, other letters, digits); white space and punctuation join any. Includes --character-boundaries
+    #[arg(long, help_heading = "Learning")]
+    no_script_merges: bool,
     /// The most bytes of a token
     #[arg(long, value_name = "N", help_heading = "Learning")]
     max_token_bytes: Option<u32>,
@@ -246,6 +249,7 @@ impl LearnArgs {
             min_count: self.min_count,
             ties: self.ties,
             character_boundaries: self.character_boundaries,
+            no_script_merges: self.no_script_merges,
             max_token_bytes: self.max_token_bytes,
             max_token_characters: self.max_token_characters,
             min_saved_per_million: self.min_saved_per_million,
