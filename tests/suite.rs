@@ -20,6 +20,7 @@ mod readme;
 mod regressions;
 mod segment_command;
 mod shards;
+mod small_corpora;
 mod tiktoken;
 mod tokenize_command;
 mod tokenizer_files;

@@ -214,6 +214,9 @@ pub(super) struct LearnArgs {
     /// Special tokens, by commas; `none` for none
     #[arg(long, default_value = SpecialTokens::END_OF_TEXT, value_name = "LIST|none", help_heading = "Learning")]
     special: String,
+    /// A distinct pre-token that occurs less often is left out of learning; how many were is told
+    #[arg(long, value_name = "N", help_heading = "Learning")]
+    min_pre_token_count: Option<u64>,
     /// A pair that occurs less often is not merged
     #[arg(long, default_value_t = 2, value_name = "N", help_heading = "Learning")]
     min_count: u64,
@@ -254,10 +257,20 @@ impl LearnArgs {
             max_token_characters: self.max_token_characters,
             min_saved_per_million: self.min_saved_per_million,
         };
-        let Self { granularity, han, ref pattern, ref user_dict, .. } = *self;
+        let Self { granularity, han, ref pattern, ref user_dict, min_pre_token_count, .. } = *self;
         let (pattern, user_dict) = (pattern.clone(), user_dict.clone());
         let extends = None;
-        ciyuan::pipeline::LearnSettings { granularity, pattern, han, user_dict, config, extends, val, on_bad_record }
+        ciyuan::pipeline::LearnSettings {
+            granularity,
+            pattern,
+            han,
+            user_dict,
+            min_pre_token_count,
+            config,
+            extends,
+            val,
+            on_bad_record,
+        }
     }
 }
 

@@ -61,6 +61,8 @@ mod watch;
 mod words;
 
 pub use config::{Granularity, LearnConfig, TieRule, VocabSize};
+#[cfg(feature = "pipeline")]
+pub(crate) use count_streams::EntryHash;
 pub use count_streams::{AddedCounts, CountStream, CountsTotals, SortedCounts, WeightedCounts};
 pub use counter::Counter;
 #[cfg(feature = "pipeline")]
