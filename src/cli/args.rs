@@ -217,6 +217,14 @@ pub(super) struct LearnArgs {
     /// A distinct pre-token that occurs less often is left out of learning; how many were is told
     #[arg(long, value_name = "N", help_heading = "Learning")]
     min_pre_token_count: Option<u64>,
+    /// The last N tokens are superwords: they may hold white space and more than one word. Text is read twice, and encoded by
+    /// one BPE over the pieces of the coarser pattern, so that words are no borders any more
+    #[arg(long, value_name = "N", help_heading = "Learning")]
+    superwords: Option<u32>,
+    /// The coarser pattern of --superwords, a name or a regular expression. Without: up to eight words of a line, or a Chinese
+    /// sentence
+    #[arg(long, value_name = "NAME|REGEX", requires = "superwords", help_heading = "Learning")]
+    superword_pattern: Option<String>,
     /// A pair that occurs less often is not merged
     #[arg(long, default_value_t = 2, value_name = "N", help_heading = "Learning")]
     min_count: u64,
@@ -257,7 +265,7 @@ impl LearnArgs {
             max_token_characters: self.max_token_characters,
             min_saved_per_million: self.min_saved_per_million,
         };
-        let Self { granularity, han, ref pattern, ref user_dict, min_pre_token_count, .. } = *self;
+        let Self { granularity, han, ref pattern, ref user_dict, min_pre_token_count, superwords, .. } = *self;
         let (pattern, user_dict) = (pattern.clone(), user_dict.clone());
         let extends = None;
         ciyuan::pipeline::LearnSettings {
@@ -266,6 +274,8 @@ impl LearnArgs {
             han,
             user_dict,
             min_pre_token_count,
+            superwords,
+            superword_pattern: self.superword_pattern.clone(),
             config,
             extends,
             val,

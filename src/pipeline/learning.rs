@@ -40,6 +40,13 @@ pub struct LearnSettings {
     /// Counts that are kept hold them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_pre_token_count: Option<u64>,
+    /// So many of the last tokens are superwords, whose merges reach over the edges between words; see `superwords.rs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superwords: Option<u32>,
+    /// The pattern inside whose pieces superwords are learned, and text is encoded, as [`LearnSettings::pattern`]; without,
+    /// [`SUPERWORD_PATTERN`](super::SUPERWORD_PATTERN).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superword_pattern: Option<String>,
     /// Size and special tokens, and rules of merging.
     #[serde(flatten)]
     pub config: LearnConfig,
@@ -61,6 +68,8 @@ impl Default for LearnSettings {
             han: Han::default(),
             user_dict: Vec::new(),
             min_pre_token_count: None,
+            superwords: None,
+            superword_pattern: None,
             config: LearnConfig::default(),
             extends: None,
             val: ValFraction::Of(0.0),
@@ -88,6 +97,7 @@ impl LearnSettings {
                         .to_owned(),
             });
         }
+        self.check_superwords()?;
         let go_on = &mut |_, _| ControlFlow::Continue(());
         if let Some(base) = &self.extends {
             self.check_extended(base, &pattern)?;
@@ -169,7 +179,7 @@ impl LearnSettings {
     fn learn(
         &self,
         counts: &Counts,
-        partial: Option<Partial<'_>>,
+        partial: Option<&Partial<'_>>,
         progress: &Progress<'_>,
     ) -> Result<(TokenizerSpec, bool)> {
         let pattern = self.pattern()?.source().to_owned();
@@ -183,15 +193,9 @@ impl LearnSettings {
                 Ok((TokenizerSpec::from_learned(pattern, self.effective_han().encoding(), &[], special)?, false))
             }
             Granularity::Bpe | Granularity::Char => {
-                let so_far = partial.as_ref().map(|partial| partial.load(progress)).unwrap_or_default();
+                let so_far = partial.map(|partial| partial.load(progress)).unwrap_or_default();
                 let learned = self.merges(counts, so_far, &mut report)?;
-                if learned.interrupted {
-                    if let Some(partial) = partial.filter(|_| !learned.pairs.is_empty()) {
-                        partial.save(&learned)?;
-                        progress.note(format!("{} merges are kept: the same command goes on", learned.pairs.len()));
-                    }
-                    return Err(Error::Interrupted { stage: "learning merges" });
-                }
+                let learned = not_stopped(learned, partial, progress)?;
                 let spec = match &self.extends {
                     Some(base) => base.extended(&learned.pairs)?,
                     None => {
@@ -259,6 +263,18 @@ impl LearnSettings {
         #[cfg(not(feature = "chinese"))]
         Err(Error::Feature { feature: "chinese", what: "cutting Chinese into words" })
     }
+}
+
+/// What was learned, if it was not stopped; else it is kept.
+pub(super) fn not_stopped(learned: Learned, partial: Option<&Partial<'_>>, progress: &Progress<'_>) -> Result<Learned> {
+    if !learned.interrupted {
+        return Ok(learned);
+    }
+    if let Some(partial) = partial.filter(|_| !learned.pairs.is_empty()) {
+        partial.save(&learned)?;
+        progress.note(format!("{} merges are kept: the same command goes on", learned.pairs.len()));
+    }
+    Err(Error::Interrupted { stage: "learning merges" })
 }
 
 /// A tokenizer, and what it was learned from.
@@ -341,6 +357,9 @@ pub fn learn_from_counts(
     progress: &Progress<'_>,
 ) -> Result<LearnedTokenizer> {
     settings.check()?;
+    if settings.superwords.is_some() {
+        plan.check_read_twice()?;
+    }
     let segmenter = settings.segmenter()?;
     let start = Instant::now();
     let counting::Counted { counts, totals, left_out, tally } = plan.count(settings, &segmenter, true, progress)?;
@@ -353,8 +372,16 @@ pub fn learn_from_counts(
     };
     progress.stage("learning merges", most, Unit::Merges);
     let partial = partial.map(|path| Partial::new(path, settings, totals.fingerprint));
-    let (spec, exhausted) = settings.learn(&counts, partial, progress)?;
-    let spec = spec.with_origin(settings.origin(totals.fingerprint)?);
+    let mut origin = settings.origin(totals.fingerprint)?;
+    let (spec, exhausted) = match settings.superwords {
+        None => settings.learn(&counts, partial.as_ref(), progress)?,
+        Some(merges) => {
+            let stages = settings.learn_superwords(merges, counts, plan, partial.as_ref(), progress)?;
+            origin["superword-counts"] = json!(stages.counts);
+            (stages.spec, stages.exhausted)
+        }
+    };
+    let spec = spec.with_origin(origin);
     let before = settings.extends.as_ref().map_or(256, |base| base.vocab().len());
     let tokens = (spec.vocab().len() - before) as u64;
     progress.done(tokens);
