@@ -145,3 +145,25 @@ fn what_is_refused() {
     let tokenizer = load_tokenizer(&workshop.path("t.json"), None, &[]).unwrap();
     assert!(tokenizer.spec().vocab().iter().any(|(_, bytes)| bytes.windows(2).any(|pair| pair == b"t\n")));
 }
+
+/// The whole way with superwords: the tokenizer that is written says of what it is, and the shards are of its ids.
+#[test]
+fn prepared_with_superwords() {
+    let workshop = Workshop::new();
+    for number in 0..12 {
+        workshop.write(&format!("in/{number}.txt"), format!("to be or not to be, {number} 词元是单位。\n").repeat(20));
+    }
+    let model = ["--steps", "3", "--context", "16", "--width", "16", "--heads", "2", "--val", "0.3"];
+    let learning = ["--vocab-size", "320", "--superwords", "30"];
+    workshop.run(&[&["prepare", "in", "-o", "out"][..], &learning, &model].concat()).ok();
+    let tokenizer = load_tokenizer(&workshop.path("out"), None, &[]).unwrap();
+    let origin = tokenizer.spec().origin().unwrap();
+    assert_eq!(
+        (&origin["settings"]["superwords"], &origin["version"]),
+        (&30.into(), &env!("CARGO_PKG_VERSION").into())
+    );
+    assert!(tokenizer.spec().vocab().iter().any(|(_, bytes)| is_superword(bytes)));
+    let text = workshop.run(&["inspect", "out", "--document", "0"]).ok();
+    assert!(text.starts_with("to be or not to be, "), "{text}");
+    workshop.run(&["verify", "out"]).ok();
+}

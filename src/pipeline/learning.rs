@@ -43,7 +43,7 @@ pub struct LearnSettings {
     /// So many of the last tokens are superwords, whose merges reach over the edges between words; see `superwords.rs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superwords: Option<u32>,
-    /// The pattern inside whose pieces superwords are learned, and text is encoded, as [`LearnSettings::pattern`]; without,
+    /// The pattern inside whose pieces superwords are learned, and text is encoded, as `pattern`; without,
     /// [`SUPERWORD_PATTERN`](super::SUPERWORD_PATTERN).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superword_pattern: Option<String>,

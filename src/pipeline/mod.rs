@@ -58,6 +58,6 @@ pub use progress::{Event, Progress, Unit};
 pub use settings::Settings;
 pub use split::ValFraction;
 pub use streaming::encode_reader;
-pub use superwords::{MOST_CHARACTERS, SUPERWORD_PATTERN};
+pub use superwords::SUPERWORD_PATTERN;
 pub use training::{ModelSettings, Trained, train};
 pub use verify::{Verified, verify};

@@ -17,10 +17,9 @@
 //!
 //! # Memory
 //!
-//! Sentences hardly repeat, so the distinct pieces are about as many bytes as the text. The pattern of
-//! [`SUPERWORD_PATTERN`] has no piece of more than [`MOST_CHARACTERS`] characters, so that no line is a piece of its own
-//! size, and counting keeps to its bound; but the table at the end is of that size, and learning takes four bytes on top
-//! for each of its bytes.
+//! Sentences hardly repeat, so the distinct pieces are about as many bytes as the text. A piece of
+//! [`SUPERWORD_PATTERN`] has 528 characters at the most, so that no line is a piece however long it is, and counting keeps
+//! to its bound; but the table at the end is of that size, and learning takes four bytes on top for each of its bytes.
 
 use super::counting::{CountInput, CountPlan, Counted};
 use super::learning::{LearnSettings, not_stopped};
@@ -34,12 +33,10 @@ use crate::vocab::{Fingerprint, TokenizerSpec};
 /// The pattern of the second stage: at most eight words with the white space before them (a word is up to 32 characters
 /// without any, as Chinese has them), up to the end of the line or to the punctuation that ends a Chinese sentence.
 ///
-/// It has no look-around, so it runs in linear time, and leaves white space before the word that follows it.
+/// A piece has 528 characters at the most. The pattern has no look-around, so it runs in linear time, and leaves white
+/// space before the word that follows it.
 pub const SUPERWORD_PATTERN: &str =
     r"(?:[^\S\r\n]{0,32}[^\s。！？]{1,32}){1,8}[。！？]{0,8}[\r\n]{0,8}|[。！？\r\n]{1,32}|\s{1,32}";
-
-/// The most characters of a piece of [`SUPERWORD_PATTERN`].
-pub const MOST_CHARACTERS: usize = 8 * (32 + 32) + 8 + 8;
 
 /// What was learned in two stages.
 pub(super) struct TwoStages {
@@ -172,6 +169,8 @@ mod tests {
     use super::*;
     use crate::segment::{Segmenter, hostile};
     use proptest::prelude::*;
+
+    const MOST_CHARACTERS: usize = 8 * (32 + 32) + 8 + 8;
 
     fn pieces(text: &str) -> Vec<&str> {
         let segmenter = Segmenter::new(Pattern::parse(SUPERWORD_PATTERN).unwrap(), HanEdges::None).unwrap();

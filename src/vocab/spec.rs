@@ -226,7 +226,7 @@ impl TokenizerSpec {
 
     /// What the tokenizer was learned from, as its file says: where ciyuan has learned it, its version, the settings,
     /// and the fingerprint of the counts. It decides no id, so it is not in the fingerprint. A tokenizer that is edited
-    /// keeps it, `tokenizer.json` and prebuilt files hold it, `.tiktoken` files do not.
+    /// keeps it, `tokenizer.json` and prebuilt files hold it; `.tiktoken` files do not, nor what other libraries write again.
     #[must_use]
     pub fn origin(&self) -> Option<&Value> {
         self.origin.as_ref()
