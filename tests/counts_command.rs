@@ -70,10 +70,20 @@ fn any_bound_of_memory_and_number_of_threads_gives_the_same_bytes() {
     let corpora = corpora();
     let inputs: Vec<&str> = corpora.iter().map(String::as_str).collect();
     learn(&workshop, &[&inputs[..], &["-o", "t.json", "--save-counts", "c"]].concat());
+    std::fs::create_dir_all(workshop.path("out")).unwrap();
     // The smallest bound writes the counts of every document, many more files than are open at once.
     for (memory, threads) in [("1", "1"), ("1", "3"), ("200KB", "2"), ("1GiB", "2")] {
-        let bound = ["-o", "out/t.json", "--save-counts", "out/c", "--memory", memory, "--threads", threads];
-        std::fs::create_dir_all(workshop.path("out")).unwrap();
+        let bound = ["--save-counts", "out/c", "--memory", memory, "--threads", threads];
+        let counted = learn(&workshop, &[&inputs[..], &bound].concat());
+        assert!(bytes(&workshop, "out/c") == bytes(&workshop, "c"), "{memory}, {threads} threads");
+        assert_eq!(files_in(&workshop.path("out")), ["c"]);
+        assert!(counted["documents"]["out"].as_u64() > Some(0) && counted.get("vocab_size").is_none());
+    }
+    // What is learned from must find room.
+    let needed = load_counts(&workshop.path("c")).unwrap().1.memory();
+    for (memory, threads) in [(needed, "1"), (needed, "3"), (1 << 30, "2")] {
+        let memory = memory.to_string();
+        let bound = ["-o", "out/t.json", "--save-counts", "out/c", "--memory", &memory, "--threads", threads];
         learn(&workshop, &[&inputs[..], &bound].concat());
         assert!(bytes(&workshop, "out/t.json") == bytes(&workshop, "t.json"), "{memory}, {threads} threads");
         assert!(bytes(&workshop, "out/c") == bytes(&workshop, "c"), "{memory}, {threads} threads");
@@ -84,6 +94,64 @@ fn any_bound_of_memory_and_number_of_threads_gives_the_same_bytes() {
     let fails = ["learn", "bad", "-o", "out/u.json", "--memory", "1", "--on-bad-record", "fail"];
     workshop.run(&fails).fails(3, &["a.jsonl", "line 501"]);
     assert_eq!(files_in(&workshop.path("out")), ["c", "t.json"]);
+}
+
+#[test]
+fn a_table_that_finds_no_room_is_refused_with_what_would_help() {
+    let workshop = Workshop::new();
+    let corpora = corpora();
+    let inputs: Vec<&str> = corpora.iter().map(String::as_str).collect();
+    let whole = learn(&workshop, &[&inputs[..], &["-o", "t.json", "--save-counts", "c"]].concat());
+    let (head, counts) = load_counts(&workshop.path("c")).unwrap();
+    let half = (counts.memory() / 2).to_string();
+    let refused = ["learn", "--counts", "c", "-o", "u.json", "--memory"];
+    workshop.run(&[&refused[..], &["1"]].concat()).fails(2, &["above the 1 allowed", "--memory"]);
+    workshop.run(&[&refused[..], &[&half]].concat()).fails(2, &["--memory", "--min-pre-token-count", "% of all"]);
+    // Text that was counted is not lost, where it is kept.
+    let arguments = [&["learn", "-o", "u.json", "--memory", &half, "--save-counts", "d"], &inputs[..]].concat();
+    workshop.run(&arguments).fails(2, &["--min-pre-token-count", "the counts are in `d`, for --counts"]);
+    assert!(bytes(&workshop, "d") == bytes(&workshop, "c"));
+    assert_eq!(files_in(&workshop.path("")), ["c", "d", "t.json"]);
+    // Without the rarest it is learned as from counts that do not have them; from counts or from text.
+    let mut frequent = Counts::default();
+    counts.iter().filter(|(_, count)| *count >= 3).for_each(|(span, count)| frequent.add(span, count).unwrap());
+    save_counts(&workshop.path("f"), &head, &frequent).unwrap();
+    let expected = learn(&workshop, &["--counts", "f", "-o", "f.json"]);
+    let lost: u64 = counts.iter().filter(|(_, count)| *count < 3).map(|(_, count)| count).sum();
+    let rare = ["--min-pre-token-count", "3", "-o", "u.json"];
+    for first in [&["--counts", "c", "--memory", "1GiB"], &inputs[..]] {
+        let json = learn(&workshop, &[first, &rare].concat());
+        assert_eq!(json["fingerprint"], expected["fingerprint"]);
+        assert_ne!(json["fingerprint"], whole["fingerprint"]);
+        assert_eq!(json["counts_fingerprint"], whole["counts_fingerprint"]);
+        assert_eq!(json["left_out"]["distinct"], counts.len() - frequent.len());
+        assert_eq!(json["left_out"]["occurrences"], lost);
+    }
+    let text = workshop.run(&[&["learn", "--counts", "c"], &rare[..], &SIZE].concat()).ok();
+    assert!(text.contains(&format!("as too rare, {lost} occurrences")), "{text}");
+}
+
+#[test]
+fn text_is_counted_without_learning() {
+    let workshop = Workshop::new();
+    let corpora = corpora();
+    let inputs: Vec<&str> = corpora.iter().map(String::as_str).collect();
+    let learned = learn(&workshop, &[&inputs[..], &["-o", "t.json", "--save-counts", "c"]].concat());
+    for (number, input) in inputs.iter().enumerate() {
+        learn(&workshop, &[input, "--save-counts", &format!("part{number}")]);
+    }
+    // Files of counts are added so, too.
+    let sum = learn(&workshop, &["--counts", "part1", "part0", "part3", "part2", "--save-counts", "sum"]);
+    assert!(bytes(&workshop, "sum") == bytes(&workshop, "c"));
+    for key in ["documents", "bytes", "distinct_pre_tokens", "counts_fingerprint", "version"] {
+        assert_eq!(sum[key], learned[key], "{key}");
+    }
+    let text = workshop.run(&["learn", inputs[0], "--save-counts", "again"]).ok();
+    assert!(text.contains("distinct") && text.contains("again") && !text.contains("vocabulary"), "{text}");
+    workshop.run(&["learn", inputs[0], "--save-counts", "."]).fails(1, &["is a folder"]);
+    let held_out = ["learn", inputs[0], "--save-counts", "x", "--held-out", inputs[1]];
+    workshop.run(&held_out).fails(2, &["--output"]);
+    assert_eq!(files_in(&workshop.path("")), ["again", "c", "part0", "part1", "part2", "part3", "sum", "t.json"]);
 }
 
 /// The bytes that counts stand for.
@@ -118,8 +186,9 @@ fn weights_are_shares_of_bytes() {
         assert!((got - share * words).abs() < 0.01, "{got} is not {share} times {words}");
         // The same from files of counts, in the other order and within no memory.
         let (a, b) = (format!("o={one}"), format!("f={other}"));
-        let arguments = ["--counts", "f", "o", "--weight", &a, "--weight", &b, "-o", "u.json", "--save-counts", "d"];
-        learn(&workshop, &[&arguments[..], &["--memory", "1"]].concat());
+        let arguments = ["--counts", "f", "o", "--weight", &a, "--weight", &b];
+        learn(&workshop, &[&arguments[..], &["--save-counts", "d", "--memory", "1"]].concat());
+        learn(&workshop, &[&arguments[..], &["-o", "u.json"]].concat());
         assert!(
             bytes(&workshop, "d") == bytes(&workshop, "c") && bytes(&workshop, "u.json") == bytes(&workshop, "t.json")
         );

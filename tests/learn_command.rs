@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ciyuan::Error;
+use ciyuan::encode::Tokenizer;
 use ciyuan::learn::{LearnConfig, VocabSize};
 use ciyuan::pipeline::{CountPlan, Event, LearnSettings, Progress, learn_from_counts, partial_path};
 use ciyuan::text::{ReadOptions, Source};
@@ -95,8 +96,89 @@ fn rules_of_merging_reach_the_learner() {
     let crosses = |token: &Vec<u8>| token.len() > 3 && std::str::from_utf8(token).is_err();
     assert!(tokens(&plain).iter().any(crosses));
     assert!(!tokens(&learn(&["--character-boundaries"])).iter().any(crosses));
+    // Text in which a Han character stands beside a digit and a letter.
+    workshop.write("mixed.txt", "第3章讲AI模型，v2 of the 模型。\n".repeat(40));
+    let mixed = |more: &[&str]| {
+        let all =
+            ["learn", "mixed.txt", "-o", "m.json", "--vocab-size", "300", "--pattern", r"[^\n]+|\n", "--han", "runs"];
+        workshop.run(&[&all[..], more].concat()).ok();
+        tokens(&spec(&workshop, "m.json"))
+    };
+    let of_two = |token: &Vec<u8>| {
+        let text = std::str::from_utf8(token).unwrap_or_default();
+        let is_any = |of: fn(char) -> bool| u32::from(text.chars().any(of));
+        is_any(ciyuan::segment::is_han) + is_any(|c| c.is_ascii_alphabetic()) + is_any(|c| c.is_ascii_digit()) > 1
+    };
+    assert!(mixed(&[]).iter().any(of_two));
+    let by_script = mixed(&["--no-script-merges"]);
+    assert!(!by_script.iter().any(|token| of_two(token) || crosses(token)));
+    for part in ["模型", "，", "of the"] {
+        let holds = |token: &Vec<u8>| String::from_utf8_lossy(token).contains(part);
+        assert!(by_script.iter().any(holds), "{part:?}");
+    }
     assert!(learn(&["--min-saved-per-million", "2000"]).vocab_size() < 1500);
     assert_ne!(learn(&["--ties", "raw-bytes"]).fingerprint(), plain.fingerprint());
+}
+
+#[test]
+fn the_file_says_what_it_was_learned_from() {
+    let workshop = Workshop::new();
+    let zh = text_of("zh");
+    let more = ["--vocab-size", "900", "--min-count", "3", "--json"];
+    let learn = |first: &[&str]| workshop.run(&[&["learn"], first, &more].concat()).json();
+    let json = learn(&[&zh, "-o", "t.json", "--threads", "1", "--save-counts", "c"]);
+    let file = std::fs::read(workshop.path("t.json")).unwrap();
+    // Neither threads nor the way to the counts are in it.
+    for other in [&[&*zh, "--threads", "3"][..], &["--counts", "c"]] {
+        learn(&[other, &["-o", "u.json"]].concat());
+        assert!(std::fs::read(workshop.path("u.json")).unwrap() == file);
+    }
+    let learned = spec(&workshop, "t.json");
+    let origin = learned.origin().unwrap();
+    assert_eq!((&origin["version"], &origin["counts"]), (&json["version"], &json["counts_fingerprint"]));
+    let settings = &origin["settings"];
+    assert_eq!((&settings["vocab-size"]["tokens"], &settings["min-count"]), (&900.into(), &3.into()));
+    assert_eq!((&settings["pattern"], &settings["han"]), (&"ciyuan".into(), &"learn-words".into()));
+    // It decides no id, and goes wherever the tokenizer goes.
+    let mut without: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    without["model"].as_object_mut().unwrap().remove("ciyuan");
+    let without = TokenizerSpec::from_json(without.to_string().as_bytes()).unwrap();
+    assert_eq!((without.origin(), without.fingerprint()), (None, learned.fingerprint()));
+    assert!(without.clone().with_origin(origin.clone()) == learned && without != learned);
+    assert!(TokenizerSpec::from_json(learned.to_json().as_bytes()).unwrap() == learned);
+    let tokenizer = Tokenizer::new(learned.clone()).unwrap();
+    let prebuilt = Tokenizer::from_prebuilt(&tokenizer.to_prebuilt().unwrap()).unwrap();
+    assert_eq!((prebuilt.spec().origin(), prebuilt.fingerprint()), (Some(origin), learned.fingerprint()));
+    assert_eq!(learned.padded(1024).unwrap().origin(), Some(origin));
+    // The reference passes over it.
+    let reference = tokenizers::Tokenizer::from_file(workshop.path("t.json")).unwrap();
+    let text = "语言模型学习词元，a model learns tokens 2026";
+    assert_eq!(tokenizer.encode(text).unwrap(), reference.encode(text, false).unwrap().get_ids());
+    assert_eq!(workshop.run(&["inspect", "t.json", "--json"]).json()["learned_from"], *origin);
+    assert!(workshop.run(&["inspect", "t.json"]).ok().contains("learned from    {\"counts\":"));
+    // One that is extended says of what.
+    workshop.run(&["learn", &text_of("en"), "--extend", "t.json", "-o", "x.json", "--vocab-size", "1000"]).ok();
+    let extended = spec(&workshop, "x.json");
+    assert_eq!(extended.origin().unwrap()["extends"], learned.fingerprint().to_string());
+    assert_eq!(extended.origin().unwrap()["settings"]["vocab-size"]["tokens"], 1000);
+}
+
+#[test]
+fn held_out_texts_are_encoded_at_the_end() {
+    let workshop = Workshop::new();
+    workshop.write("in/a.txt", "语言模型学习词元。\n".repeat(50));
+    workshop.write("out/b.txt", "模型学习语言。\n");
+    workshop.write("out/c.jsonl", "{\"text\": \"A language model learns words.\"}\n");
+    let learn = ["learn", "in", "-o", "t.json", "--vocab-size", "300", "--held-out"];
+    let json = workshop.run(&[&learn[..], &["out/b.txt", "out/c.jsonl", "--json"]].concat()).json();
+    let audit = workshop.run(&["inspect", "t.json", "--audit", "--texts", "out", "--json"]).json();
+    assert_eq!(json["audit"], audit);
+    let rows: Vec<_> = audit["texts"].as_array().unwrap().iter().map(|row| (&row["language"], &row["bytes"])).collect();
+    assert_eq!(rows, [(&"zh".into(), &22.into()), (&"en".into(), &30.into()), (&"all".into(), &52.into())]);
+    let text = workshop.run(&[&learn[..], &["out"]].concat()).ok();
+    assert!(text.contains("bytes/token"), "{text}");
+    workshop.run(&[&learn[..], &["./in/a.txt", "out"]].concat()).fails(2, &["--held-out", "in/a.txt", "is an input"]);
+    workshop.run(&[&learn[..], &["none"]].concat()).fails(1, &["none"]);
 }
 
 /// Stops while merges are learned, wherever that is, and goes on.

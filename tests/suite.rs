@@ -21,6 +21,8 @@ mod readme;
 mod regressions;
 mod segment_command;
 mod shards;
+mod small_corpora;
+mod superwords;
 mod tiktoken;
 mod tokenize_command;
 mod tokenizer_files;

@@ -184,6 +184,7 @@ pub fn learn(data: &[u8]) {
         min_count: 1,
         ties: if rules & 1 == 0 { TieRule::HuggingFace } else { TieRule::RawBytes },
         character_boundaries: rules & 2 != 0,
+        no_script_merges: rules & 32 != 0,
         max_token_bytes: (rules & 4 != 0).then_some(6),
         max_token_characters: (rules & 8 != 0).then_some(3),
         min_saved_per_million: (rules & 16 != 0).then_some(50_000),

@@ -214,6 +214,18 @@ pub(super) struct LearnArgs {
     /// Special tokens, by commas; `none` for none
     #[arg(long, default_value = SpecialTokens::END_OF_TEXT, value_name = "LIST|none", help_heading = "Learning")]
     special: String,
+    /// A distinct pre-token that occurs less often is left out of learning; how many were is told
+    #[arg(long, value_name = "N", help_heading = "Learning")]
+    min_pre_token_count: Option<u64>,
+    /// The last N tokens are superwords: they may hold white space and more than one word. Text is read twice, and encoded by
+    /// one BPE over the pieces of the coarser pattern, so that words are no borders any more. Learning takes memory for all of
+    /// the distinct pieces, which are about as many bytes as the text
+    #[arg(long, value_name = "N", help_heading = "Learning")]
+    superwords: Option<u32>,
+    /// The coarser pattern of --superwords, a name or a regular expression. Without: up to eight words of a line, or a Chinese
+    /// sentence
+    #[arg(long, value_name = "NAME|REGEX", requires = "superwords", help_heading = "Learning")]
+    superword_pattern: Option<String>,
     /// A pair that occurs less often is not merged
     #[arg(long, default_value_t = 2, value_name = "N", help_heading = "Learning")]
     min_count: u64,
@@ -223,6 +235,9 @@ pub(super) struct LearnArgs {
     /// Merge a part of a character only with the rest of the same one, so that no token holds such a part beside other text
     #[arg(long, help_heading = "Learning")]
     character_boundaries: bool,
+    /// Merge no characters of two scripts (Han, Latin letters, other letters, digits); white space and punctuation join any. Includes --character-boundaries
+    #[arg(long, help_heading = "Learning")]
+    no_script_merges: bool,
     /// The most bytes of a token
     #[arg(long, value_name = "N", help_heading = "Learning")]
     max_token_bytes: Option<u32>,
@@ -246,14 +261,27 @@ impl LearnArgs {
             min_count: self.min_count,
             ties: self.ties,
             character_boundaries: self.character_boundaries,
+            no_script_merges: self.no_script_merges,
             max_token_bytes: self.max_token_bytes,
             max_token_characters: self.max_token_characters,
             min_saved_per_million: self.min_saved_per_million,
         };
-        let Self { granularity, han, ref pattern, ref user_dict, .. } = *self;
+        let Self { granularity, han, ref pattern, ref user_dict, min_pre_token_count, superwords, .. } = *self;
         let (pattern, user_dict) = (pattern.clone(), user_dict.clone());
         let extends = None;
-        ciyuan::pipeline::LearnSettings { granularity, pattern, han, user_dict, config, extends, val, on_bad_record }
+        ciyuan::pipeline::LearnSettings {
+            granularity,
+            pattern,
+            han,
+            user_dict,
+            min_pre_token_count,
+            superwords,
+            superword_pattern: self.superword_pattern.clone(),
+            config,
+            extends,
+            val,
+            on_bad_record,
+        }
     }
 }
 

@@ -1,8 +1,33 @@
 //! An audit of a vocabulary as a table.
 
-use ciyuan::evaluate::{ClassAudit, TokenAudit, TokenClass, UseReport, VocabularyAudit};
+use std::path::PathBuf;
 
+use ciyuan::encode::Tokenizer;
+use ciyuan::evaluate::{ClassAudit, TokenAudit, TokenClass, UseCounter, UseReport, VocabularyAudit};
+
+use super::args::ReadArgs;
+use super::context::Context;
+use super::failure::Outcome;
 use super::table::render;
+
+/// The audit of a tokenizer, and of what texts use of it, if there are some.
+pub(super) fn audit_of(
+    tokenizer: &Tokenizer,
+    texts: &[PathBuf],
+    read: &ReadArgs,
+    context: &Context,
+) -> Outcome<VocabularyAudit> {
+    let mut audit = VocabularyAudit::of(tokenizer);
+    if !texts.is_empty() {
+        let mut counter = UseCounter::new(tokenizer);
+        read.for_each_document(texts, context, |document| {
+            let place = |error: ciyuan::Error| error.in_document(&*document.origin.file, document.origin.line);
+            counter.add(&document.text).map_err(place)
+        })?;
+        audit.texts = counter.report();
+    }
+    Ok(audit)
+}
 
 /// The audit for people.
 pub(super) fn audit_table(audit: &VocabularyAudit) -> String {

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ciyuan::encode::Tokenizer;
-use ciyuan::evaluate::{UseCounter, VocabularyAudit};
 use ciyuan::pipeline::{load_tokenizer, save_prebuilt};
 use ciyuan::shard::{Corpus, Manifest, Shard, ShardInfo, Split};
 use serde_json::{Value, json};
 
 use super::args::ReadArgs;
-use super::audit::audit_table;
+use super::audit::{audit_of, audit_table};
 use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::table::render;
@@ -120,7 +119,7 @@ fn tokenizer_facts(tokenizer: &Tokenizer) -> Facts {
     let paths = tokenizer.paths();
     let partial = spec.vocab().iter().filter(|(_, bytes)| std::str::from_utf8(bytes).is_err()).count();
     let special: BTreeMap<&str, u32> = spec.special().iter().map(|(id, name)| (name, id)).collect();
-    vec![
+    let mut facts = vec![
         ("vocab_size", json!(spec.vocab_size())),
         ("merges", json!(spec.merges().len())),
         ("special", json!(special)),
@@ -136,19 +135,14 @@ fn tokenizer_facts(tokenizer: &Tokenizer) -> Facts {
         ("path_of_reached", json!(paths.reached)),
         ("path_of_pieces", json!(paths.pieces)),
         ("fingerprint", json!(tokenizer.fingerprint())),
-    ]
+    ];
+    // What the file says that it was learned from.
+    facts.extend(spec.origin().map(|origin| ("learned_from", origin.clone())));
+    facts
 }
 
 fn audit(args: &Args, tokenizer: &Tokenizer, context: &Context) -> Outcome {
-    let mut audit = VocabularyAudit::of(tokenizer);
-    if !args.texts.is_empty() {
-        let mut counter = UseCounter::new(tokenizer);
-        args.read.for_each_document(&args.texts, context, |document| {
-            let place = |error: ciyuan::Error| error.in_document(&*document.origin.file, document.origin.line);
-            counter.add(&document.text).map_err(place)
-        })?;
-        audit.texts = counter.report();
-    }
+    let audit = audit_of(tokenizer, &args.texts, &args.read, context)?;
     context.show(&audit, || audit_table(&audit))
 }
 

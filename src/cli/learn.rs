@@ -1,6 +1,6 @@
 //! `ciyuan learn`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use ciyuan::Error;
@@ -8,8 +8,8 @@ use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::VocabularyAudit;
 use ciyuan::learn::VocabSize;
 use ciyuan::pipeline::{
-    CountInput, CountPlan, LearnEstimate, LearnSettings, LearnedTokenizer, ValFraction, learn_from_counts,
-    load_tokenizer, partial_path, save_tokenizer,
+    CountInput, CountPlan, Counted, LearnEstimate, LearnSettings, LearnedTokenizer, LeftOut, ValFraction, count,
+    learn_from_counts, load_tokenizer, partial_path, save_tokenizer,
 };
 use ciyuan::shard::{Tally, write_atomic};
 use ciyuan::text::Source;
@@ -17,19 +17,21 @@ use ciyuan::vocab::{Fingerprint, TokenizerSpec};
 use serde::Serialize;
 
 use super::args::{LearnArgs, ReadArgs, RejectArgs, bytes};
-use super::audit::audit_table;
+use super::audit::{audit_of, audit_table};
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::weights::{Weight, weight, weights_of};
 
 /// Learn a tokenizer from text, or from counts that were saved
 ///
 /// Text is counted into distinct pre-tokens, and the counts are learned from. `--save-counts` keeps them: a tokenizer of
 /// another size, or of more text, is then learned without reading the text again. Counts of the parts of a corpus, added
-/// in any order, give the tokenizer of the whole, byte for byte. When it is stopped (Ctrl-C) while merges are learned, those
+/// in any order, give the tokenizer of the whole, byte for byte. Without `--output` text is only counted. When it is stopped (Ctrl-C) while merges are learned, those
 /// that were found are kept beside the output, and the same command goes on from them.
 #[derive(clap::Args)]
 #[command(after_help = "Example: ciyuan learn corpora/zh corpora/en -o tokenizer.json --vocab-size 4096
          ciyuan learn corpora/zh -o zh.json --save-counts zh.ciyuan-counts
+         ciyuan learn corpora/en --save-counts en.ciyuan-counts
          ciyuan learn --counts zh.ciyuan-counts en.ciyuan-counts -o tokenizer.json
          ciyuan learn zh en --weight zh=0.6 --weight en=0.4 -o tokenizer.json
          ciyuan learn zh --extend english.json --vocab-size 64000 -o both.json")]
@@ -38,8 +40,12 @@ pub(super) struct Args {
     #[arg(required_unless_present = "counts", value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// Output file: tokenizer.json, or in tiktoken's form with the extension .tiktoken
-    #[arg(long, short, value_name = "FILE", required_unless_present = "dry_run")]
+    #[arg(long, short, value_name = "FILE", required_unless_present_any = ["dry_run", "save_counts"])]
     output: Option<PathBuf>,
+    /// Texts to encode at the end, for the bytes a token of text that was not learned from, by language: files, folders,
+    /// globs. No file of them may be an input
+    #[arg(long, value_name = "INPUT", num_args = 1.., requires = "output")]
+    held_out: Vec<PathBuf>,
     #[command(flatten)]
     counting: Counting,
     #[command(flatten)]
@@ -58,7 +64,7 @@ struct Counting {
     /// Learn from counts that --save-counts has kept, several of them added, and not from text
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["inputs", "dry_run"], help_heading = "Counting")]
     counts: Vec<PathBuf>,
-    /// Keep the counts that are learned from in a file, for --counts
+    /// Keep the counts that are learned from in a file, for --counts; without --output, only count
     #[arg(long, value_name = "FILE", help_heading = "Counting")]
     save_counts: Option<PathBuf>,
     /// Share of an input (or of a file of counts) in the bytes that are learned from; one for each, in any unit. Its
@@ -66,7 +72,8 @@ struct Counting {
     #[arg(long, value_name = "PATH=SHARE", value_parser = weight, help_heading = "Counting")]
     weight: Vec<Weight>,
     /// Bytes of memory for counting, about; what finds no room waits in files beside the output. Results do not depend
-    /// on it. Without: no bound
+    /// on it. The pre-tokens that are learned from must find room at the end, else it ends with a word on what would help;
+    /// counts that are only saved need no such room. Without: no bound
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Counting")]
     memory: Option<u64>,
     /// Show what would be done, with an estimate of memory and time from a sample, and end
@@ -107,55 +114,13 @@ impl VocabularyArgs {
     }
 }
 
-/// A path and its share, in millionths.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Weight {
-    path: PathBuf,
-    share: u64,
-}
-
-const SHARES: f64 = 1e6;
-
-fn weight(text: &str) -> Result<Weight, String> {
-    let (path, share) = text.rsplit_once('=').ok_or("write PATH=SHARE, as in `zh=0.5`")?;
-    let number: f64 = share.parse().map_err(|_| format!("`{share}` is no number"))?;
-    let share = (number * SHARES).round();
-    if !(1.0..=1e15).contains(&share) {
-        return Err(format!("the share {number} is not from 0.000001 to 1000000000"));
-    }
-    Ok(Weight { path: path.into(), share: share as u64 })
-}
-
-/// The weight of each path, or none at all.
-fn weights_of(paths: &[PathBuf], weights: &[Weight]) -> Outcome<Vec<u64>> {
-    let names = || paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ");
-    for (at, Weight { path, .. }) in weights.iter().enumerate() {
-        if !paths.contains(path) {
-            let text = format!("--weight names `{}`, which is no input; inputs are {}", path.display(), names());
-            return Err(Failure::Usage(text));
-        }
-        if weights[..at].iter().any(|other| other.path == *path) {
-            return Err(Failure::Usage(format!("--weight names `{}` twice", path.display())));
-        }
-    }
-    if weights.is_empty() {
-        return Ok(Vec::new());
-    }
-    let share = |path: &PathBuf| {
-        let missing = || {
-            let text = format!("`{}` has no --weight; give one for each input, or none at all", path.display());
-            Failure::Usage(text)
-        };
-        weights.iter().find(|weight| weight.path == *path).map(|weight| weight.share).ok_or_else(missing)
-    };
-    paths.iter().map(share).collect()
-}
-
 #[derive(Serialize)]
 struct Learned {
     documents: Tally,
     bytes: Tally,
     distinct_pre_tokens: u64,
+    /// Of them, those that were too rare.
+    left_out: LeftOut,
     /// Of the pre-tokens and their counts.
     counts_fingerprint: Fingerprint,
     vocab_size: u32,
@@ -176,10 +141,14 @@ struct Learned {
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let settings = args.learn.settings(ValFraction::Of(0.0), args.rejects.on_bad_record);
     let settings = args.vocabulary.settings(settings)?;
-    let Some(output) = args.output.as_ref().filter(|_| !args.counting.dry_run) else {
+    if args.counting.dry_run {
         return dry_run(args, &settings, context);
+    }
+    let Some(output) = &args.output else {
+        return only_count(args, &settings, context);
     };
     let plan = plan(args, output, context)?;
+    check_held_out(args, &plan, context)?;
     if let Some(file) = [Some(output), plan.save.as_ref()].into_iter().flatten().find(|path| path.is_dir()) {
         return Err(Error::Output { path: file.clone(), why: "is a folder; name a file in it" }.into());
     }
@@ -196,11 +165,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         let _ = std::fs::remove_file(&partial);
         Ok(learned)
     })?;
-    let LearnedTokenizer { spec, documents, bytes, counts, exhausted, seconds } = learned;
+    let LearnedTokenizer { spec, documents, bytes, counts, left_out, exhausted, seconds } = learned;
     let learned = Learned {
         documents,
         bytes,
         distinct_pre_tokens: counts.distinct,
+        left_out,
         counts_fingerprint: counts.fingerprint,
         vocab_size: spec.vocab_size(),
         merges: spec.merges().len(),
@@ -208,11 +178,75 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         fingerprint: spec.fingerprint(),
         output: output.clone(),
         counts: plan.save,
-        audit: VocabularyAudit::of(&Tokenizer::new(spec)?),
+        audit: audit_of(&Tokenizer::new(spec)?, &args.held_out, &args.read, context)?,
         version: env!("CARGO_PKG_VERSION"),
         seconds: BTreeMap::from([("count", seconds[0]), ("merge", seconds[1])]),
     };
     context.show(&learned, || text(&learned))
+}
+
+/// Refuses texts as held out that are learned from.
+fn check_held_out(args: &Args, plan: &CountPlan, context: &Context) -> Outcome {
+    if args.held_out.is_empty() {
+        return Ok(());
+    }
+    let held_out = args.read.source(&args.held_out, context)?;
+    let CountInput::Texts(sources, _) = &plan.input else { return Ok(()) };
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let inputs: HashSet<PathBuf> =
+        sources.iter().flat_map(|source| &source.files).map(|file| real(&file.path)).collect();
+    match held_out.files.iter().find(|file| inputs.contains(&real(&file.path))) {
+        Some(file) => {
+            let path = file.path.display();
+            Err(Failure::Usage(format!("--held-out names `{path}`, which is an input: it would be learned from")))
+        }
+        None => Ok(()),
+    }
+}
+
+#[derive(Serialize)]
+struct OnlyCounted {
+    documents: Tally,
+    bytes: Tally,
+    distinct_pre_tokens: u64,
+    /// Of the pre-tokens and their counts.
+    counts_fingerprint: Fingerprint,
+    counts: PathBuf,
+    /// Of this program.
+    version: &'static str,
+    seconds: BTreeMap<&'static str, f64>,
+}
+
+fn only_count(args: &Args, settings: &LearnSettings, context: &Context) -> Outcome {
+    let save = args.counting.save_counts.as_deref().unwrap_or(Path::new(""));
+    let plan = plan(args, save, context)?;
+    if save.is_dir() {
+        return Err(Error::Output { path: save.to_owned(), why: "is a folder; name a file in it" }.into());
+    }
+    let Counted { documents, bytes, counts, seconds } =
+        context.with_progress(|progress| count(&plan, settings, progress))?;
+    let counted = OnlyCounted {
+        documents,
+        bytes,
+        distinct_pre_tokens: counts.distinct,
+        counts_fingerprint: counts.fingerprint,
+        counts: save.to_owned(),
+        version: env!("CARGO_PKG_VERSION"),
+        seconds: BTreeMap::from([("count", seconds)]),
+    };
+    context.show(&counted, || {
+        format!(
+            "documents    {}\nbytes        {}\npre-tokens   {} distinct\nseconds      count {seconds:.1}\ncounts       {}\n",
+            row(&documents),
+            row(&bytes),
+            counts.distinct,
+            save.display()
+        )
+    })
+}
+
+fn row(tally: &Tally) -> String {
+    format!("{} in = {} out + {} rejected", tally.entered, tally.left, tally.rejected)
 }
 
 fn plan(args: &Args, output: &Path, context: &Context) -> Outcome<CountPlan> {
@@ -244,10 +278,14 @@ fn joined(sources: &[Source]) -> Source {
 fn text(learned: &Learned) -> String {
     let Learned { documents, bytes, distinct_pre_tokens, vocab_size, merges, exhausted, output, seconds, .. } = learned;
     let fewer = if *exhausted { "\nThe text held no more tokens than these, fewer than asked for." } else { "" };
-    let row = |tally: &Tally| format!("{} in = {} out + {} rejected", tally.entered, tally.left, tally.rejected);
+    let LeftOut { distinct, occurrences } = learned.left_out;
+    let rare = match distinct {
+        0 => String::new(),
+        _ => format!("left out     {distinct} of them as too rare, {occurrences} occurrences\n"),
+    };
     let kept = learned.counts.as_ref().map_or_else(String::new, |path| format!("counts       {}\n", path.display()));
     format!(
-        "documents    {}\nbytes        {}\npre-tokens   {distinct_pre_tokens} distinct\nvocabulary   {vocab_size} tokens, {merges} merges{fewer}\nseconds      count {:.1}, merge {:.1}\ntokenizer    {}\n{kept}",
+        "documents    {}\nbytes        {}\npre-tokens   {distinct_pre_tokens} distinct\n{rare}vocabulary   {vocab_size} tokens, {merges} merges{fewer}\nseconds      count {:.1}, merge {:.1}\ntokenizer    {}\n{kept}",
         row(documents),
         row(bytes),
         seconds["count"],
@@ -283,18 +321,4 @@ fn text_of_estimate(estimate: &LearnEstimate) -> String {
         estimate.estimated_memory,
         estimate.estimated_count_seconds
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn weights_are_read_from_the_last_equals_sign() {
-        assert_eq!(weight("a=b/zh=0.25"), Ok(Weight { path: "a=b/zh".into(), share: 250_000 }));
-        assert_eq!(weight("zh=3").map(|weight| weight.share), Ok(3_000_000));
-        for wrong in ["zh", "zh=", "zh=x", "zh=0", "zh=-1", "zh=NaN", "zh=inf", "zh=1e-9", "zh=1e12"] {
-            assert!(weight(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -34,6 +34,7 @@ mod tokenize;
 mod train;
 mod trim;
 mod verify;
+mod weights;
 
 use std::process::ExitCode;
 

@@ -26,6 +26,7 @@ mod spans;
 mod summary;
 mod vocabulary;
 
+pub use crate::segment::Script;
 pub use anchors::Anchors;
 pub use bootstrap::{Estimate, Verdict};
 pub use comparison::{
@@ -40,7 +41,7 @@ pub use report::{
     ColouredPage, ColouredPiece, CorpusReport, InputReport, LanguageReport, ModelReport, Report, SampleReport,
     TokenizerReport,
 };
-pub use scripts::{Script, ScriptCounter, ScriptReport};
+pub use scripts::{ScriptCounter, ScriptReport};
 pub use segmentation::{SegmentationScore, SentenceScore};
 pub use spans::{SpanCounter, SpanFigures, SpanReport};
 pub use summary::{shortened, to_text};

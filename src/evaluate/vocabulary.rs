@@ -16,9 +16,9 @@ use std::sync::LazyLock;
 use serde::Serialize;
 
 use super::language::Language;
-use super::scripts::{Ranges, Script};
 use crate::encode::Tokenizer;
 use crate::error::Result;
+use crate::segment::{Ranges, Script, is_numeral};
 use crate::vocab::{TokenId, escape_token};
 
 /// What a token is.
@@ -90,7 +90,7 @@ impl TokenClass {
     fn of_character(c: char) -> Self {
         match Script::of(c) {
             Script::Han => Self::Han,
-            _ if c.is_numeric() => Self::Digits,
+            _ if is_numeral(c) => Self::Digits,
             Script::Latin => Self::Latin,
             Script::Other => Self::Other,
             Script::None => Self::Punctuation,

@@ -71,6 +71,13 @@ pub struct LearnConfig {
     /// of the next, which are no text by themselves and of use beside few others. What is no UTF-8 is left in bytes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub character_boundaries: bool,
+    /// Whether no token holds characters of two scripts: Han, Latin letters, letters of any other script, digits. White
+    /// space, punctuation, symbols and combining marks are of none and stand beside each: ` the`, `，词`, `e\u{301}` are
+    /// tokens as without it; `第3`, `v2`, `漢カ` and `词，a` are none. A part of a character is of no script by itself and
+    /// is merged as with [`LearnConfig::character_boundaries`], which this includes. A tokenizer that is extended may
+    /// hold tokens of two scripts; they are merged with nothing more.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub no_script_merges: bool,
     /// The most bytes of a token: a pair that would make a longer one is not merged. It keeps lines of a form and
     /// other repeated text from becoming tokens. The precedent is `max_token_length` of Hugging Face's `BpeTrainer`,
     /// which also counts bytes here (characters of the byte-level form), but admits beyond pairs of bytes only what is
@@ -101,6 +108,7 @@ impl Default for LearnConfig {
             min_count: 2,
             ties: TieRule::default(),
             character_boundaries: false,
+            no_script_merges: false,
             max_token_bytes: None,
             max_token_characters: None,
             min_saved_per_million: None,

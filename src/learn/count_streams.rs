@@ -252,8 +252,8 @@ const GATHERED: usize = 1 << 14;
 
 /// What [`CountsTotals`] says, while the entries come.
 #[derive(Clone, Default)]
-pub(super) struct EntryHash {
-    pub(super) distinct: u64,
+pub(crate) struct EntryHash {
+    pub(crate) distinct: u64,
     sum: u128,
     hash: Xxh3,
     /// Some bytes at a time are slow to hash: they are gathered.
@@ -261,7 +261,7 @@ pub(super) struct EntryHash {
 }
 
 impl EntryHash {
-    pub(super) fn add(&mut self, span: &[u8], count: u64) {
+    pub(crate) fn add(&mut self, span: &[u8], count: u64) {
         self.distinct += 1;
         self.sum += u128::from(count);
         self.gathered.extend_from_slice(&(span.len() as u64).to_le_bytes());
@@ -273,7 +273,7 @@ impl EntryHash {
         }
     }
 
-    pub(super) fn totals(&self) -> CountsTotals {
+    pub(crate) fn totals(&self) -> CountsTotals {
         let mut hash = self.hash.clone();
         hash.update(&self.gathered);
         let fingerprint = Fingerprint(hash.digest128().to_be_bytes());

@@ -67,7 +67,8 @@ pub struct CountsSettings {
     pub pattern: String,
     /// Where Han runs were cut.
     pub edges: HanEdges,
-    /// A hash of the user dictionaries; 0 without any.
+    /// A hash of the dictionaries by which Han runs were cut into words: of the user's, 0 without any; and of the built-in
+    /// one too, unless it is that of the version of ciyuan that first wrote such files.
     pub dictionary: u64,
     /// The version of Unicode by which characters were classed.
     pub unicode: String,
@@ -90,7 +91,7 @@ impl CountsSettings {
             [
                 ("pattern", settings.pattern.clone()),
                 ("edges in Han runs", format!("{:?}", settings.edges).to_lowercase()),
-                ("user dictionary", format!("{:016x}", settings.dictionary)),
+                ("user dictionary or dictionary of words", format!("{:016x}", settings.dictionary)),
                 ("Unicode", settings.unicode.clone()),
             ]
         };

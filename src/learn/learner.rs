@@ -465,7 +465,7 @@ mod tests {
 
     /// Words of few letters and characters, with runs of one and whatever is no UTF-8.
     fn words() -> impl Strategy<Value = Vec<(Vec<u8>, u64)>> {
-        let letters = "[abc]{1,8}|a{1,9}|[a词元é]{1,5}|(ab){1,5}".prop_map(String::into_bytes);
+        let letters = "[abc]{1,8}|a{1,9}|[a词元é]{1,5}|(ab){1,5}|[a词カ7 ，\u{301}]{1,6}".prop_map(String::into_bytes);
         let bytes = prop::collection::vec(prop::sample::select(&[b'a', 0x80, 0x81, 0xC3, 0xE8, 0xF0, 0xFF][..]), 1..7);
         prop::collection::vec((prop_oneof![4 => letters, 1 => bytes], prop_oneof![3 => 1u64..6, 1 => 1u64..400]), 0..20)
     }
@@ -474,11 +474,13 @@ mod tests {
         let limit = || prop::option::weighted(0.3, 1u32..9);
         let ties = prop::sample::select(vec![TieRule::HuggingFace, TieRule::RawBytes]);
         let saved = prop::option::weighted(0.3, 1u64..200_000);
-        (0u32..40, 0u64..4, ties, any::<bool>(), limit(), limit(), saved).prop_map(
-            |(merges, min_count, ties, character_boundaries, bytes, characters, saved)| LearnConfig {
+        let boundaries = (any::<bool>(), prop::bool::weighted(0.3));
+        (0u32..40, 0u64..4, ties, boundaries, limit(), limit(), saved).prop_map(
+            |(merges, min_count, ties, boundaries, bytes, characters, saved)| LearnConfig {
                 min_count,
                 ties,
-                character_boundaries,
+                character_boundaries: boundaries.0,
+                no_script_merges: boundaries.1,
                 max_token_bytes: bytes,
                 max_token_characters: characters,
                 min_saved_per_million: saved,
@@ -520,6 +522,25 @@ mod tests {
                 let of_one = |c: char| c.to_string().as_bytes().windows(token.len()).any(|part| part == token);
                 let is_part = token.len() == 1 || "词元éß😀😁".chars().any(of_one);
                 prop_assert!(is_part || std::str::from_utf8(&token).is_ok(), "{token:?}");
+            }
+        }
+
+        /// A token is of one class of characters, of any script or of none, or a part of one character.
+        #[test]
+        fn tokens_keep_to_scripts(
+            words in prop::collection::vec(("[ab词元éカタ7８ ，。\u{301}😀]{1,6}", 1u64..6), 0..20),
+            config in rules(),
+        ) {
+            let config = LearnConfig { no_script_merges: true, ..config };
+            let learned = learn(&counts(&words), &config, &mut { GO_ON }).unwrap();
+            let one = regex::Regex::new(
+                r"^([\p{Han}\p{Common}\p{Inherited}--\p{N}]+|[\p{Latin}\p{Common}\p{Inherited}--\p{N}]+|[カタ ，。\u{301}😀]+|[\p{N}\p{P}\p{S}\p{M}\s]+)$",
+            );
+            let one = one.unwrap();
+            for token in token_bytes(&learned.pairs) {
+                let of_one = |c: char| c.to_string().as_bytes().windows(token.len()).any(|part| part == token);
+                let is_part = token.len() == 1 || "词元éカタ８，。\u{301}😀".chars().any(of_one);
+                prop_assert!(is_part || std::str::from_utf8(&token).is_ok_and(|text| one.is_match(text)), "{token:?}");
             }
         }
 

@@ -27,8 +27,9 @@
 //!
 //! # Rules, extending, going on
 //!
-//! [`LearnConfig`] may forbid pairs (parts of characters beside other text, long tokens) and end learning where little
-//! is saved. [`learn_more`] extends a tokenizer, whose ids stay. A stopped run gives what it has learned, and
+//! [`LearnConfig`] may forbid pairs (parts of characters beside other text, two scripts in one token, long tokens) and end
+//! learning where little is saved. [`learn_more`] extends a tokenizer, whose ids stay; it is also the second stage of
+//! superwords, from counts of coarser spans (`pipeline/superwords.rs`). A stopped run gives what it has learned, and
 //! [`learn_from`] goes on from there.
 //!
 //! Two pairs may make the same bytes, as `ab c` and `a bc`. As in Hugging Face's trainer, the second one is a merge to
@@ -61,6 +62,8 @@ mod watch;
 mod words;
 
 pub use config::{Granularity, LearnConfig, TieRule, VocabSize};
+#[cfg(feature = "pipeline")]
+pub(crate) use count_streams::EntryHash;
 pub use count_streams::{AddedCounts, CountStream, CountsTotals, SortedCounts, WeightedCounts};
 pub use counter::Counter;
 #[cfg(feature = "pipeline")]

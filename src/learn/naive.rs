@@ -8,6 +8,7 @@ use super::counts::Counts;
 use super::learner::Learned;
 use super::tokens::byte_order;
 use crate::error::{Error, Result};
+use crate::segment::{Script, is_numeral};
 use crate::vocab::{Merge, TokenId, TokenizerSpec, gpt2_byte_order};
 
 /// Learns merges by recounting; the size must be given. Time grows with merges times text; for tests.
@@ -132,6 +133,24 @@ fn is_allowed(config: &LearnConfig, left: &[u8], right: &[u8]) -> bool {
     both.len() <= config.max_token_bytes.map_or(usize::MAX, |max| max as usize)
         && characters <= config.max_token_characters.map_or(usize::MAX, |max| max as usize)
         && (!config.character_boundaries || in_one_character || is_whole(left) && is_whole(right))
+        && (!config.no_script_merges
+            || in_one_character
+            || is_whole(left) && is_whole(right) && is_of_one_script(&both))
+}
+
+/// Whether all characters that are of a script, or digits, are of the same.
+fn is_of_one_script(bytes: &[u8]) -> bool {
+    let text = bytes.utf8_chunks().flat_map(|chunk| chunk.valid().chars());
+    let script = |c| match Script::of(c) {
+        Script::Han => Some("Han"),
+        _ if is_numeral(c) => Some("digits"),
+        Script::Latin => Some("Latin"),
+        Script::Other => Some("other"),
+        Script::None => None,
+    };
+    let mut scripts: Vec<&str> = text.filter_map(script).collect();
+    scripts.dedup();
+    scripts.len() <= 1
 }
 
 fn is_continuation(byte: u8) -> bool {

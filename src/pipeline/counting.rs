@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
+use super::count_table::{LeftOut, Table, without_rare};
 use super::counts::{Part, Scratch, Stream, open_counts, save_counts, sum_of_parts, write_counts};
 use super::documents::{BadRecords, ReadTally, RejectSink, for_each_batch};
 use super::learning::LearnSettings;
@@ -18,10 +19,10 @@ use super::progress::{Progress, Unit};
 use super::split::split_of;
 use crate::error::{Error, Result};
 use crate::learn::{
-    AddedCounts, CountStream, Counter, Counters, Counts, CountsHead, CountsSettings, CountsTotals, SortedCounts,
-    WeightedCounts,
+    AddedCounts, CountStream, Counter, Counters, Counts, CountsHead, CountsSettings, CountsTotals, EntryHash,
+    SortedCounts, WeightedCounts,
 };
-use crate::segment::Segmenter;
+use crate::segment::{HanEdges, Segmenter};
 use crate::shard::Split;
 use crate::text::{Document, ReadOptions, Source};
 
@@ -45,8 +46,10 @@ pub struct CountPlan {
     /// [`WeightedCounts`] for how fractions are rounded. `--min-count` and the automatic size of a vocabulary go by
     /// the counts so made.
     pub weights: Vec<u64>,
-    /// About how many bytes the tables of all threads may take before they are written to files. It is looked at after
-    /// every document. What is learned from is in memory at the end, whatever the bound.
+    /// About how many bytes the tables of all threads may take before they are written to files, which is looked at after
+    /// every document; and how many the one table may take that is learned from at the end. If that needs more, the answer
+    /// is [`Error::Memory`]. Merging takes memory on top: four bytes for each byte of the distinct pre-tokens, and what
+    /// the places of pairs take.
     pub memory: Option<u64>,
     /// The folder in which those files are, while they are needed.
     pub scratch: PathBuf,
@@ -65,8 +68,11 @@ impl CountPlan {
 
 /// What was counted.
 pub(super) struct Counted {
+    /// What is learned from; nothing where that was not asked for.
     pub(super) counts: Counts,
+    /// Of all pre-tokens, those left out among them.
     pub(super) totals: CountsTotals,
+    pub(super) left_out: LeftOut,
     pub(super) tally: ReadTally,
 }
 
@@ -78,11 +84,12 @@ struct Group {
 }
 
 impl CountPlan {
-    /// Comes by the counts, and keeps them where that is asked for.
+    /// Comes by the counts, and keeps them where that is asked for. The table to learn from is made if `to_learn`.
     pub(super) fn count(
         &self,
         settings: &LearnSettings,
         segmenter: &Segmenter,
+        to_learn: bool,
         progress: &Progress<'_>,
     ) -> Result<Counted> {
         let scratch = Scratch::new(&self.scratch);
@@ -97,17 +104,21 @@ impl CountPlan {
         if tally.documents.left == 0 {
             return Err(Error::NoDocuments { rejected: tally.documents.rejected });
         }
-        let (counts, totals) = self.sum(groups, made_with, &scratch, progress)?;
-        Ok(Counted { counts, totals, tally })
+        let least = to_learn.then_some(settings.min_pre_token_count);
+        let (counts, left_out, totals) = self.sum(groups, made_with, least, &scratch, progress)?;
+        Ok(Counted { counts, totals, left_out, tally })
     }
 
+    /// The sum of all groups: the table to learn from, without pre-tokens that occur less often than `least` says (and with
+    /// none at all, if no table is asked for), what was left out of it, and what there was in all.
     fn sum(
         &self,
         groups: Vec<Group>,
         settings: CountsSettings,
+        least: Option<Option<u64>>,
         scratch: &Scratch,
         progress: &Progress<'_>,
-    ) -> Result<(Counts, CountsTotals)> {
+    ) -> Result<(Counts, LeftOut, CountsTotals)> {
         let sum = |of: fn(&Group) -> u64| groups.iter().map(of).try_fold(0u64, u64::checked_add).unwrap_or(u64::MAX);
         let head = CountsHead { settings, documents: sum(|group| group.documents), bytes: sum(|group| group.bytes) };
         let is_in_memory = |part: &Part| matches!(part, Part::Memory(_));
@@ -121,36 +132,42 @@ impl CountPlan {
                 Some(path) => save_counts(path, &head, &counts)?,
                 None => counts.totals(),
             };
-            return Ok((counts, totals));
+            let (counts, left_out) = match least {
+                Some(least) => without_rare(counts, least)?,
+                None => Default::default(),
+            };
+            return Ok((counts, left_out, totals));
         }
         let stored = groups.iter().flat_map(|group| &group.parts).map(Part::stored_bytes).sum();
         progress.stage("adding counts", stored, Unit::Bytes);
         let read = AtomicU64::new(0);
         let mut stream = self.weighted(groups, &head, scratch, progress, &read)?;
-        let mut counts = Counts::default();
+        let mut table = least.map(|least| Table::new(least, self.memory));
         let mut entries = 0u64;
         let mut keep = |span: &[u8], count| {
             entries += 1;
             if entries.is_multiple_of(1 << 12) {
                 progress.done(read.load(Ordering::Relaxed));
             }
-            counts.add(span, count)
+            table.as_mut().map_or(Ok(()), |table| table.add(span, count))
         };
         let totals = match &self.save {
             Some(path) => write_counts(path, &head, &mut stream, progress, &mut keep)?,
             None => {
-                let mut seen = 0u64;
+                let mut all = EntryHash::default();
                 while stream.advance()? {
                     keep(stream.span(), stream.count())?;
-                    seen += 1;
-                    if seen.is_multiple_of(1 << 16) {
+                    all.add(stream.span(), stream.count());
+                    if all.distinct.is_multiple_of(1 << 16) {
                         progress.check("adding counts")?;
                     }
                 }
-                counts.totals()
+                all.totals()
             }
         };
-        Ok((counts, totals))
+        let (counts, left_out) =
+            table.map_or_else(|| Ok(Default::default()), |table| table.finish(self.save.as_deref()))?;
+        Ok((counts, left_out, totals))
     }
 
     /// The groups as one stream, each times its weight.
@@ -286,10 +303,53 @@ impl Work<'_> {
     }
 }
 
+/// What of the settings of counts the dictionaries decide, where Han runs are cut into words: see
+/// [`CountsSettings::dictionary`].
+pub(super) fn hash_of_dictionaries(edges: HanEdges, files: &[PathBuf]) -> Result<u64> {
+    let of_files = hash_of_files(files)?;
+    #[cfg(feature = "chinese")]
+    let built_in = crate::segment::Dictionary::built_in_hash();
+    #[cfg(not(feature = "chinese"))]
+    let built_in = FIRST_DICTIONARY;
+    Ok(if edges == HanEdges::Words { hash_of_both(built_in, of_files) } else { of_files })
+}
+
+/// The built-in dictionary of the first version of the format, whose files do not name it.
+const FIRST_DICTIONARY: u64 = 0xB98B_5180_39C1_38AC;
+
+fn hash_of_both(built_in: u64, files: u64) -> u64 {
+    if built_in == FIRST_DICTIONARY {
+        return files;
+    }
+    xxhash_rust::xxh3::xxh3_64([built_in, files].map(u64::to_le_bytes).as_flattened())
+}
+
 /// A hash of the user dictionaries, in order; 0 without any.
-pub(super) fn hash_of_files(files: &[PathBuf]) -> Result<u64> {
+fn hash_of_files(files: &[PathBuf]) -> Result<u64> {
     let hash = |path: &PathBuf| std::fs::read(Path::new(path)).map_err(|error| Error::io("read", path, error));
     let hashes = files.iter().map(|path| hash(path).map(|text| xxhash_rust::xxh3::xxh3_64(&text)));
     let hashes: Vec<u8> = hashes.collect::<Result<Vec<u64>>>()?.into_iter().flat_map(u64::to_le_bytes).collect();
     Ok(if files.is_empty() { 0 } else { xxhash_rust::xxh3::xxh3_64(&hashes) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts by another built-in dictionary are other counts; those that were made before it was named are by the first.
+    #[test]
+    fn dictionaries_are_told_apart() {
+        let all = [(FIRST_DICTIONARY, 0), (FIRST_DICTIONARY, 7), (1, 0), (2, 0), (1, 7), (7, 1)];
+        let hashes: std::collections::BTreeSet<u64> =
+            all.iter().map(|(built_in, files)| hash_of_both(*built_in, *files)).collect();
+        assert_eq!(hashes.len(), all.len());
+        assert_eq!(hash_of_both(FIRST_DICTIONARY, 7), 7);
+        #[cfg(feature = "chinese")]
+        {
+            // With another dictionary this is another number, and FIRST_DICTIONARY stays.
+            let is_first = crate::segment::Dictionary::built_in_hash() == FIRST_DICTIONARY;
+            assert_eq!(hash_of_dictionaries(HanEdges::Words, &[]).unwrap() == 0, is_first);
+            assert_eq!(hash_of_dictionaries(HanEdges::Chars, &[]).unwrap(), 0);
+        }
+    }
 }

@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::counting::{CountPlan, Counted, hash_of_files};
-use super::documents::BadRecords;
+use super::count_table::LeftOut;
+use super::counting::{self, CountPlan, hash_of_dictionaries};
+use super::documents::{BadRecords, ReadTally};
 use super::partial::Partial;
 use super::progress::{Progress, Unit};
+use super::settings::settings_of;
 use super::split::ValFraction;
 use crate::error::{Error, Result};
 use crate::learn::{
@@ -19,7 +22,7 @@ use crate::learn::{
 use crate::segment::{DEFAULT_PATTERN, Han, Pattern, Segmenter};
 use crate::shard::Tally;
 use crate::text::{ReadOptions, Source};
-use crate::vocab::TokenizerSpec;
+use crate::vocab::{Fingerprint, TokenizerSpec};
 
 /// Settings of learning from files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,17 @@ pub struct LearnSettings {
     /// User dictionaries, whose words bound merges while learning, as those of the built-in dictionary do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user_dict: Vec<PathBuf>,
+    /// Distinct pre-tokens that occur less often are left out of learning, as if the text did not hold them; none without.
+    /// Counts that are kept hold them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_pre_token_count: Option<u64>,
+    /// So many of the last tokens are superwords, whose merges reach over the edges between words; see `superwords.rs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superwords: Option<u32>,
+    /// The pattern inside whose pieces superwords are learned, and text is encoded, as `pattern`; without,
+    /// [`SUPERWORD_PATTERN`](super::SUPERWORD_PATTERN).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superword_pattern: Option<String>,
     /// Size and special tokens, and rules of merging.
     #[serde(flatten)]
     pub config: LearnConfig,
@@ -53,6 +67,9 @@ impl Default for LearnSettings {
             pattern: DEFAULT_PATTERN.to_owned(),
             han: Han::default(),
             user_dict: Vec::new(),
+            min_pre_token_count: None,
+            superwords: None,
+            superword_pattern: None,
             config: LearnConfig::default(),
             extends: None,
             val: ValFraction::Of(0.0),
@@ -80,6 +97,7 @@ impl LearnSettings {
                         .to_owned(),
             });
         }
+        self.check_superwords()?;
         let go_on = &mut |_, _| ControlFlow::Continue(());
         if let Some(base) = &self.extends {
             self.check_extended(base, &pattern)?;
@@ -119,7 +137,22 @@ impl LearnSettings {
     /// Those of the pattern, and of reading user dictionaries.
     pub fn counts_settings(&self) -> Result<CountsSettings> {
         let edges = self.effective_han().learning();
-        Ok(CountsSettings::new(self.pattern()?.source(), edges, hash_of_files(&self.user_dict)?))
+        Ok(CountsSettings::new(self.pattern()?.source(), edges, hash_of_dictionaries(edges, &self.user_dict)?))
+    }
+
+    /// What a tokenizer says that it was learned from: only what decides its merges, so that counts which were added, or
+    /// made by other threads, or read from files elsewhere, come to the same bytes.
+    fn origin(&self, counts: Fingerprint) -> Result<Value> {
+        let mut settings = settings_of(self);
+        settings.retain(|key, _| !matches!(key.as_str(), "val" | "on-bad-record" | "user-dict"));
+        let mut origin = json!({ "version": env!("CARGO_PKG_VERSION"), "settings": settings, "counts": counts });
+        if !self.user_dict.is_empty() {
+            origin["user-dict"] = json!(format!("{:016x}", self.counts_settings()?.dictionary));
+        }
+        if let Some(base) = &self.extends {
+            origin["extends"] = json!(base.fingerprint());
+        }
+        Ok(origin)
     }
 
     /// The pattern, which is that of single characters where tokens are.
@@ -146,7 +179,7 @@ impl LearnSettings {
     fn learn(
         &self,
         counts: &Counts,
-        partial: Option<Partial<'_>>,
+        partial: Option<&Partial<'_>>,
         progress: &Progress<'_>,
     ) -> Result<(TokenizerSpec, bool)> {
         let pattern = self.pattern()?.source().to_owned();
@@ -160,15 +193,9 @@ impl LearnSettings {
                 Ok((TokenizerSpec::from_learned(pattern, self.effective_han().encoding(), &[], special)?, false))
             }
             Granularity::Bpe | Granularity::Char => {
-                let so_far = partial.as_ref().map(|partial| partial.load(progress)).unwrap_or_default();
+                let so_far = partial.map(|partial| partial.load(progress)).unwrap_or_default();
                 let learned = self.merges(counts, so_far, &mut report)?;
-                if learned.interrupted {
-                    if let Some(partial) = partial.filter(|_| !learned.pairs.is_empty()) {
-                        partial.save(&learned)?;
-                        progress.note(format!("{} merges are kept: the same command goes on", learned.pairs.len()));
-                    }
-                    return Err(Error::Interrupted { stage: "learning merges" });
-                }
+                let learned = not_stopped(learned, partial, progress)?;
                 let spec = match &self.extends {
                     Some(base) => base.extended(&learned.pairs)?,
                     None => {
@@ -238,6 +265,18 @@ impl LearnSettings {
     }
 }
 
+/// What was learned, if it was not stopped; else it is kept.
+pub(super) fn not_stopped(learned: Learned, partial: Option<&Partial<'_>>, progress: &Progress<'_>) -> Result<Learned> {
+    if !learned.interrupted {
+        return Ok(learned);
+    }
+    if let Some(partial) = partial.filter(|_| !learned.pairs.is_empty()) {
+        partial.save(&learned)?;
+        progress.note(format!("{} merges are kept: the same command goes on", learned.pairs.len()));
+    }
+    Err(Error::Interrupted { stage: "learning merges" })
+}
+
 /// A tokenizer, and what it was learned from.
 #[derive(Debug, Clone)]
 pub struct LearnedTokenizer {
@@ -247,12 +286,45 @@ pub struct LearnedTokenizer {
     pub documents: Tally,
     /// Bytes of text, likewise.
     pub bytes: Tally,
-    /// Number, sum and fingerprint of the distinct pre-tokens.
+    /// Number, sum and fingerprint of the distinct pre-tokens, those left out among them.
     pub counts: CountsTotals,
+    /// Pre-tokens that were left out as too rare.
+    pub left_out: LeftOut,
     /// Tokens that were learned, when the text held fewer than asked for.
     pub exhausted: Option<u64>,
     /// Seconds of reading and counting, and of merging.
     pub seconds: [f64; 2],
+}
+
+/// What was counted and kept.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    /// Documents read; `left` are those that were counted.
+    pub documents: Tally,
+    /// Bytes of text, likewise.
+    pub bytes: Tally,
+    /// Number, sum and fingerprint of the distinct pre-tokens.
+    pub counts: CountsTotals,
+    /// Seconds of it all.
+    pub seconds: f64,
+}
+
+/// Counts what `plan` names and keeps the counts in the file that it names, without learning from them. Where memory is
+/// bounded the bound holds from the first text to the last count: no table of all pre-tokens is made.
+///
+/// # Errors
+///
+/// Those of [`learn_from_counts`] before merges are learned; [`Error::Setting`] where the plan names no file.
+pub fn count(plan: &CountPlan, settings: &LearnSettings, progress: &Progress<'_>) -> Result<Counted> {
+    if plan.save.is_none() {
+        let expected = "given: counting keeps the counts, and nothing else".to_owned();
+        return Err(Error::Setting { name: "save-counts", value: "missing".to_owned(), expected });
+    }
+    settings.check()?;
+    let start = Instant::now();
+    let counting::Counted { totals, tally, .. } = plan.count(settings, &settings.segmenter()?, false, progress)?;
+    let ReadTally { documents, bytes, .. } = tally;
+    Ok(Counted { documents, bytes, counts: totals, seconds: start.elapsed().as_secs_f64() })
 }
 
 /// Learns a tokenizer from the documents of `source`.
@@ -277,7 +349,7 @@ pub fn learn_tokenizer(
 ///
 /// Those of [`learn_tokenizer`]; [`Error::Counts`] for damaged files of counts, [`Error::OtherCounts`] for those that
 /// were made with other settings, [`Error::Io`] when counts cannot be kept, [`Error::Setting`] for a weight of an input
-/// without text.
+/// without text, [`Error::Memory`] for more pre-tokens than find room in [`CountPlan::memory`].
 pub fn learn_from_counts(
     plan: &CountPlan,
     settings: &LearnSettings,
@@ -285,9 +357,12 @@ pub fn learn_from_counts(
     progress: &Progress<'_>,
 ) -> Result<LearnedTokenizer> {
     settings.check()?;
+    if settings.superwords.is_some() {
+        plan.check_read_twice()?;
+    }
     let segmenter = settings.segmenter()?;
     let start = Instant::now();
-    let Counted { counts, totals, tally } = plan.count(settings, &segmenter, progress)?;
+    let counting::Counted { counts, totals, left_out, tally } = plan.count(settings, &segmenter, true, progress)?;
     let counted = start.elapsed().as_secs_f64();
     let taken =
         settings.extends.as_ref().map_or(256 + settings.config.special.len() as u64, |base| base.vocab_size().into());
@@ -297,11 +372,21 @@ pub fn learn_from_counts(
     };
     progress.stage("learning merges", most, Unit::Merges);
     let partial = partial.map(|path| Partial::new(path, settings, totals.fingerprint));
-    let (spec, exhausted) = settings.learn(&counts, partial, progress)?;
+    let mut origin = settings.origin(totals.fingerprint)?;
+    let (spec, exhausted) = match settings.superwords {
+        None => settings.learn(&counts, partial.as_ref(), progress)?,
+        Some(merges) => {
+            let stages = settings.learn_superwords(merges, counts, plan, partial.as_ref(), progress)?;
+            origin["superword-counts"] = json!(stages.counts);
+            (stages.spec, stages.exhausted)
+        }
+    };
+    let spec = spec.with_origin(origin);
     let before = settings.extends.as_ref().map_or(256, |base| base.vocab().len());
     let tokens = (spec.vocab().len() - before) as u64;
     progress.done(tokens);
     let seconds = [counted, start.elapsed().as_secs_f64() - counted];
     let exhausted = exhausted.then_some(tokens);
-    Ok(LearnedTokenizer { spec, documents: tally.documents, bytes: tally.bytes, counts: totals, exhausted, seconds })
+    let ReadTally { documents, bytes, .. } = tally;
+    Ok(LearnedTokenizer { spec, documents, bytes, counts: totals, left_out, exhausted, seconds })
 }

@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | [`learn_tokenizer`] | files | a tokenizer |
 //! | [`learn_from_counts`] | files, or counts that were saved | a tokenizer, counts |
+//! | [`count`] | files, or counts that were saved | counts |
 //! | [`encode`] | files, a tokenizer | `train/*.shard`, `val/*.shard`, `manifest.json`, `rejects.jsonl.zst` |
 //! | [`train`] | shards | a model |
 //! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
@@ -17,6 +18,7 @@
 //! | [`verify`] | a folder or a shard | whether it is as it was written |
 
 mod comparing;
+mod count_table;
 mod counting;
 mod counts;
 mod documents;
@@ -32,11 +34,13 @@ mod progress;
 mod settings;
 mod split;
 mod streaming;
+mod superwords;
 mod training;
 mod units;
 mod verify;
 
 pub use comparing::compare_tokenizers;
+pub use count_table::LeftOut;
 pub use counting::{CountInput, CountPlan};
 pub use counts::{load_counts, save_counts};
 pub use documents::BadRecords;
@@ -49,7 +53,7 @@ pub use files::{
     MAX_TOKENIZER_BYTES, MODEL_FOLDER, REJECTS_FILE, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE,
     check_output, load_model, load_tokenizer, save_model, save_prebuilt, save_tokenizer,
 };
-pub use learning::{LearnSettings, LearnedTokenizer, learn_from_counts, learn_tokenizer};
+pub use learning::{Counted, LearnSettings, LearnedTokenizer, count, learn_from_counts, learn_tokenizer};
 pub use lock::FolderLock;
 pub use partial::partial_path;
 pub use prepare::{PrepareSettings, prepare};
@@ -57,5 +61,6 @@ pub use progress::{Event, Progress, Unit};
 pub use settings::Settings;
 pub use split::ValFraction;
 pub use streaming::encode_reader;
+pub use superwords::SUPERWORD_PATTERN;
 pub use training::{ModelSettings, Trained, train};
 pub use verify::{Verified, verify};

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use super::double_array::{Double, NARROW, Node, Nodes, owners};
 use super::probable::{KINDS, Kind};
 
-static FILE: &[u8] = include_bytes!("lexicon.bin");
+pub(super) static FILE: &[u8] = include_bytes!("lexicon.bin");
 const MAGIC: &[u8] = b"ciyuanL1";
 
 /// A bit of [`Lexicon::codes`]: the character belongs to text that is cut into words; others stand alone.

@@ -51,6 +51,7 @@ mod reach;
 mod rules;
 mod safe_cuts;
 mod scanner;
+mod script;
 mod segmenter;
 mod settled;
 mod split;
@@ -70,6 +71,10 @@ pub use named::{DEFAULT_PATTERN, NAMED_PATTERNS};
 pub(crate) use pages::Pages;
 pub use pattern::Pattern;
 pub(crate) use prefetch::prefetch;
+#[cfg(feature = "pipeline")]
+pub(crate) use script::Ranges;
+pub use script::Script;
+pub(crate) use script::is_numeral;
 pub use segmenter::{Han, HanEdges, Segmenter, kept_pieces};
 pub(crate) use settled::Settled;
 pub(crate) use steps::{Metaspace, Prepend, metaspace_of, split_by, steps_of_pattern};

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use jieba_rs::{Jieba, Token, TokenizeMode};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::lexicon::{Lexicon, for_each_word};
 
@@ -72,6 +73,15 @@ impl Dictionary {
     #[must_use]
     pub fn built_in() -> Arc<Self> {
         BUILT_IN.clone()
+    }
+
+    /// A hash of what [`Dictionary::built_in`] is made of: words with their frequencies, and the fold.
+    pub(crate) fn built_in_hash() -> u64 {
+        static HASH: LazyLock<u64> = LazyLock::new(|| {
+            let parts = [super::lexicon::FILE, FOLD.as_bytes()].map(|part| xxh3_64(part).to_le_bytes());
+            xxh3_64(parts.as_flattened())
+        });
+        *HASH
     }
 
     /// The words of `text` as byte ranges. In the modes `Words` and `Hmm` they cover the text exactly, in order; in

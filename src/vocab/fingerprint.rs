@@ -12,6 +12,7 @@ use crate::segment::UNICODE_VERSION;
 
 /// 128 bits over all that decides ids: Unicode version, pattern, edges in Han runs, tokens, merges, special tokens, and
 /// what else a tokenizer has: other added tokens, a normalizer, a template, a vocabulary of characters and its decoder.
+/// What it was learned from is not part of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Fingerprint(pub [u8; 16]);
 

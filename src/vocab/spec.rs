@@ -1,6 +1,7 @@
 //! A tokenizer as a whole.
 
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 
 use super::added::{AddedToken, checked};
 use super::{CharacterUnits, Fingerprint, Merge, Merges, NormalizerStep, PostProcessor, SpecialTokens, TokenId, Vocab};
@@ -34,6 +35,8 @@ pub struct TokenizerSpec {
     pub(super) post_processor: Option<PostProcessor>,
     /// What merges start from, if not from bytes.
     pub(super) characters: Option<CharacterUnits>,
+    /// What it was learned from, as its file says.
+    pub(super) origin: Option<Value>,
 }
 
 impl TokenizerSpec {
@@ -90,6 +93,7 @@ impl TokenizerSpec {
             prefix_space: false,
             post_processor: None,
             characters: None,
+            origin: None,
         })
     }
 
@@ -218,6 +222,20 @@ impl TokenizerSpec {
     #[must_use]
     pub fn characters(&self) -> Option<&CharacterUnits> {
         self.characters.as_ref()
+    }
+
+    /// What the tokenizer was learned from, as its file says: where ciyuan has learned it, its version, the settings,
+    /// and the fingerprint of the counts. It decides no id, so it is not in the fingerprint. A tokenizer that is edited
+    /// keeps it, `tokenizer.json` and prebuilt files hold it; `.tiktoken` files do not, nor what other libraries write again.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Value> {
+        self.origin.as_ref()
+    }
+
+    /// This tokenizer, which says that it was learned from `origin`.
+    #[must_use]
+    pub fn with_origin(self, origin: Value) -> Self {
+        Self { origin: Some(origin), ..self }
     }
 
     /// One above the highest id, added tokens among them: the size of a model's embedding.

@@ -5,6 +5,9 @@
 //! change ids and is not known here is an error that names it. Characters as edges are a second `Split`; words as edges
 //! have no counterpart in that library, so they are written as a component of our own, which it refuses to load rather
 //! than to run wrongly.
+//!
+//! What a tokenizer was learned from ([`TokenizerSpec::origin`]) stands in the model, by the key `ciyuan`: there that
+//! library passes over keys that it does not know (tried from 0.13 to 0.23), at the top it fails.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
@@ -76,6 +79,8 @@ struct Model {
     byte_fallback: bool,
     #[serde(default)]
     ignore_merges: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ciyuan: Option<Value>,
     vocab: Entries,
     merges: MergeList,
 }
@@ -88,7 +93,7 @@ impl TokenizerSpec {
     /// [`Error::Tokenizer`] for what is no such file, for a component that is not supported, and for parts that do not
     /// fit together; [`Error::Pattern`] for a regular expression in its normalizer that does not compile.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let file: File = serde_json::from_slice(bytes).map_err(|error| other_model(bytes, &error))?;
+        let mut file: File = serde_json::from_slice(bytes).map_err(|error| other_model(bytes, &error))?;
         refuse_unsupported(&file)?;
         let normalizer = read_normalizer(&file.normalizer)?;
         let mut added = read_added_tokens(&file.added_tokens)?;
@@ -102,6 +107,7 @@ impl TokenizerSpec {
             read_of_bytes(&file, added)?
         };
         spec.normalizer = normalizer;
+        spec.origin = file.model.ciyuan.take();
         let is_token = |id| spec.vocab.token(id).is_some() || spec.added_token(id).is_some();
         spec.post_processor = read_post_processor(&file.post_processor, is_token)?;
         Ok(spec)
@@ -140,6 +146,7 @@ impl TokenizerSpec {
                 fuse_unk: units.is_some_and(|units| units.fuse_unknown),
                 byte_fallback: units.is_some_and(|units| units.byte_fallback),
                 ignore_merges: self.whole_pieces,
+                ciyuan: self.origin.clone(),
                 vocab: self.entries(),
                 merges: MergeList::of(self.merges.as_slice().iter().map(|merge| self.form_of_merge(merge))),
             },
