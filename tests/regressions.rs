@@ -57,3 +57,8 @@ fn manifest() {
 fn counts_open() {
     replay("counts_open", checks::counts_open);
 }
+
+#[test]
+fn import() {
+    replay("import", checks::import);
+}

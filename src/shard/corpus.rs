@@ -1,5 +1,6 @@
 //! All shards of one split as one sequence.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::Split;
@@ -12,6 +13,8 @@ use crate::vocab::TokenId;
 #[derive(Debug)]
 pub struct Corpus {
     shards: Vec<Shard>,
+    /// Where the documents of each shard end, counted over all.
+    document_ends: Vec<u64>,
 }
 
 impl Corpus {
@@ -55,7 +58,16 @@ impl Corpus {
                 return Err(mixed("vocabulary"));
             }
         }
-        Ok(Some(Self { shards }))
+        let mut documents = 0u64;
+        let mut document_ends = Vec::new();
+        for shard in &shards {
+            documents = documents.checked_add(shard.info().documents).ok_or_else(|| {
+                let fault = ShardFault::Impossible { why: "with its neighbours it has more than 2^64 documents" };
+                Error::Shard { path: shard.path().to_owned(), fault }
+            })?;
+            document_ends.push(documents);
+        }
+        Ok(Some(Self { shards, document_ends }))
     }
 
     /// The shards.
@@ -69,9 +81,9 @@ impl Corpus {
     pub fn info(&self) -> ShardInfo {
         let mut sum = *self.shards[0].info();
         for shard in &self.shards[1..] {
-            sum.tokens += shard.info().tokens;
-            sum.documents += shard.info().documents;
-            sum.text_bytes += shard.info().text_bytes;
+            sum.tokens = sum.tokens.saturating_add(shard.info().tokens);
+            sum.documents = sum.documents.saturating_add(shard.info().documents);
+            sum.text_bytes = sum.text_bytes.saturating_add(shard.info().text_bytes);
         }
         sum
     }
@@ -96,15 +108,42 @@ impl Corpus {
     ///
     /// [`Error::Shard`] when there is no such document, or it is damaged.
     pub fn document(&self, number: u64) -> Result<Vec<TokenId>> {
-        let mut rest = number;
-        for shard in &self.shards {
-            match rest.checked_sub(shard.info().documents) {
-                None => return document(shard, rest),
-                Some(left) => rest = left,
-            }
-        }
-        let fault = ShardFault::OutOfBounds { what: "document", index: number, count: self.info().documents };
-        Err(Error::Shard { path: self.shards[0].path().to_owned(), fault })
+        let (shard, place) = self.shard_of(number)?;
+        document(shard, place)
+    }
+
+    /// The shard that holds a document, and its number in there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shard`] when there is no such document.
+    pub fn shard_of(&self, number: u64) -> Result<(&Shard, u64)> {
+        let at = self.document_ends.partition_point(|&end| end <= number);
+        let before = at.checked_sub(1).map_or(0, |before| self.document_ends[before]);
+        let none = || {
+            let fault = ShardFault::OutOfBounds { what: "document", index: number, count: self.info().documents };
+            Error::Shard { path: self.shards[0].path().to_owned(), fault }
+        };
+        Ok((self.shards.get(at).ok_or_else(none)?, number - before))
+    }
+
+    /// The shard that holds a document, and the tokens of that which are the document's, its end-of-text token among them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shard`] when there is no such document, or the index is damaged.
+    pub fn locate(&self, number: u64) -> Result<(&Shard, Range<u64>)> {
+        let (shard, place) = self.shard_of(number)?;
+        Ok((shard, shard.document(place)?))
+    }
+
+    /// The number of a document's ids, its end-of-text token among them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Corpus::locate`].
+    pub fn length(&self, number: u64) -> Result<u64> {
+        self.locate(number).map(|(_, range)| range.end - range.start)
     }
 }
 
