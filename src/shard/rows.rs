@@ -95,7 +95,7 @@ impl<'c> Rows<'c> {
     pub fn count(&self) -> u64 {
         match &self.kind {
             Kind::Windows { ends, .. } => ends.last().copied().unwrap_or(0),
-            Kind::Documents => self.corpus.info().documents,
+            Kind::Documents => self.corpus.document_count(),
             Kind::Packed(packing) => packing.ends.len() as u64,
         }
     }

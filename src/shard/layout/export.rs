@@ -167,7 +167,7 @@ impl Export<'_> {
     /// The ids of the next document, its end-of-text token behind them; `false` when there is none.
     pub(super) fn next(&mut self, ids: &mut Vec<TokenId>) -> Result<bool> {
         ids.clear();
-        if self.done == self.corpus.info().documents {
+        if self.done == self.corpus.document_count() {
             return Ok(false);
         }
         let (shard, range) = self.corpus.locate(self.done)?;

@@ -43,18 +43,32 @@ impl IdType {
         }
     }
 
-    /// The numbers in `bytes`.
-    fn numbers(self, bytes: &[u8]) -> Box<dyn Iterator<Item = i64> + '_> {
+    /// Appends the numbers in `bytes` to `ids`; if one is no id below `vocab_size`, gives it and its place instead.
+    fn push(self, bytes: &[u8], vocab_size: u32, ids: &mut Vec<TokenId>) -> std::result::Result<(), (i64, u64)> {
         match self {
-            Self::U8 => Box::new(bytes.iter().map(|&byte| byte.into())),
-            Self::I8 => Box::new(bytes.iter().map(|&byte| (byte as i8).into())),
-            Self::I16 => Box::new(words::<2>(bytes).map(|word| i16::from_le_bytes(word).into())),
-            Self::U16 => Box::new(words::<2>(bytes).map(|word| u16::from_le_bytes(word).into())),
-            Self::I32 => Box::new(words::<4>(bytes).map(|word| i32::from_le_bytes(word).into())),
-            Self::U32 => Box::new(words::<4>(bytes).map(|word| u32::from_le_bytes(word).into())),
-            Self::I64 => Box::new(words::<8>(bytes).map(i64::from_le_bytes)),
+            Self::U8 => push(words::<1>(bytes).map(|word| u8::from_le_bytes(word).into()), vocab_size, ids),
+            Self::I8 => push(words::<1>(bytes).map(|word| i8::from_le_bytes(word).into()), vocab_size, ids),
+            Self::I16 => push(words::<2>(bytes).map(|word| i16::from_le_bytes(word).into()), vocab_size, ids),
+            Self::U16 => push(words::<2>(bytes).map(|word| u16::from_le_bytes(word).into()), vocab_size, ids),
+            Self::I32 => push(words::<4>(bytes).map(|word| i32::from_le_bytes(word).into()), vocab_size, ids),
+            Self::U32 => push(words::<4>(bytes).map(|word| u32::from_le_bytes(word).into()), vocab_size, ids),
+            Self::I64 => push(words::<8>(bytes).map(i64::from_le_bytes), vocab_size, ids),
         }
     }
+}
+
+fn push(
+    numbers: impl Iterator<Item = i64>,
+    vocab_size: u32,
+    ids: &mut Vec<TokenId>,
+) -> std::result::Result<(), (i64, u64)> {
+    for (number, at) in numbers.zip(0..) {
+        if !(0..i64::from(vocab_size)).contains(&number) {
+            return Err((number, at));
+        }
+        ids.push(number as TokenId);
+    }
+    Ok(())
 }
 
 /// Bytes as words; a rest is left out.
@@ -122,14 +136,10 @@ impl Stream {
         self.file.read_exact(&mut self.bytes).map_err(|error| Error::io("read", &self.path, error))?;
         self.ids.clear();
         self.next = 0;
-        let vocab_size = i64::from(self.vocab_size);
-        for (id, index) in self.kind.numbers(&self.bytes).zip(self.read..) {
-            if !(0..vocab_size).contains(&id) {
-                let fault = ForeignFault::TokenOutOfRange { id, index, vocab_size: self.vocab_size };
-                return Err(Error::Foreign { path: self.path.clone(), layout: self.layout, fault });
-            }
-            self.ids.push(id as TokenId);
-        }
+        self.kind.push(&self.bytes, self.vocab_size, &mut self.ids).map_err(|(id, at)| {
+            let fault = ForeignFault::TokenOutOfRange { id, index: self.read + at, vocab_size: self.vocab_size };
+            Error::Foreign { path: self.path.clone(), layout: self.layout, fault }
+        })?;
         self.read += count;
         Ok(count > 0)
     }
