@@ -71,7 +71,7 @@ fn layouts_that_are_not_read() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// What is written is read again, over several files, with documents that are empty but for their token, and with the
     /// token inside a document where the layout has an index.
@@ -268,7 +268,8 @@ fn the_command_makes_a_folder_like_that_of_encode() {
     ] {
         let [train, val] = [train, val].map(|name| format!("data/{name}"));
         let again = format!("again-{layout}");
-        let import = ["import", "--layout", layout, &train, "--val", &val, "-t", "t.json", "-o", &again, "--json"];
+        let import =
+            ["import", "--layout", layout, &train, "--val-files", &val, "-t", "t.json", "-o", &again, "--json"];
         let told = workshop.run(&import).json();
         assert_eq!(
             (&told["documents"]["in"], &told["documents"]["out"], &told["ended"]),

@@ -33,7 +33,7 @@ fn shards() -> impl Strategy<Value = Vec<Vec<Vec<u32>>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn as_with_all_documents_in_memory(shards in shards(), context in 1usize..20) {

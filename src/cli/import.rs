@@ -18,7 +18,7 @@ use super::failure::{Failure, Outcome};
 /// does; the files of llmc are one sequence, to be named in order. A document without that token is given one.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example: ciyuan import --layout nanogpt train.bin --val val.bin -t tokenizer.json -o shards
+Example: ciyuan import --layout nanogpt train.bin --val-files val.bin -t tokenizer.json -o shards
 Example: ciyuan import --layout megatron corpus_text_document --vocab-size 32000 -o shards")]
 pub(super) struct Args {
     /// Files for training: of a Megatron pair either one, or their name without an ending; of datatrove the .ds files
@@ -29,18 +29,18 @@ pub(super) struct Args {
     layout: Layout,
     /// Files that are held out
     #[arg(long, value_name = "FILE", num_args = 1..)]
-    val: Vec<PathBuf>,
+    val_files: Vec<PathBuf>,
     /// Output folder
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
     /// The tokenizer that made the ids: a tokenizer.json, a .tiktoken file (with --pattern), or a folder with one
-    #[arg(long, short, value_name = "FILE", required_unless_present = "vocab_size", conflicts_with = "vocab_size")]
+    #[arg(long, short, value_name = "FILE", required_unless_present = "vocab_size")]
     tokenizer: Option<PathBuf>,
     /// Pattern of a .tiktoken file: a name, or a regular expression
-    #[arg(long, value_name = "NAME|REGEX", requires = "tokenizer")]
+    #[arg(long, value_name = "NAME|REGEX")]
     pattern: Option<String>,
     /// Special tokens of a .tiktoken file, as NAME=ID,NAME=ID
-    #[arg(long, value_name = "LIST", requires = "tokenizer")]
+    #[arg(long, value_name = "LIST")]
     special_ids: Option<String>,
     /// Without the tokenizer: one above the highest id
     #[arg(long, value_name = "N")]
@@ -73,7 +73,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         (None, Some(size)) => Vocabulary::Size { size, end_of_text: args.end_of_text },
         (None, None) => return Err(Failure::Usage("give --tokenizer or --vocab-size".to_owned())),
     };
-    let files = ImportFiles { layout: args.layout, train: args.files.clone(), val: args.val.clone() };
+    let files = ImportFiles { layout: args.layout, train: args.files.clone(), val: args.val_files.clone() };
     let _lock = FolderLock::take(&args.output)?;
     let Imported { manifest, ended } =
         context.with_progress(|progress| import_files(&files, vocabulary, &args.output, progress))?;

@@ -20,7 +20,7 @@ pub struct ImportSettings {
     /// Ids at or above it are refused.
     pub vocab_size: u32,
     /// The token that stands at the end (for llm.c at the beginning) of documents. It is not handed on: shards have their
-    /// own way to end a document. Without it a file of nanoGPT or llm.c is one document.
+    /// own way to end a document. Without it a file of nanoGPT is one document, and so are all files of llm.c together.
     pub end_of_text: Option<TokenId>,
 }
 
@@ -128,10 +128,10 @@ impl Reading<'_> {
 
     /// Hands on a token that was held, since the document goes on behind it.
     fn release(&mut self) -> Result<()> {
-        match self.settings.end_of_text.filter(|_| std::mem::take(&mut self.held)) {
-            Some(end) => (self.sink)(Piece::Ids(&[end])),
-            None => Ok(()),
+        if !std::mem::take(&mut self.held) {
+            return Ok(());
         }
+        (self.sink)(Piece::Ids(self.settings.end_of_text.as_slice()))
     }
 
     /// The end of a document.
