@@ -64,7 +64,7 @@ mod tests {
     /// The same by looking at every row for every piece.
     fn naive_pack(pieces: &[Packed], row: u32) -> Packing {
         let mut sorted = pieces.to_vec();
-        sorted.sort_by(|left, right| right.length.cmp(&left.length));
+        sorted.sort_by_key(|piece| std::cmp::Reverse(piece.length));
         let mut rows: Vec<Vec<Packed>> = Vec::new();
         for piece in sorted {
             let room = |pieces: &Vec<Packed>| row - pieces.iter().map(|piece| piece.length).sum::<u32>();

@@ -22,6 +22,7 @@ mod chunks;
 mod datatrove;
 mod export;
 mod foreign;
+mod gzip;
 mod import;
 mod litdata;
 mod llmc;

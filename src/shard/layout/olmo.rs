@@ -6,8 +6,9 @@
 //! with CR LF, as Python's `csv` writes them.
 
 use super::export::Export;
+use super::gzip::Gzip;
 use super::push_ids;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::shard::AtomicFile;
 
 /// 512 Mi ids of two bytes.
@@ -16,7 +17,8 @@ const USUAL: u64 = 1 << 30;
 pub(super) fn write(export: &mut Export<'_>) -> Result<()> {
     let width = export.corpus.info().width();
     let room = export.file_bytes(USUAL, u64::MAX)? / width;
-    require_gzip()?;
+    // Told before anything is written, by a build that has none.
+    Gzip::new()?;
     export.claim(&["-0"])?;
     let (mut ids, mut bytes) = (Vec::new(), Vec::new());
     let mut there = export.next(&mut ids)?;
@@ -27,7 +29,7 @@ pub(super) fn write(export: &mut Export<'_>) -> Result<()> {
         let mut data = AtomicFile::create(&export.path(&format!("-{file:05}.npy")))?;
         let mut rows = String::new();
         let mut table = AtomicFile::create(&export.path(&format!("-{file:05}.csv.gz")))?;
-        let mut gzip = Gzip::default();
+        let mut gzip = Gzip::new()?;
         let mut written = 0;
         // dolma leaves a file when it would be just full, and never ends on a document that fits in none (its issue 272).
         while there && (written == 0 || written + (ids.len() as u64) < room) {
@@ -60,61 +62,5 @@ fn quoted(field: &str) -> String {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {
         field.to_owned()
-    }
-}
-
-#[cfg(feature = "pipeline")]
-fn require_gzip() -> Result<()> {
-    Ok(())
-}
-
-#[cfg(not(feature = "pipeline"))]
-fn require_gzip() -> Result<()> {
-    Err(Error::Feature { feature: "pipeline", what: "compressing the table of the layout olmo" })
-}
-
-/// Text that is compressed as it comes.
-#[cfg(feature = "pipeline")]
-struct Gzip(flate2::write::GzEncoder<Vec<u8>>);
-
-#[cfg(feature = "pipeline")]
-impl Default for Gzip {
-    fn default() -> Self {
-        Self(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default()))
-    }
-}
-
-#[cfg(feature = "pipeline")]
-impl Gzip {
-    /// Takes text, and gives what is ready.
-    fn push(&mut self, text: &str) -> Result<Vec<u8>> {
-        std::io::Write::write_all(&mut self.0, text.as_bytes()).map_err(in_memory)?;
-        Ok(std::mem::take(self.0.get_mut()))
-    }
-
-    /// Gives the rest.
-    fn finish(self) -> Result<Vec<u8>> {
-        self.0.finish().map_err(in_memory)
-    }
-}
-
-#[cfg(feature = "pipeline")]
-fn in_memory(source: std::io::Error) -> Error {
-    Error::Io { op: "compress", path: "the table".into(), source }
-}
-
-/// A build without gzip, which [`require_gzip`] has refused.
-#[cfg(not(feature = "pipeline"))]
-#[derive(Default)]
-struct Gzip;
-
-#[cfg(not(feature = "pipeline"))]
-impl Gzip {
-    fn push(&mut self, _: &str) -> Result<Vec<u8>> {
-        require_gzip().map(|()| Vec::new())
-    }
-
-    fn finish(self) -> Result<Vec<u8>> {
-        require_gzip().map(|()| Vec::new())
     }
 }
