@@ -396,6 +396,8 @@ fn help_shows_an_example_of_every_command() {
         "decode",
         "count",
         "encode",
+        "export",
+        "import",
         "inspect",
         "verify",
         "train",

@@ -1,5 +1,8 @@
 //! The console examples of README.md and README.zh.md: each is run, and gives what stands there.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use super::common::{CORPORA, Workshop, root};
 
 /// The commands of the `console` blocks with the outputs below them.
@@ -36,6 +39,7 @@ fn examples_give_what_stands_below_them() {
     let small = ["--steps", "2", "--context", "16", "--width", "16", "--heads", "2"];
     workshop.run(&[&["prepare", "corpora", "-o", "out"][..], &small].concat()).ok();
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_ciyuan")).parent().unwrap();
+    let before = names(&workshop.path("."));
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
     for name in ["README.md", "README.zh.md"] {
         let examples = examples(&std::fs::read_to_string(root().join(name)).unwrap());
@@ -48,7 +52,16 @@ fn examples_give_what_stands_below_them() {
             assert!(output.status.success(), "{name}: {command}: {}", String::from_utf8_lossy(&output.stderr));
             assert_eq!(got, expected, "{name}: {command}");
         }
+        // The other one finds the folder as this one did.
+        for name in names(&workshop.path(".")).difference(&before) {
+            let path = workshop.path(name);
+            if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
+        }
     }
+}
+
+fn names(folder: &Path) -> BTreeSet<String> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 /// The two commands that .ci/run takes from README.md, and that the Chinese one repeats.

@@ -1,6 +1,6 @@
 //! Inputs of the fuzz targets, replayed: the seeds, and whatever once went wrong.
 
-use super::common::root;
+use super::common::{Random, root};
 
 #[path = "../fuzz/src/lib.rs"]
 mod checks;
@@ -56,4 +56,19 @@ fn manifest() {
 #[test]
 fn counts_open() {
     replay("counts_open", checks::counts_open);
+}
+
+#[test]
+fn import() {
+    replay("import", checks::import);
+}
+
+/// A little of what the fuzzer does, in every run of the tests.
+#[test]
+fn import_of_random_changes() {
+    let mut random = Random(1);
+    for _ in 0..3000 {
+        let data: Vec<u8> = (0..random.below(24)).map(|_| random.next() as u8).collect();
+        checks::import(&data);
+    }
 }

@@ -92,17 +92,13 @@ fn every_flipped_bit_and_every_cut_is_found() {
         Shard::open(&path).and_then(|shard| shard.verify())
     };
     check(&bytes).unwrap();
-    // The long run of zeros in the header is one case a byte; the rest every bit.
     for at in 0..bytes.len() {
-        let bits = if (200..4000).contains(&at) { at % 8..at % 8 + 1 } else { 0..8 };
-        for bit in bits {
+        for bit in 0..8 {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1 << bit;
             assert!(check(&flipped).is_err(), "bit {bit} of byte {at}");
         }
-    }
-    for end in (0..bytes.len()).filter(|end| !(200..4000).contains(end)) {
-        assert!(check(&bytes[..end]).is_err(), "cut at {end}");
+        assert!(check(&bytes[..at]).is_err(), "cut at {at}");
     }
     let mut longer = bytes.clone();
     longer.push(0);

@@ -16,7 +16,9 @@ use ciyuan::learn::{
 use ciyuan::segment::{
     Dictionary, Fold, HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter, WordMode,
 };
-use ciyuan::shard::{Manifest, Shard, ShardWriter};
+use ciyuan::shard::{
+    Corpus, ExportSettings, ImportSettings, Layout, Manifest, Piece, Shard, ShardWriter, export, import as read_foreign,
+};
 use ciyuan::vocab::{Fingerprint, TokenizerSpec};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -365,5 +367,109 @@ pub fn manifest(data: &[u8]) {
     let sealed = serde_json::from_slice::<Manifest>(data).map(|manifest| manifest.to_json());
     if let Some(manifest) = sealed.ok().and_then(|json| Manifest::from_json(json.as_bytes()).ok()) {
         assert_eq!(manifest.documents.entered, manifest.documents.left + manifest.documents.rejected);
+    }
+}
+
+/// Files by name.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// The files of each layout that is read, as `export` writes them: names and bytes, the file that is named first.
+static FOREIGN: LazyLock<Vec<(Layout, Files)>> = LazyLock::new(|| {
+    let folder = scratch("foreign");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("valid.shard");
+    std::fs::write(&path, valid_shard()).unwrap();
+    let corpus = Corpus::from_paths(&[path]).unwrap().unwrap();
+    let files = Layout::READ.map(|layout| {
+        let settings = ExportSettings { file_bytes: Some(1024 + 6), ..ExportSettings::new(layout) };
+        let prefix = folder.join(layout.name());
+        let written = export(&corpus, &prefix, &settings, &mut |_| ControlFlow::Continue(())).unwrap();
+        let file =
+            |path: &PathBuf| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(path).unwrap());
+        (layout, written.files.iter().map(file).collect())
+    });
+    std::fs::remove_dir_all(folder).unwrap();
+    files.into()
+});
+
+/// Files of other programs, changed or made up: refused, or read as the ids that stand there. The first byte chooses the
+/// layout, the second whether three bytes at a time change files that are valid, or stand in their place.
+pub fn import(data: &[u8]) {
+    let [choice, made_up, rest @ ..] = data else { return };
+    let (layout, files) = &FOREIGN[usize::from(*choice) % FOREIGN.len()];
+    let mut files = files.clone();
+    if made_up % 2 == 1 {
+        let count = files.len();
+        for (number, (_, bytes)) in files.iter_mut().enumerate() {
+            *bytes = rest[rest.len() * number / count..rest.len() * (number + 1) / count].to_vec();
+        }
+    } else {
+        for change in rest.chunks_exact(3) {
+            let which = usize::from(change[0]) % files.len().min(2);
+            let (_, bytes) = &mut files[which];
+            match usize::from(change[1]) {
+                255 => bytes.truncate(usize::from(change[2])),
+                at if !bytes.is_empty() => {
+                    let length = bytes.len();
+                    bytes[at % length] = change[2];
+                }
+                _ => {}
+            }
+        }
+    }
+    let folder = scratch("import");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, bytes) in &files {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    let named = if *layout == Layout::LlmC { files.len() } else { 1 };
+    let paths: Vec<PathBuf> = files[..named].iter().map(|(name, _)| folder.join(name)).collect();
+    let settings = ImportSettings { layout: *layout, vocab_size: 400, end_of_text: Some(399) };
+    let (mut ids, mut document, mut documents) = (Vec::new(), Vec::new(), 0);
+    let result = read_foreign(&settings, &paths, &mut |piece| {
+        match piece {
+            Piece::Ids(more) => document.extend_from_slice(more),
+            Piece::End(marked) => {
+                let end = marked.then_some(399);
+                let before = end.filter(|_| *layout == Layout::LlmC);
+                let behind = end.filter(|_| *layout != Layout::LlmC);
+                ids.extend(before.into_iter().chain(document.drain(..)).chain(behind));
+                documents += 1;
+            }
+        }
+        assert!(document.iter().all(|&id| id < 400));
+        Ok(())
+    });
+    std::fs::remove_dir_all(&folder).unwrap();
+    let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(ids.len() + document.len() <= bytes && documents <= bytes);
+    if result.is_ok() {
+        assert!(document.is_empty());
+        assert_eq!(ids, foreign_ids(*layout, &files));
+    }
+}
+
+/// The ids in valid files, one after the other, wherever documents end.
+fn foreign_ids(layout: Layout, files: &Files) -> Vec<u32> {
+    let of = |bytes: &[u8], width: usize| -> Vec<u32> {
+        let number = |id: &[u8]| id.iter().rev().fold(0u64, |number, &byte| number << 8 | u64::from(byte)) as u32;
+        bytes.chunks(width).map(number).collect()
+    };
+    let word = |bytes: &[u8]| of(bytes, 4)[0];
+    match layout {
+        Layout::LlmC => {
+            let ids =
+                |(_, bytes): &(String, Vec<u8>)| of(&bytes[1024..], if word(bytes) == 20_240_520 { 2 } else { 4 });
+            files.iter().flat_map(ids).collect()
+        }
+        Layout::Megatron => {
+            let width = [0, 1, 1, 2, 4, 8, 0, 0, 2][usize::from(files[1].1[17])];
+            of(&files[0].1, width)
+        }
+        Layout::Datatrove => {
+            let ids = files[1].1.len().checked_sub(8).map_or(0, |at| word(&files[1].1[at..]) as usize);
+            files[0].1.len().checked_div(ids).map_or(Vec::new(), |width| of(&files[0].1, width))
+        }
+        _ => of(&files[0].1, 2),
     }
 }

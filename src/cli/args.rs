@@ -184,13 +184,19 @@ pub(super) struct TokenizerArgs {
 
 impl TokenizerArgs {
     pub(super) fn load(&self) -> Outcome<Tokenizer> {
-        let mut special = Vec::new();
-        for item in self.special_ids.as_deref().unwrap_or_default().split(',').filter(|item| !item.is_empty()) {
-            let parsed = item.rsplit_once('=').and_then(|(name, id)| Some((id.parse().ok()?, name.to_owned())));
-            special.push(parsed.ok_or_else(|| Failure::Usage(format!("`{item}` in --special-ids is not NAME=ID")))?);
-        }
+        let special = special_ids(self.special_ids.as_deref())?;
         Ok(load_tokenizer(&self.tokenizer, self.pattern.as_deref(), &special)?)
     }
+}
+
+/// The list of --special-ids.
+pub(super) fn special_ids(list: Option<&str>) -> Outcome<Vec<(u32, String)>> {
+    let mut special = Vec::new();
+    for item in list.unwrap_or_default().split(',').filter(|item| !item.is_empty()) {
+        let parsed = item.rsplit_once('=').and_then(|(name, id)| Some((id.parse().ok()?, name.to_owned())));
+        special.push(parsed.ok_or_else(|| Failure::Usage(format!("`{item}` in --special-ids is not NAME=ID")))?);
+    }
+    Ok(special)
 }
 
 /// How a tokenizer is learned.

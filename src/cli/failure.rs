@@ -72,6 +72,7 @@ fn exit_code(error: &Error) -> u8 {
         | Error::UnknownToken { .. }
         | Error::NotAnId { .. }
         | Error::Shard { .. }
+        | Error::Foreign { .. }
         | Error::Manifest { .. }
         | Error::Counts { .. }
         | Error::OtherCounts { .. }

@@ -15,9 +15,11 @@ mod decode;
 mod encode;
 mod eval;
 mod explain;
+mod export;
 mod failure;
 mod generate;
 mod ids;
+mod import;
 mod inspect;
 mod learn;
 mod lines;
@@ -66,6 +68,8 @@ enum Command {
     Decode(decode::Args),
     Count(count::Args),
     Encode(encode::Args),
+    Export(export::Args),
+    Import(import::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Train(train::Args),
@@ -102,6 +106,8 @@ fn run() -> Outcome {
         Command::Decode(args) => decode::run(&args, &context),
         Command::Count(args) => count::run(&args, &context),
         Command::Encode(args) => encode::run(&args, &context),
+        Command::Export(args) => export::run(&args, &context),
+        Command::Import(args) => import::run(&args, &context),
         Command::Inspect(args) => inspect::run(&args, &context),
         Command::Verify(args) => verify::run(&args, &context),
         Command::Train(args) => train::run(&args, &context),

@@ -5,8 +5,10 @@
 //! reading text. **Does not know** how errors are shown: the command maps them to exit codes.
 
 mod faults;
+mod foreign;
 
 pub use faults::{CheckpointFault, CountsFault, ManifestFault, RecordFault, ShardFault, TokenizerFault, UserWordFault};
+pub use foreign::ForeignFault;
 
 use std::path::{Path, PathBuf};
 
@@ -273,6 +275,26 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         fault: ShardFault,
+    },
+
+    /// A file in the layout of another program that is damaged, or not in that layout.
+    #[error("`{}` is not as {layout} writes it: {fault}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The layout asked for.
+        layout: &'static str,
+        /// What is wrong with it.
+        fault: ForeignFault,
+    },
+
+    /// Shards that a layout of another program cannot hold.
+    #[error("these shards cannot be written as {layout}: {why}")]
+    Layout {
+        /// The layout asked for.
+        layout: &'static str,
+        /// What it cannot hold, and what to do.
+        why: &'static str,
     },
 
     /// A damaged manifest, or one that does not fit the folder.

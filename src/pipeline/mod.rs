@@ -15,6 +15,8 @@
 //! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
 //! | [`prepare`] | files | all of that, and the report |
 //! | [`compare_tokenizers`] | documents, tokenizers | their figures and differences, with intervals |
+//! | [`export_folder`] | shards | the shards of another program |
+//! | [`import_files`] | the shards of another program | `train/*.shard`, `val/*.shard`, `manifest.json` |
 //! | [`verify`] | a folder or a shard | whether it is as it was written |
 
 mod comparing;
@@ -25,7 +27,9 @@ mod documents;
 mod encoding;
 mod estimate;
 mod evaluating;
+mod exporting;
 mod files;
+mod importing;
 mod learning;
 mod lock;
 mod partial;
@@ -47,12 +51,14 @@ pub use documents::BadRecords;
 pub use encoding::{EncodeSeconds, EncodeSettings, EncodedFolder, encode};
 pub use estimate::{LearnEstimate, SAMPLE_BYTES};
 pub use evaluating::evaluate_folder;
+pub use exporting::export_folder;
 #[cfg(feature = "chinese")]
 pub use files::load_dictionary;
 pub use files::{
     MAX_TOKENIZER_BYTES, MODEL_FOLDER, REJECTS_FILE, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE,
     check_output, load_model, load_tokenizer, save_model, save_prebuilt, save_tokenizer,
 };
+pub use importing::{ImportFiles, Imported, NO_TOKENIZER, Vocabulary, import_files};
 pub use learning::{Counted, LearnSettings, LearnedTokenizer, count, learn_from_counts, learn_tokenizer};
 pub use lock::FolderLock;
 pub use partial::partial_path;

@@ -5,6 +5,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::files::{MODEL_FOLDER, load_model, load_tokenizer};
+use super::importing::NO_TOKENIZER;
 use super::progress::{Progress, Unit};
 use crate::error::{Error, ManifestFault, Result};
 use crate::shard::{MANIFEST_FILE, Manifest, Shard, ShardEntry};
@@ -26,7 +27,7 @@ pub struct Verified {
 
 /// Verifies a shard, or a folder: the manifest's own checksum and sums, every shard as a whole and against the manifest,
 /// that the tokenizer is the one the shards were made with, that the bytes of all ids are the bytes stated, and the
-/// model if there is one.
+/// model if there is one. Ids that were imported without a tokenizer stand for no bytes.
 ///
 /// # Errors
 ///
@@ -45,16 +46,7 @@ pub fn verify(path: &Path, progress: &Progress<'_>) -> Result<Verified> {
         });
     }
     let manifest = Manifest::load(path)?.ok_or_else(|| Error::Missing { path: path.join(MANIFEST_FILE) })?;
-    let tokenizer = load_tokenizer(&path.join(&manifest.tokenizer.file), None, &[])?;
-    if tokenizer.fingerprint() != manifest.tokenizer.fingerprint {
-        let expected = manifest.tokenizer.fingerprint.to_string();
-        return Err(Error::Fingerprint {
-            path: path.join(&manifest.tokenizer.file),
-            expected,
-            got: tokenizer.fingerprint().to_string(),
-        });
-    }
-    let lengths = tokenizer.text_lengths();
+    let lengths = text_lengths(path, &manifest)?;
     progress.stage("verifying", manifest.shards.len() as u64, Unit::Files);
     let results: Vec<Result<()>> =
         manifest.shards.par_iter().map(|entry| verify_shard(path, &manifest, entry, &lengths)).collect();
@@ -75,6 +67,20 @@ pub fn verify(path: &Path, progress: &Progress<'_>) -> Result<Verified> {
         bytes: manifest.bytes.left,
         model: model.is_dir(),
     })
+}
+
+/// The bytes that each id stands for, by the folder's tokenizer; none where ids were imported without one.
+fn text_lengths(folder: &Path, manifest: &Manifest) -> Result<Vec<u32>> {
+    if manifest.tokenizer.fingerprint == NO_TOKENIZER {
+        return Ok(Vec::new());
+    }
+    let path = folder.join(&manifest.tokenizer.file);
+    let tokenizer = load_tokenizer(&path, None, &[])?;
+    if tokenizer.fingerprint() != manifest.tokenizer.fingerprint {
+        let expected = manifest.tokenizer.fingerprint.to_string();
+        return Err(Error::Fingerprint { path, expected, got: tokenizer.fingerprint().to_string() });
+    }
+    Ok(tokenizer.text_lengths())
 }
 
 fn verify_shard(folder: &Path, manifest: &Manifest, entry: &ShardEntry, lengths: &[u32]) -> Result<()> {

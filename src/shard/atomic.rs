@@ -59,6 +59,7 @@ pub struct AtomicFile {
     path: PathBuf,
     temporary: PathBuf,
     file: BufWriter<File>,
+    written: u64,
     published: bool,
 }
 
@@ -72,7 +73,7 @@ impl AtomicFile {
         let temporary = temporary(path);
         let file = File::create(&temporary).map_err(|source| Error::io("create", &temporary, source))?;
         let file = BufWriter::with_capacity(1 << 18, file);
-        Ok(Self { path: path.to_owned(), temporary, file, published: false })
+        Ok(Self { path: path.to_owned(), temporary, file, written: 0, published: false })
     }
 
     /// Appends bytes.
@@ -81,7 +82,21 @@ impl AtomicFile {
     ///
     /// [`Error::Io`] when the system refuses.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(|source| Error::io("write", &self.temporary, source))
+        self.file.write_all(bytes).map_err(|source| Error::io("write", &self.temporary, source))?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes written so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Where the file will lie.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Flushes the file and gives it its name.

@@ -1,5 +1,6 @@
 //! All shards of one split as one sequence.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::Split;
@@ -12,6 +13,8 @@ use crate::vocab::TokenId;
 #[derive(Debug)]
 pub struct Corpus {
     shards: Vec<Shard>,
+    /// Where the documents of each shard end, counted over all.
+    document_ends: Vec<u64>,
 }
 
 impl Corpus {
@@ -55,7 +58,13 @@ impl Corpus {
                 return Err(mixed("vocabulary"));
             }
         }
-        Ok(Some(Self { shards }))
+        let add = |before: &mut u64, shard: &Shard| {
+            // Each document has 8 bytes in a file of the length that its header says: the sum fits.
+            *before = before.saturating_add(shard.info().documents);
+            Some(*before)
+        };
+        let document_ends = shards.iter().scan(0, add).collect();
+        Ok(Some(Self { shards, document_ends }))
     }
 
     /// The shards.
@@ -69,9 +78,9 @@ impl Corpus {
     pub fn info(&self) -> ShardInfo {
         let mut sum = *self.shards[0].info();
         for shard in &self.shards[1..] {
-            sum.tokens += shard.info().tokens;
-            sum.documents += shard.info().documents;
-            sum.text_bytes += shard.info().text_bytes;
+            sum.tokens = sum.tokens.saturating_add(shard.info().tokens);
+            sum.documents = sum.documents.saturating_add(shard.info().documents);
+            sum.text_bytes = sum.text_bytes.saturating_add(shard.info().text_bytes);
         }
         sum
     }
@@ -90,21 +99,54 @@ impl Corpus {
         self.shards.iter().flat_map(|shard| (0..shard.info().documents).map(move |number| document(shard, number)))
     }
 
+    /// The number of documents in all shards.
+    #[must_use]
+    pub fn document_count(&self) -> u64 {
+        self.document_ends.last().copied().unwrap_or(0)
+    }
+
     /// The ids of one document, counted over all shards, without its end-of-text token.
     ///
     /// # Errors
     ///
     /// [`Error::Shard`] when there is no such document, or it is damaged.
     pub fn document(&self, number: u64) -> Result<Vec<TokenId>> {
-        let mut rest = number;
-        for shard in &self.shards {
-            match rest.checked_sub(shard.info().documents) {
-                None => return document(shard, rest),
-                Some(left) => rest = left,
-            }
-        }
-        let fault = ShardFault::OutOfBounds { what: "document", index: number, count: self.info().documents };
-        Err(Error::Shard { path: self.shards[0].path().to_owned(), fault })
+        let (shard, place) = self.shard_of(number)?;
+        document(shard, place)
+    }
+
+    /// The shard that holds a document, and its number in there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shard`] when there is no such document.
+    pub fn shard_of(&self, number: u64) -> Result<(&Shard, u64)> {
+        let at = self.document_ends.partition_point(|&end| end <= number);
+        let before = at.checked_sub(1).map_or(0, |before| self.document_ends[before]);
+        let none = || {
+            let fault = ShardFault::OutOfBounds { what: "document", index: number, count: self.document_count() };
+            Error::Shard { path: self.shards[0].path().to_owned(), fault }
+        };
+        Ok((self.shards.get(at).ok_or_else(none)?, number - before))
+    }
+
+    /// The shard that holds a document, and the tokens of that which are the document's, its end-of-text token among them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shard`] when there is no such document, or the index is damaged.
+    pub fn locate(&self, number: u64) -> Result<(&Shard, Range<u64>)> {
+        let (shard, place) = self.shard_of(number)?;
+        Ok((shard, shard.document(place)?))
+    }
+
+    /// The number of a document's ids, its end-of-text token among them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Corpus::locate`].
+    pub fn length(&self, number: u64) -> Result<u64> {
+        self.locate(number).map(|(_, range)| range.end - range.start)
     }
 }
 

@@ -53,7 +53,7 @@ struct Fields {
 
 /// Where the parts of a shard lie, in bytes from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(super) struct Places {
     pub(super) width: u64,
     pub(super) ids_end: u64,
     pub(super) ends_at: u64,
@@ -73,14 +73,14 @@ impl ShardInfo {
         (self.tokens * self.width()).div_ceil(BLOCK_BYTES)
     }
 
-    /// The layout; `None` when the numbers exceed 64 bits, as only a hostile header's do.
-    pub(super) fn layout(&self) -> Option<Layout> {
+    /// Where the parts lie; `None` when the numbers exceed 64 bits, as only a hostile header's do.
+    pub(super) fn places(&self) -> Option<Places> {
         let width = self.width();
         let ids_end = self.tokens.checked_mul(width)?.checked_add(HEADER_BYTES)?;
         let ends_at = ids_end.checked_next_multiple_of(8)?;
         let blocks_at = self.documents.checked_mul(8)?.checked_add(ends_at)?;
         let file_end = self.blocks().checked_mul(BLOCK_ENTRY_BYTES)?.checked_add(blocks_at)?;
-        Some(Layout { width, ids_end, ends_at, blocks_at, file_end })
+        Some(Places { width, ids_end, ends_at, blocks_at, file_end })
     }
 
     /// The header's bytes.

@@ -1,7 +1,7 @@
 //! Room `shard`: ids become files that are mapped into memory, and batches for training.
 //!
-//! **Takes** the ids of documents, **gives** shard files with a manifest; opens them again and gives windows and
-//! documents. **Promises** that a shard under its final name is whole (written under a temporary name, flushed, renamed,
+//! **Takes** the ids of documents, **gives** shard files with a manifest; opens them again and gives windows, documents
+//! and packed rows; writes and reads the shards of other programs ([`Layout`]). **Promises** that a shard under its final name is whole (written under a temporary name, flushed, renamed,
 //! the folder flushed), that damage is found before ids are used, and that an id outside the vocabulary is an error.
 //! **Does not know** tokenizers: it keeps a fingerprint and a vocabulary size.
 //!
@@ -38,16 +38,25 @@ mod atomic;
 mod batches;
 mod corpus;
 mod header;
+mod layout;
 mod manifest;
+mod naive;
+mod order;
+mod packing;
 mod reader;
+mod rows;
 mod writer;
 
 pub use atomic::{AtomicFile, sweep_temporary, sync_folder, write_atomic};
 pub use batches::Batches;
 pub use corpus::Corpus;
 pub use header::{HEADER_BYTES, ShardInfo, VERSION};
+pub use layout::{ExportSettings, Exported, ImportSettings, Layout, Piece, export, import};
 pub use manifest::{InputEntry, MANIFEST_FILE, MANIFEST_VERSION, Manifest, ShardEntry, Tally, TokenizerEntry};
+pub use naive::naive_rows;
+pub use order::Order;
 pub use reader::Shard;
+pub use rows::{Row, Rows};
 pub use writer::{ShardWriter, Written};
 
 /// Which part of the corpus a shard belongs to.

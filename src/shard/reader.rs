@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::header::{BLOCK_BYTES, BLOCK_ENTRY_BYTES, HEADER_BYTES, Layout, ShardInfo};
+use super::header::{BLOCK_BYTES, BLOCK_ENTRY_BYTES, HEADER_BYTES, Places, ShardInfo};
 use crate::error::{Error, Result, ShardFault};
 use crate::vocab::TokenId;
 
@@ -20,7 +20,7 @@ pub struct Shard {
     path: PathBuf,
     map: Mmap,
     info: ShardInfo,
-    layout: Layout,
+    places: Places,
     index_checksum: u64,
 }
 
@@ -40,11 +40,11 @@ impl Shard {
         let map = map(&file).map_err(|error| Error::io("map", path, error))?;
         let header = map.first_chunk().ok_or(fault(ShardFault::TooShort { bytes: length }))?;
         let (info, index_checksum) = ShardInfo::from_bytes(header).map_err(fault)?;
-        let layout = info.layout().ok_or(fault(ShardFault::Impossible { why: "it is larger than any file" }))?;
-        if layout.file_end != map.len() as u64 {
-            return Err(fault(ShardFault::Length { expected: layout.file_end, got: map.len() as u64 }));
+        let places = info.places().ok_or(fault(ShardFault::Impossible { why: "it is larger than any file" }))?;
+        if places.file_end != map.len() as u64 {
+            return Err(fault(ShardFault::Length { expected: places.file_end, got: map.len() as u64 }));
         }
-        Ok(Self { path: path.to_owned(), map, info, layout, index_checksum })
+        Ok(Self { path: path.to_owned(), map, info, places, index_checksum })
     }
 
     /// What the shard says of itself.
@@ -72,12 +72,12 @@ impl Shard {
     ///
     /// [`Error::Shard`] for the first thing that is wrong.
     pub fn verify(&self) -> Result<()> {
-        let index = self.bytes(self.layout.ends_at..self.layout.file_end);
+        let index = self.bytes(self.places.ends_at..self.places.file_end);
         let got = xxh3_64(index);
         if got != self.index_checksum {
             return Err(self.fault(ShardFault::Index { expected: self.index_checksum, got }));
         }
-        if self.bytes(self.layout.ids_end..self.layout.ends_at).iter().any(|&byte| byte != 0) {
+        if self.bytes(self.places.ids_end..self.places.ends_at).iter().any(|&byte| byte != 0) {
             return Err(self.fault(ShardFault::Impossible { why: "bytes between ids and index are not zero" }));
         }
         for block in 0..self.info.blocks() {
@@ -106,16 +106,19 @@ impl Shard {
     }
 
     fn verify_block(&self, block: u64) -> Result<()> {
-        let entry = self.layout.blocks_at + block * BLOCK_ENTRY_BYTES;
+        let entry = self.places.blocks_at + block * BLOCK_ENTRY_BYTES;
         let start = HEADER_BYTES + block * BLOCK_BYTES;
-        let end = (start + BLOCK_BYTES).min(self.layout.ids_end);
+        let end = (start + BLOCK_BYTES).min(self.places.ids_end);
         if xxh3_64(self.bytes(start..end)) != self.number(entry) {
             return Err(self.fault(ShardFault::Block { start, end }));
         }
-        let mut ids = Vec::new();
-        let first = block * BLOCK_BYTES / self.layout.width;
-        self.read(first..first + (end - start) / self.layout.width, &mut ids)?;
-        if ids.into_iter().max().map(u64::from) != Some(self.number(entry + 8)) {
+        let highest = highest(self.bytes(start..end), self.places.width);
+        if highest >= self.info.vocab_size {
+            // Says which id it is, and where.
+            let first = block * BLOCK_BYTES / self.places.width;
+            self.read(first..first + (end - start) / self.places.width, &mut Vec::new())?;
+        }
+        if u64::from(highest) != self.number(entry + 8) {
             return Err(self.fault(ShardFault::Impossible { why: "the highest id of a block is not the one stated" }));
         }
         Ok(())
@@ -134,7 +137,7 @@ impl Shard {
                 count: self.info.documents,
             }));
         }
-        let end = |number: u64| self.number(self.layout.ends_at + number * 8);
+        let end = |number: u64| self.number(self.places.ends_at + number * 8);
         let range = number.checked_sub(1).map_or(0, end)..end(number);
         if range.start > range.end || range.end > self.info.tokens {
             return Err(self.fault(ShardFault::Impossible { why: "its documents are not in order" }));
@@ -156,7 +159,7 @@ impl Shard {
             }));
         }
         let first = ids.len();
-        let width = self.layout.width;
+        let width = self.places.width;
         let bytes = self.bytes(HEADER_BYTES + range.start * width..HEADER_BYTES + range.end * width);
         if width == 2 {
             ids.extend(bytes.as_chunks::<2>().0.iter().map(|id| u32::from(u16::from_le_bytes(*id))));
@@ -164,7 +167,10 @@ impl Shard {
             ids.extend(bytes.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id)));
         }
         let vocab_size = self.info.vocab_size;
-        if let Some(at) = ids[first..].iter().position(|&id| id >= vocab_size) {
+        // The highest id is found in vector instructions, a first one above a bound is not.
+        let highest = ids[first..].iter().fold(0, |highest, &id| highest.max(id));
+        let beyond = || ids[first..].iter().position(|&id| id >= vocab_size);
+        if let Some(at) = (highest >= vocab_size).then(beyond).flatten() {
             let fault = ShardFault::TokenOutOfRange { id: ids[first + at], index: range.start + at as u64, vocab_size };
             ids.truncate(first);
             return Err(self.fault(fault));
@@ -185,6 +191,16 @@ impl Shard {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(self.bytes(at..at + 8));
         u64::from_le_bytes(bytes)
+    }
+}
+
+/// The highest of the ids in `bytes`, 0 where there is none.
+fn highest(bytes: &[u8], width: u64) -> TokenId {
+    if width == 2 {
+        let ids = bytes.as_chunks::<2>().0.iter().map(|id| u16::from_le_bytes(*id));
+        ids.fold(0, u16::max).into()
+    } else {
+        bytes.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id)).fold(0, u32::max)
     }
 }
 

@@ -76,8 +76,18 @@ impl ShardWriter {
     ///
     /// [`ShardFault::TokenOutOfRange`] for an id outside the vocabulary, [`Error::Io`] when the file cannot be written.
     pub fn push(&mut self, ids: &[TokenId], text_bytes: u64) -> Result<()> {
-        let ShardInfo { vocab_size, end_of_text, .. } = self.info;
-        for &id in ids.iter().chain(&end_of_text) {
+        self.extend(ids)?;
+        self.end_document(text_bytes)
+    }
+
+    /// Appends ids to the document that [`ShardWriter::end_document`] will end.
+    ///
+    /// # Errors
+    ///
+    /// As [`ShardWriter::push`].
+    pub fn extend(&mut self, ids: &[TokenId]) -> Result<()> {
+        let ShardInfo { vocab_size, .. } = self.info;
+        for &id in ids {
             if id >= vocab_size {
                 let fault = ShardFault::TokenOutOfRange { id, index: self.info.tokens, vocab_size };
                 return Err(Error::Shard { path: self.path.clone(), fault });
@@ -93,10 +103,27 @@ impl ShardWriter {
                 self.write_block()?;
             }
         }
+        Ok(())
+    }
+
+    /// Ends a document, with the end-of-text token if there is one; its ids stand for so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`ShardWriter::push`].
+    pub fn end_document(&mut self, text_bytes: u64) -> Result<()> {
+        let end_of_text = self.info.end_of_text;
+        self.extend(end_of_text.as_slice())?;
         self.info.documents += 1;
         self.info.text_bytes += text_bytes;
         self.ends.push(self.info.tokens);
         Ok(())
+    }
+
+    /// Ids so far.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.info.tokens
     }
 
     /// Documents so far.

@@ -1,0 +1,66 @@
+//! `ciyuan export`.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use ciyuan::pipeline::export_folder;
+use ciyuan::shard::{ExportSettings, Exported, Layout, Split};
+use serde::Serialize;
+
+use super::args::{bytes, word};
+use super::context::Context;
+use super::failure::Outcome;
+
+/// Write shards in the layout of another program
+///
+/// OUTPUT begins the names of the files: OUTPUT.bin and OUTPUT.idx for megatron, OUTPUT.bin for nanogpt,
+/// OUTPUT_train_000001.bin for llmc, OUTPUT.ds and what belongs to it for datatrove, OUTPUT-00000.npy for olmo; for mds and
+/// litdata it is a folder. Documents keep their end-of-text token. The shards are verified first; nothing is overwritten.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example: ciyuan export out --layout megatron -o data/corpus_text_document
+Example: ciyuan export out --layout llmc --split val -o data/corpus")]
+pub(super) struct Args {
+    /// A folder made by `encode`, `prepare` or `import`
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// The layout: of Megatron-LM, nanoGPT, llm.c and modded-nanogpt, datatrove and nanotron, dolma and OLMo-core, MosaicML's streaming, or litdata
+    #[arg(long, value_parser = word::<Layout>(&["megatron", "nanogpt", "llmc", "datatrove", "olmo", "mds", "litdata"]))]
+    layout: Layout,
+    /// The beginning of the files' names, or the folder
+    #[arg(long, short, value_name = "OUTPUT")]
+    output: PathBuf,
+    /// Which documents
+    #[arg(long, default_value = "train", value_parser = word::<Split>(&["train", "val"]))]
+    split: Split,
+    /// Bytes of a file at most, for llmc, olmo, mds and litdata; without it as much as their own writers take
+    #[arg(long, value_parser = bytes, value_name = "BYTES")]
+    file_bytes: Option<u64>,
+    /// What datatrove's metadata call the tokenizer; without it its fingerprint
+    #[arg(long, value_name = "NAME")]
+    tokenizer_name: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Result {
+    layout: Layout,
+    #[serde(flatten)]
+    exported: Exported,
+    seconds: f64,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let start = Instant::now();
+    let Args { layout, split, file_bytes, .. } = *args;
+    let settings = ExportSettings { layout, split, file_bytes, tokenizer: args.tokenizer_name.clone() };
+    let exported = context.with_progress(|progress| export_folder(&args.folder, &args.output, &settings, progress))?;
+    let result = Result { layout, exported, seconds: start.elapsed().as_secs_f64() };
+    context.show(&result, || {
+        let Exported { documents, tokens, bytes, files } = &result.exported;
+        let last = files.last().map(|file| file.display().to_string()).unwrap_or_default();
+        format!(
+            "documents    {documents}\ntokens       {tokens}\nfiles        {}, {bytes} bytes, the last one {last}\n",
+            files.len()
+        )
+    })
+}
