@@ -174,7 +174,7 @@ struct Learned {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
-    let settings = args.learn.settings(ValFraction::Of(0.0), args.rejects.on_bad_record);
+    let settings = args.learn.settings(ValFraction::Of(0.0), &args.rejects);
     let settings = args.vocabulary.settings(settings)?;
     let Some(output) = args.output.as_ref().filter(|_| !args.counting.dry_run) else {
         return dry_run(args, &settings, context);
@@ -244,12 +244,9 @@ fn joined(sources: &[Source]) -> Source {
 fn text(learned: &Learned) -> String {
     let Learned { documents, bytes, distinct_pre_tokens, vocab_size, merges, exhausted, output, seconds, .. } = learned;
     let fewer = if *exhausted { "\nThe text held no more tokens than these, fewer than asked for." } else { "" };
-    let row = |tally: &Tally| format!("{} in = {} out + {} rejected", tally.entered, tally.left, tally.rejected);
     let kept = learned.counts.as_ref().map_or_else(String::new, |path| format!("counts       {}\n", path.display()));
     format!(
-        "documents    {}\nbytes        {}\npre-tokens   {distinct_pre_tokens} distinct\nvocabulary   {vocab_size} tokens, {merges} merges{fewer}\nseconds      count {:.1}, merge {:.1}\ntokenizer    {}\n{kept}",
-        row(documents),
-        row(bytes),
+        "documents    {documents}\nbytes        {bytes}\npre-tokens   {distinct_pre_tokens} distinct\nvocabulary   {vocab_size} tokens, {merges} merges{fewer}\nseconds      count {:.1}, merge {:.1}\ntokenizer    {}\n{kept}",
         seconds["count"],
         seconds["merge"],
         output.display()

@@ -27,8 +27,8 @@ pub use held_out::{HeldOut, evaluate};
 pub use html::to_html;
 pub use language::Language;
 pub use report::{
-    ColouredPage, ColouredPiece, CorpusReport, InputReport, LanguageReport, ModelReport, Report, SampleReport,
-    TokenizerReport,
+    ColouredPage, ColouredPiece, CorpusReport, FileReport, InputReport, LanguageReport, ModelReport, Report,
+    SampleReport, TokenizerReport,
 };
 pub use scripts::{Script, ScriptCounter, ScriptReport};
 pub use segmentation::{SegmentationScore, SentenceScore};

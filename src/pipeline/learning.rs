@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::counting::{CountPlan, Counted, hash_of_files};
-use super::documents::BadRecords;
+use super::documents::{BadRecords, MaxBad};
 use super::partial::Partial;
 use super::progress::{Progress, Unit};
 use super::split::ValFraction;
@@ -44,6 +44,9 @@ pub struct LearnSettings {
     pub val: ValFraction,
     /// What to do with records that are no documents.
     pub on_bad_record: BadRecords,
+    /// How many of them there may be. It decides whether learning fails, not what is learned.
+    #[serde(skip)]
+    pub max_bad: Option<MaxBad>,
 }
 
 impl Default for LearnSettings {
@@ -57,6 +60,7 @@ impl Default for LearnSettings {
             extends: None,
             val: ValFraction::Of(0.0),
             on_bad_record: BadRecords::default(),
+            max_bad: None,
         }
     }
 }

@@ -27,6 +27,7 @@ mod lock;
 mod partial;
 mod prepare;
 mod progress;
+mod reading;
 mod settings;
 mod split;
 mod streaming;
@@ -36,7 +37,7 @@ mod verify;
 
 pub use counting::{CountInput, CountPlan};
 pub use counts::{load_counts, save_counts};
-pub use documents::BadRecords;
+pub use documents::{BadRecords, MaxBad};
 pub use encoding::{EncodeSeconds, EncodeSettings, EncodedFolder, encode};
 pub use estimate::{LearnEstimate, SAMPLE_BYTES};
 pub use evaluating::evaluate_folder;
