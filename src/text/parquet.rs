@@ -1,7 +1,8 @@
 //! Parquet: one document a row, the text in a column of byte arrays, or composed of several.
 //!
 //! Columns inside groups are named by their path, `meta.text`; repeated ones (lists) hold no text of one row. The
-//! identifier may also be a column of whole numbers.
+//! identifier may also be a column of whole numbers. A row group is read page by page; how large a page is the file says,
+//! up to 2 GiB, and is taken at its word.
 
 use std::fs::File;
 use std::ops::Range;

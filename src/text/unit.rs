@@ -11,6 +11,9 @@ use super::reader::{ReadOptions, TxtDocuments};
 use super::source::{Compression, Form, InputFile};
 use crate::error::Result;
 
+/// A file is cut into no smaller parts, however small a unit may be: each unit has its own files in an output.
+const LEAST_PART: u64 = 1 << 10;
+
 /// How much of a file a part is.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,7 +61,7 @@ pub(crate) fn whole_files(files: &[InputFile]) -> Vec<Part> {
 }
 
 /// Cuts `files` into units of at most `unit_size` bytes as they lie on disk; what is larger and cannot be cut is a unit of
-/// its own.
+/// its own, and no file is cut into parts of less than 1 KiB.
 ///
 /// Units depend on the files, on `unit_size` and on what is a record, never on threads, so that outputs do not either.
 /// The records of all units in order are those of all files.
@@ -67,17 +70,17 @@ pub(crate) fn whole_files(files: &[InputFile]) -> Vec<Part> {
 /// use ciyuan::text::{Extent, ReadOptions, Source, TxtDocuments, plan_units};
 /// # fn main() -> ciyuan::Result<()> {
 /// # let folder = tempfile::tempdir().unwrap();
-/// # for (name, bytes) in [("a.txt", 3), ("b.txt", 4), ("c.txt", 9), ("d.txt", 1)] {
+/// # for (name, bytes) in [("a.txt", 3000), ("b.txt", 4000), ("c.txt", 9000), ("d.txt", 1000)] {
 /// #     std::fs::write(folder.path().join(name), "x".repeat(bytes)).unwrap();
 /// # }
 /// # let folder = folder.path().to_owned();
-/// // Files of 3, 4, 9 and 1 bytes: the first two are a unit, the third is cut where its lines are documents.
+/// // Files of 3, 4, 9 and 1 thousand bytes: the first two are a unit, the third is cut where its lines are documents.
 /// let files = Source::find(&[folder], None)?.files;
-/// let whole = plan_units(&files, 8, &ReadOptions::default())?;
-/// assert_eq!(whole.iter().map(|unit| unit.bytes()).collect::<Vec<_>>(), [7, 9, 1]);
+/// let whole = plan_units(&files, 8000, &ReadOptions::default())?;
+/// assert_eq!(whole.iter().map(|unit| unit.bytes()).collect::<Vec<_>>(), [7000, 9000, 1000]);
 /// let lines = ReadOptions { txt_documents: TxtDocuments::Lines, ..ReadOptions::default() };
-/// let cut = plan_units(&files, 8, &lines)?;
-/// assert_eq!((&cut[1].parts[0].extent, &cut[2].parts[0].extent), (&Extent::Bytes(0..4), &Extent::Bytes(4..9)));
+/// let cut = plan_units(&files, 8000, &lines)?;
+/// assert_eq!((&cut[1].parts[0].extent, &cut[2].parts[0].extent), (&Extent::Bytes(0..4500), &Extent::Bytes(4500..9000)));
 /// # Ok(())
 /// # }
 /// ```
@@ -90,7 +93,7 @@ pub fn plan_units(files: &[InputFile], unit_size: u64, options: &ReadOptions) ->
     // Bytes of the last unit, while more may come into it.
     let mut held: Option<u64> = None;
     for (file, input) in files.iter().enumerate() {
-        let parts = parts_of(file, input, unit_size, options)?;
+        let parts = parts_of(file, input, unit_size.max(LEAST_PART), options)?;
         let whole = matches!(parts[..], [Part { extent: Extent::Whole, .. }]);
         for part in parts {
             let together = held.and_then(|held| held.checked_add(part.bytes)).filter(|sum| whole && *sum <= unit_size);
@@ -173,8 +176,8 @@ mod tests {
     /// Records of all units in order, their lines counted from the beginning of the file.
     fn by_units(files: &[InputFile], size: u64, piece: u64, options: &ReadOptions) -> Vec<Record> {
         let (mut found, mut lines, mut file) = (Vec::new(), 0, usize::MAX);
-        for unit in plan_units(files, size, options).unwrap() {
-            for part in unit.parts.iter().flat_map(|part| pieces(files, part, piece, options).unwrap()) {
+        for unit in parts_of(0, &files[0], size, options).unwrap() {
+            for part in pieces(files, &unit, piece, options).unwrap() {
                 if file != part.file {
                     (file, lines) = (part.file, 0);
                 }
@@ -238,14 +241,14 @@ mod tests {
     fn small_files_are_units_together() {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in [("a.txt", 3), ("b.txt", 4), ("c.jsonl", 9), ("d.txt", 1), ("e.txt", 0)] {
-            std::fs::write(folder.path().join(name), "x".repeat(bytes)).unwrap();
+            std::fs::write(folder.path().join(name), "x".repeat(1000 * bytes)).unwrap();
         }
         let files = Source::find(&[folder.path().to_owned()], None).unwrap().files;
-        let plan = |size| -> Vec<Vec<(usize, u64)>> {
-            let units = plan_units(&files, size, &ReadOptions::default()).unwrap();
-            units.iter().map(|unit| unit.parts.iter().map(|part| (part.file, part.bytes)).collect()).collect()
+        let plan = |size: u64| -> Vec<Vec<(usize, u64)>> {
+            let units = plan_units(&files, 1000 * size, &ReadOptions::default()).unwrap();
+            units.iter().map(|unit| unit.parts.iter().map(|part| (part.file, part.bytes / 1000)).collect()).collect()
         };
-        assert_eq!(plan(8), [vec![(0, 3), (1, 4)], vec![(2, 4)], vec![(2, 5)], vec![(3, 1), (4, 0)]]);
+        assert_eq!(plan(8), [vec![(0, 3), (1, 4)], vec![(2, 4)], vec![(2, 4)], vec![(3, 1), (4, 0)]]);
         assert_eq!(plan(100), [vec![(0, 3), (1, 4), (2, 9), (3, 1), (4, 0)]]);
         // What is one document is not cut.
         assert_eq!(
