@@ -54,6 +54,11 @@ fn manifest() {
 }
 
 #[test]
+fn documents() {
+    replay("documents", checks::documents);
+}
+
+#[test]
 fn counts_open() {
     replay("counts_open", checks::counts_open);
 }

@@ -19,6 +19,7 @@ mod learn_command;
 mod lexicon;
 mod loading;
 mod patterns;
+mod reading;
 mod readme;
 mod regressions;
 mod rows;

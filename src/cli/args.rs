@@ -6,7 +6,7 @@ use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::shortened;
 use ciyuan::learn::VocabSize;
 use ciyuan::model::TrainConfig;
-use ciyuan::pipeline::{BadRecords, ModelSettings, ValFraction, load_tokenizer};
+use ciyuan::pipeline::{BadRecords, MaxBad, ModelSettings, ValFraction, load_tokenizer};
 use ciyuan::text::{Document, Form, ReadOptions, Record, Source, TxtDocuments, Utf8Policy, records};
 use ciyuan::vocab::SpecialTokens;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -63,6 +63,24 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).ok_or_else(|| "more than 2^64 bytes".to_owned())
 }
 
+/// A text in which a backslash and a letter stand for what cannot be seen.
+fn unescaped(text: &str) -> Result<String, String> {
+    let (mut out, mut rest) = (String::new(), text.chars());
+    while let Some(c) = rest.next() {
+        out.push(match c {
+            '\\' => match rest.next() {
+                Some('n') => '\n',
+                Some('t') => '\t',
+                Some('r') => '\r',
+                Some('\\') => '\\',
+                _ => return Err(r"a backslash stands as \n, \t, \r or \\".to_owned()),
+            },
+            c => c,
+        });
+    }
+    Ok(out)
+}
+
 fn val_fraction(text: &str) -> Result<ValFraction, String> {
     if text == "auto" {
         return Ok(ValFraction::Auto);
@@ -80,15 +98,24 @@ fn vocab_size(text: &str) -> Result<VocabSize, String> {
 /// What is read, and how.
 #[derive(clap::Args)]
 pub(super) struct ReadArgs {
-    /// Force the form of files that are named
-    #[arg(long, value_parser = word::<Form>(&["txt", "jsonl", "parquet"]), help_heading = "Reading")]
+    /// Force the form of files that are named, of standard input, and of the members of archives
+    #[arg(long, value_parser = word::<Form>(&["txt", "jsonl", "parquet", "tar"]), help_heading = "Reading")]
     format: Option<Form>,
-    /// Field (or Parquet column) that holds the text
-    #[arg(long, default_value = "text", value_name = "NAME", help_heading = "Reading")]
+    /// Field (or Parquet column) that holds the text; `meta.text` lies in an object, a dot of a name is written `\.`
+    #[arg(long, default_value = "text", value_name = "PATH", help_heading = "Reading")]
     field: String,
+    /// Compose the text of several fields, instead of --field: as `{title}\n\n{text}`
+    #[arg(long, value_name = "TEXT", help_heading = "Reading")]
+    template: Option<String>,
+    /// Field (or Parquet column) that identifies a record, kept with rejects
+    #[arg(long, value_name = "PATH", help_heading = "Reading")]
+    id_field: Option<String>,
     /// What is a document in a .txt file
     #[arg(long, default_value = "file", value_parser = word::<TxtDocuments>(&["file", "lines", "blocks"]), help_heading = "Reading")]
     txt_documents: TxtDocuments,
+    /// What stands between the documents of a .txt file, instead of --txt-documents: as `<|endoftext|>`; \n, \t, \r and \\ are what they are elsewhere
+    #[arg(long, value_parser = unescaped, value_name = "TEXT", help_heading = "Reading")]
+    separator: Option<String>,
     /// What to do with bytes that are not UTF-8
     #[arg(long, default_value = "reject", value_parser = word::<Utf8Policy>(&["reject", "replace", "skip"]), help_heading = "Reading")]
     on_invalid_utf8: Utf8Policy,
@@ -99,10 +126,13 @@ pub(super) struct ReadArgs {
 
 impl ReadArgs {
     pub(super) fn options(&self) -> ReadOptions {
-        let Self { field, txt_documents, on_invalid_utf8, max_document, .. } = self;
+        let Self { field, template, id_field, txt_documents, separator, on_invalid_utf8, max_document, .. } = self;
         ReadOptions {
             field: field.clone(),
+            template: template.clone(),
+            id_field: id_field.clone(),
             txt_documents: *txt_documents,
+            separator: separator.clone(),
             on_invalid_utf8: *on_invalid_utf8,
             max_document: *max_document,
         }
@@ -110,6 +140,7 @@ impl ReadArgs {
 
     /// The files behind the inputs; those that are passed over are named in a note.
     pub(super) fn source(&self, inputs: &[PathBuf], context: &Context) -> Outcome<Source> {
+        self.options().check()?;
         let source = Source::find(inputs, self.format)?;
         note_skipped(&source.skipped, context);
         Ok(source)
@@ -117,6 +148,7 @@ impl ReadArgs {
 
     /// The same, by inputs.
     pub(super) fn sources(&self, inputs: &[PathBuf], context: &Context) -> Outcome<Vec<Source>> {
+        self.options().check()?;
         let sources = Source::find_each(inputs, self.format)?;
         let skipped: Vec<PathBuf> = sources.iter().flat_map(|source| source.skipped.clone()).collect();
         note_skipped(&skipped, context);
@@ -166,6 +198,9 @@ pub(super) struct RejectArgs {
     /// What to do with records that are no documents: keep them in rejects.jsonl.zst, only count them, or end
     #[arg(long, default_value = "quarantine", value_parser = word::<BadRecords>(&["quarantine", "skip", "fail"]), help_heading = "Reading")]
     pub(super) on_bad_record: BadRecords,
+    /// End with code 3 where more records than so many, or than such a share, are no documents
+    #[arg(long, value_name = "N|P%", help_heading = "Reading")]
+    pub(super) max_bad: Option<MaxBad>,
 }
 
 /// A tokenizer to use.
@@ -256,7 +291,7 @@ pub(super) struct LearnArgs {
 }
 
 impl LearnArgs {
-    pub(super) fn settings(&self, val: ValFraction, on_bad_record: BadRecords) -> ciyuan::pipeline::LearnSettings {
+    pub(super) fn settings(&self, val: ValFraction, rejects: &RejectArgs) -> ciyuan::pipeline::LearnSettings {
         let special = match self.special.as_str() {
             "none" => Vec::new(),
             list => list.split(',').map(str::to_owned).collect(),
@@ -275,6 +310,7 @@ impl LearnArgs {
         let Self { granularity, han, ref pattern, ref user_dict, min_pre_token_count, superwords, .. } = *self;
         let (pattern, user_dict) = (pattern.clone(), user_dict.clone());
         let extends = None;
+        let RejectArgs { on_bad_record, max_bad } = *rejects;
         ciyuan::pipeline::LearnSettings {
             granularity,
             pattern,
@@ -287,6 +323,7 @@ impl LearnArgs {
             extends,
             val,
             on_bad_record,
+            max_bad,
         }
     }
 }
@@ -303,8 +340,9 @@ pub(super) struct ShardArgs {
 }
 
 impl ShardArgs {
-    pub(super) fn settings(&self, on_bad_record: BadRecords) -> ciyuan::pipeline::EncodeSettings {
-        ciyuan::pipeline::EncodeSettings { unit_size: self.unit_size, val: self.val, on_bad_record }
+    pub(super) fn settings(&self, rejects: &RejectArgs) -> ciyuan::pipeline::EncodeSettings {
+        let RejectArgs { on_bad_record, max_bad } = *rejects;
+        ciyuan::pipeline::EncodeSettings { unit_size: self.unit_size, val: self.val, on_bad_record, max_bad }
     }
 }
 

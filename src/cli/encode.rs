@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use ciyuan::pipeline::{EncodedFolder, FolderLock, check_output, encode};
-use ciyuan::shard::{Manifest, Tally};
+use ciyuan::shard::{InputEntry, Manifest, Tally};
 use serde::Serialize;
 
 use super::args::{ReadArgs, RejectArgs, ShardArgs, TokenizerArgs};
@@ -39,6 +39,8 @@ pub(super) struct Args {
 struct Result {
     documents: Tally,
     bytes: Tally,
+    /// Both of each file.
+    inputs: Vec<InputEntry>,
     tokens: u64,
     bytes_per_token: f64,
     shards: usize,
@@ -53,14 +55,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     check_output(&args.output, &source)?;
     let load = start.elapsed().as_secs_f64();
     let _lock = FolderLock::take(&args.output)?;
-    let settings = args.shards.settings(args.rejects.on_bad_record);
+    let settings = args.shards.settings(&args.rejects);
     let EncodedFolder { manifest, seconds } = context.with_progress(|progress| {
         encode(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress)
     })?;
-    let Manifest { documents, bytes, tokens, shards, .. } = manifest;
+    let Manifest { documents, bytes, inputs, tokens, shards, .. } = manifest;
     let result = Result {
         documents,
         bytes,
+        inputs,
         tokens,
         bytes_per_token: bytes.left as f64 / tokens.max(1) as f64,
         shards: shards.len(),
@@ -73,11 +76,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         ]),
     };
     context.show(&result, || {
-        let row = |tally: &Tally| format!("{} in = {} out + {} rejected", tally.entered, tally.left, tally.rejected);
         format!(
-            "documents    {}\nbytes        {}\ntokens       {tokens} ({:.2} bytes a token)\nshards       {} in {}\nseconds      {:.1}\n",
-            row(&documents),
-            row(&bytes),
+            "documents    {documents}\nbytes        {bytes}\ntokens       {tokens} ({:.2} bytes a token)\nshards       {} in {}\nseconds      {:.1}\n",
             result.bytes_per_token,
             result.shards,
             args.output.display(),

@@ -79,6 +79,7 @@ fn exit_code(error: &Error) -> u8 {
         | Error::Checkpoint { .. }
         | Error::Fingerprint { .. }
         | Error::NoDocuments { .. }
+        | Error::TooManyBad { .. }
         | Error::Accounting { .. } => 3,
         Error::InDocument { source, .. } => exit_code(source),
         Error::Locked { .. } => 4,

@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         seconds: start.elapsed().as_secs_f64(),
     };
     context.show(&result, || {
-        let Tally { entered, left, rejected } = result.documents;
+        let Tally { entered, left, rejected, .. } = result.documents;
         let ended = match ended {
             0 => String::new(),
             ended => format!(", {ended} of them given an end-of-text token"),

@@ -184,12 +184,11 @@ fn folder(path: &Path, context: &Context) -> Outcome {
             cells
         });
         let table = render(&[head].into_iter().chain(rows).collect::<Vec<_>>());
-        let tally = |tally: &ciyuan::shard::Tally| format!("{} in = {} out + {} rejected", tally.entered, tally.left, tally.rejected);
         format!(
             "{table}\ninputs      {} files\ndocuments   {}\nbytes       {}\ntokens      {}\ntokenizer   {}, {} tokens\nmade by     ciyuan {}\n",
             manifest.inputs.len(),
-            tally(&manifest.documents),
-            tally(&manifest.bytes),
+            manifest.documents,
+            manifest.bytes,
             manifest.tokens,
             manifest.tokenizer.fingerprint,
             manifest.tokenizer.vocab_size,

@@ -139,7 +139,7 @@ struct Learned {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
-    let settings = args.learn.settings(ValFraction::Of(0.0), args.rejects.on_bad_record);
+    let settings = args.learn.settings(ValFraction::Of(0.0), &args.rejects);
     let settings = args.vocabulary.settings(settings)?;
     if args.counting.dry_run {
         return dry_run(args, &settings, context);

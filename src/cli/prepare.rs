@@ -41,8 +41,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let source = args.read.source(&args.inputs, context)?;
-    let encode = args.shards.settings(args.rejects.on_bad_record);
-    let learn = args.learn.settings(encode.val, encode.on_bad_record);
+    let encode = args.shards.settings(&args.rejects);
+    let learn = args.learn.settings(encode.val, &args.rejects);
     let settings = PrepareSettings { read: args.read.options(), learn, encode, model: args.model.settings() };
     ciyuan::pipeline::check_output(&args.output, &source)?;
     let _lock = FolderLock::take(&args.output)?;

@@ -42,6 +42,12 @@ pub enum RecordFault {
         /// The limit in bytes.
         max: u64,
     },
+    /// A member of an archive that is not read.
+    #[error("a member of the archive that is not read: {why}")]
+    Member {
+        /// Why not, and what to do.
+        why: &'static str,
+    },
 }
 
 /// What is wrong with a line of a user dictionary.

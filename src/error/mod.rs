@@ -373,7 +373,7 @@ pub enum Error {
 
     /// What went in did not come out: a defect of this program, never of the input.
     #[error(
-        "accounting of {what} does not hold: {entered} in, but {left} out + {rejected} rejected; please report this"
+        "accounting of {what} does not hold: {entered} in, but {left} out + {rejected} rejected + {filtered} filtered + {deduplicated} deduplicated; please report this"
     )]
     Accounting {
         /// `documents` or `bytes`.
@@ -384,6 +384,23 @@ pub enum Error {
         left: u64,
         /// What was rejected.
         rejected: u64,
+        /// What filters took out.
+        filtered: u64,
+        /// What was there already.
+        deduplicated: u64,
+    },
+
+    /// More records that are no documents than `--max-bad` allows.
+    #[error(
+        "{rejected} of {entered} records are no documents, above the limit of {limit} (--max-bad); mend them, or raise the limit to go on: with `encode`, rejects.jsonl.zst holds them"
+    )]
+    TooManyBad {
+        /// Records that are no documents.
+        rejected: u64,
+        /// Records that were read.
+        entered: u64,
+        /// The limit, as it was given.
+        limit: String,
     },
 
     /// Too few tokens to train or evaluate on.

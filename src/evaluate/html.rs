@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::plots;
 use super::report::{ColouredPage, LanguageReport, Report};
-use super::summary::grouped;
+use super::summary::{accounted, grouped};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -122,9 +122,6 @@ fn tokenizer_facts(report: &Report) -> Vec<Fact> {
 
 fn corpus_facts(report: &Report) -> Vec<Fact> {
     let input = &report.input;
-    let tally = |tally: &crate::shard::Tally| {
-        format!("{} in = {} out + {} rejected", grouped(tally.entered), grouped(tally.left), grouped(tally.rejected))
-    };
     let shards = |corpus: &super::CorpusReport| {
         format!(
             "{} shards, {} documents, {} bytes, {} tokens",
@@ -136,8 +133,8 @@ fn corpus_facts(report: &Report) -> Vec<Fact> {
     };
     vec![
         ("files", format!("{} read, {} skipped", grouped(input.files), grouped(input.skipped.len() as u64))),
-        ("documents", tally(&input.documents)),
-        ("bytes", tally(&input.bytes)),
+        ("documents", accounted(&input.documents)),
+        ("bytes", accounted(&input.bytes)),
         ("train", shards(&report.train)),
         ("held out", shards(&report.val)),
     ]

@@ -38,8 +38,8 @@ pub use html::to_html;
 pub use language::Language;
 pub use measures::Better;
 pub use report::{
-    ColouredPage, ColouredPiece, CorpusReport, InputReport, LanguageReport, ModelReport, Report, SampleReport,
-    TokenizerReport,
+    ColouredPage, ColouredPiece, CorpusReport, FileReport, InputReport, LanguageReport, ModelReport, Report,
+    SampleReport, TokenizerReport,
 };
 pub use scripts::{ScriptCounter, ScriptReport};
 pub use segmentation::{SegmentationScore, SentenceScore};

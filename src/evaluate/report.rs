@@ -53,6 +53,20 @@ pub struct InputReport {
     pub repaired_bytes: u64,
     /// Byte order marks that were taken off.
     pub byte_order_marks: u64,
+    /// The same of each file, in order.
+    #[serde(default)]
+    pub each: Vec<FileReport>,
+}
+
+/// What was read of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileReport {
+    /// Its path, as named.
+    pub path: String,
+    /// Documents in, out and rejected.
+    pub documents: Tally,
+    /// Bytes of text in, out and rejected.
+    pub bytes: Tally,
 }
 
 /// The tokenizer.

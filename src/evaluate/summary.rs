@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::report::{LanguageReport, Report};
+use crate::shard::Tally;
 
 /// The report in some forty lines, for people.
 #[must_use]
@@ -13,12 +14,23 @@ pub fn to_text(report: &Report) -> String {
     out
 }
 
+/// What went in and where it is, with grouped digits.
+pub(super) fn accounted(tally: &Tally) -> String {
+    let [entered, left, rejected] = [tally.entered, tally.left, tally.rejected].map(grouped);
+    let mut text = format!("{entered} in = {left} out + {rejected} rejected");
+    for (number, what) in [(tally.filtered, "filtered"), (tally.deduplicated, "deduplicated")] {
+        if number > 0 {
+            text.push_str(&format!(" + {} {what}", grouped(number)));
+        }
+    }
+    text
+}
+
 fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     let input = &report.input;
     writeln!(out, "input       {} files{}", grouped(input.files), skipped(&input.skipped))?;
     for (what, tally) in [("documents", &input.documents), ("bytes", &input.bytes)] {
-        let [entered, left, rejected] = [tally.entered, tally.left, tally.rejected].map(grouped);
-        writeln!(out, "{what:<12}{entered} in = {left} out + {rejected} rejected")?;
+        writeln!(out, "{what:<12}{}", accounted(tally))?;
     }
     if input.repaired_bytes > 0 {
         writeln!(out, "            {} invalid bytes repaired", grouped(input.repaired_bytes))?;

@@ -13,9 +13,10 @@ use rayon::prelude::*;
 
 use super::count_table::{LeftOut, Table, without_rare};
 use super::counts::{Part, Scratch, Stream, open_counts, save_counts, sum_of_parts, write_counts};
-use super::documents::{BadRecords, ReadTally, RejectSink, for_each_batch};
+use super::documents::{BadRecords, ReadTally, RejectSink, sum_of};
 use super::learning::LearnSettings;
 use super::progress::{Progress, Unit};
+use super::reading::{LinesBefore, Reading, readers};
 use super::split::split_of;
 use crate::error::{Error, Result};
 use crate::learn::{
@@ -24,7 +25,7 @@ use crate::learn::{
 };
 use crate::segment::{HanEdges, Segmenter};
 use crate::shard::Split;
-use crate::text::{Document, ReadOptions, Source};
+use crate::text::{Document, ReadOptions, Source, whole_files};
 
 /// What is counted, or was.
 #[derive(Debug, Clone)]
@@ -251,10 +252,10 @@ impl Work<'_> {
         for source in sources {
             let (group, of_group) = self.count_group(source, options, share, read, progress)?;
             groups.push(group);
-            tally.documents.add(of_group.documents);
-            tally.bytes.add(of_group.bytes);
+            tally.add(of_group);
             read += source.bytes();
         }
+        self.settings.max_bad.map_or(Ok(()), |limit| limit.check(&tally.documents))?;
         Ok((groups, tally))
     }
 
@@ -285,9 +286,13 @@ impl Work<'_> {
             }
             Ok(())
         };
-        let tally = for_each_batch(&source.files, options, rejects, progress, read_before, &mut |batch| {
-            batch.par_iter().try_for_each_init(|| counters.borrow(), |counter, document| add(counter, document))
-        })?;
+        let parts = whole_files(&source.files);
+        let reading = Reading { files: &source.files, options, progress, readers: readers() };
+        let lines = &mut LinesBefore::default();
+        let tally = sum_of(&reading.for_each_batch(&parts, lines, rejects, read_before, &mut |batch| {
+            let documents = batch.documents.par_iter();
+            documents.try_for_each_init(|| counters.borrow(), |counter, document| add(counter, document))
+        })?)?;
         let mut parts = written.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         // Where some found no room, the rest makes room for the sum.
         let write_rest = !parts.is_empty();

@@ -1,11 +1,13 @@
-//! Documents in batches: read one after the other, worked on in parallel, bad records accounted for.
+//! What becomes of records: documents are counted, those that are none are kept, counted, or end the work.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::progress::Progress;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::shard::Tally;
-use crate::text::{Document, InputFile, ReadOptions, Record, Reject, RejectLog, records};
+use crate::text::{Reject, RejectLog};
 
 /// What to do with records that are no documents, `--on-bad-record`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,10 +22,44 @@ pub enum BadRecords {
     Fail,
 }
 
-/// Bytes of text that are held at a time; a longer document is a batch of its own.
-const BATCH_BYTES: usize = 8 << 20;
-/// Documents that are held at a time.
-const BATCH_DOCUMENTS: usize = 4096;
+/// How many records may be no documents, `--max-bad`. It decides whether a run fails, not what it makes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MaxBad {
+    /// So many.
+    Records(u64),
+    /// So many of a hundred records.
+    Percent(f64),
+}
+
+impl MaxBad {
+    /// Whether there are more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyBad`] when there are.
+    pub fn check(self, documents: &Tally) -> Result<()> {
+        let (rejected, entered) = (documents.rejected, documents.entered);
+        let limit = match self {
+            Self::Records(most) if rejected > most => most.to_string(),
+            Self::Percent(most) if rejected as f64 * 100.0 > most * entered as f64 => format!("{most}%"),
+            _ => return Ok(()),
+        };
+        Err(Error::TooManyBad { rejected, entered, limit })
+    }
+}
+
+impl FromStr for MaxBad {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = match text.strip_suffix('%') {
+            Some(share) => share.trim().parse().ok().filter(|share| (0.0..=100.0).contains(share)).map(Self::Percent),
+            None => text.parse().ok().map(Self::Records),
+        };
+        let expected = "a whole number of records, or a percentage as `0.1%`".to_owned();
+        found.ok_or_else(|| Error::Setting { name: "max-bad", value: format!("`{text}`"), expected })
+    }
+}
 
 /// What was read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +69,35 @@ pub(super) struct ReadTally {
     pub(super) bytes: Tally,
     pub(super) repaired_bytes: u64,
     pub(super) byte_order_marks: u64,
+}
+
+impl ReadTally {
+    pub(super) fn add(&mut self, other: Self) {
+        self.documents.add(other.documents);
+        self.bytes.add(other.bytes);
+        self.repaired_bytes += other.repaired_bytes;
+        self.byte_order_marks += other.byte_order_marks;
+    }
+
+    /// Checks that nothing was lost.
+    pub(super) fn check(&self) -> Result<()> {
+        self.documents.check("documents")?;
+        self.bytes.check("bytes")
+    }
+}
+
+/// What was read of each file, by its number in the source.
+pub(super) type FileTallies = BTreeMap<usize, ReadTally>;
+
+/// The sum of all files, each of which must hold by itself.
+pub(super) fn sum_of(files: &FileTallies) -> Result<ReadTally> {
+    let mut sum = ReadTally::default();
+    for tally in files.values() {
+        tally.check()?;
+        sum.add(*tally);
+    }
+    sum.check()?;
+    Ok(sum)
 }
 
 /// How rejects are dealt with.
@@ -46,7 +111,7 @@ pub(super) enum RejectSink<'r> {
 }
 
 impl RejectSink<'_> {
-    fn take(&mut self, reject: Reject) -> Result<()> {
+    pub(super) fn take(&mut self, reject: Reject) -> Result<()> {
         match self {
             Self::Fail => Err(reject.into_error()),
             Self::Count => Ok(()),
@@ -55,61 +120,32 @@ impl RejectSink<'_> {
     }
 }
 
-/// Reads `files` and hands their documents on in batches. `read_before` is how many bytes of input earlier calls have
-/// read, for the progress, which is told after every batch.
-pub(super) fn for_each_batch(
-    files: &[InputFile],
-    options: &ReadOptions,
-    mut rejects: RejectSink<'_>,
-    progress: &Progress<'_>,
-    read_before: u64,
-    work: &mut dyn FnMut(Vec<Document>) -> Result<()>,
-) -> Result<ReadTally> {
-    let mut tally = ReadTally::default();
-    let mut batch = Vec::new();
-    let mut batch_bytes = 0;
-    let mut read = read_before;
-    for file in files {
-        let mut seen = 0;
-        for record in records(file, options)? {
-            tally.documents.entered += 1;
-            match record? {
-                Record::Document(document) => {
-                    tally.bytes.entered += document.text.len() as u64;
-                    tally.repaired_bytes += document.repaired;
-                    tally.byte_order_marks += u64::from(document.signature);
-                    seen = document.origin.offset;
-                    batch_bytes += document.text.len();
-                    batch.push(document);
-                }
-                Record::Reject(reject) => {
-                    tally.bytes.entered += reject.bytes;
-                    tally.documents.rejected += 1;
-                    tally.bytes.rejected += reject.bytes;
-                    rejects.take(reject)?;
-                }
-            }
-            if batch_bytes >= BATCH_BYTES || batch.len() >= BATCH_DOCUMENTS {
-                hand_on(&mut batch, &mut tally, work)?;
-                batch_bytes = 0;
-                progress.done(read + seen.min(file.bytes));
-                progress.check("reading text")?;
-            }
-        }
-        read += file.bytes;
-    }
-    hand_on(&mut batch, &mut tally, work)?;
-    progress.done(read);
-    progress.check("reading text")?;
-    Ok(tally)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn hand_on(
-    batch: &mut Vec<Document>,
-    tally: &mut ReadTally,
-    work: &mut dyn FnMut(Vec<Document>) -> Result<()>,
-) -> Result<()> {
-    tally.documents.left += batch.len() as u64;
-    tally.bytes.left += batch.iter().map(|document| document.text.len() as u64).sum::<u64>();
-    if batch.is_empty() { Ok(()) } else { work(std::mem::take(batch)) }
+    #[test]
+    fn limits_of_bad_records() {
+        let tally = |rejected| Tally { entered: 1000, left: 1000 - rejected, rejected, ..Tally::default() };
+        for (limit, most) in [("0", 0), ("7", 7), ("0.7%", 7), ("0%", 0), ("100%", 1000)] {
+            let limit: MaxBad = limit.parse().unwrap();
+            assert!(limit.check(&tally(most)).is_ok(), "{limit:?}");
+            assert!(most == 1000 || limit.check(&tally(most + 1)).is_err(), "{limit:?}");
+        }
+        assert!(MaxBad::Percent(0.0).check(&Tally::default()).is_ok());
+        for bad in ["", "%", "-1", "1.5", "101%", "-1%", "nan%", "x"] {
+            assert!(bad.parse::<MaxBad>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_file_must_hold() {
+        let tally = |entered, left| ReadTally {
+            documents: Tally { entered, left, ..Tally::default() },
+            ..ReadTally::default()
+        };
+        assert!(sum_of(&FileTallies::from([(0, tally(3, 3)), (4, tally(2, 2))])).is_ok());
+        // The sum would hold.
+        assert!(sum_of(&FileTallies::from([(0, tally(3, 2)), (4, tally(2, 3))])).is_err());
+    }
 }

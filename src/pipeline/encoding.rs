@@ -1,5 +1,6 @@
 //! The stage that encodes files to shards.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
@@ -8,9 +9,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::documents::{BadRecords, ReadTally, RejectSink, for_each_batch};
+use super::documents::{BadRecords, FileTallies, MaxBad, ReadTally, RejectSink, sum_of};
 use super::files::{REJECTS_FILE, TOKENIZER_FILE, save_tokenizer};
 use super::progress::{Progress, Unit as Count};
+use super::reading::{LinesBefore, Reading, readers};
 use super::settings::{Settings, settings_of};
 use super::split::{ValFraction, split_of};
 use super::units::{Plan, UnitRecord, Units};
@@ -31,11 +33,14 @@ pub struct EncodeSettings {
     pub val: ValFraction,
     /// What to do with records that are no documents.
     pub on_bad_record: BadRecords,
+    /// How many of them there may be. Two runs may differ in it: a run that has failed by it goes on with a higher one.
+    #[serde(skip)]
+    pub max_bad: Option<MaxBad>,
 }
 
 impl Default for EncodeSettings {
     fn default() -> Self {
-        Self { unit_size: 256 << 20, val: ValFraction::Of(0.0), on_bad_record: BadRecords::default() }
+        Self { unit_size: 256 << 20, val: ValFraction::Of(0.0), on_bad_record: BadRecords::default(), max_bad: None }
     }
 }
 
@@ -64,8 +69,8 @@ pub struct EncodeSeconds {
 ///
 /// # Errors
 ///
-/// [`Error::OtherSettings`] when the folder was made otherwise, [`Error::NoDocuments`], [`Error::Accounting`], those of
-/// reading, encoding and writing, [`Error::Interrupted`].
+/// [`Error::OtherSettings`] when the folder was made otherwise, [`Error::NoDocuments`], [`Error::Accounting`],
+/// [`Error::TooManyBad`], those of reading, encoding and writing, [`Error::Interrupted`].
 pub fn encode(
     tokenizer: &Tokenizer,
     source: &Source,
@@ -98,26 +103,38 @@ pub fn encode(
     save_tokenizer(tokenizer.spec(), &output.join(TOKENIZER_FILE))?;
     progress.stage("encoding", source.bytes(), Count::Bytes);
     let share = settings.val.share(source.bytes());
-    let mut run = Run { tokenizer, options, settings, share, output, progress, seconds: EncodeSeconds::default() };
-    let planned = plan_units(&source.files, settings.unit_size);
-    let mut records = Vec::new();
-    let mut before = 0;
+    let reading = Reading { files: &source.files, options, progress, readers: readers() };
+    let mut run = Run { tokenizer, reading, settings, share, output, seconds: EncodeSeconds::default() };
+    let planned = plan_units(&source.files, settings.unit_size, options)?;
+    let (mut records, mut files) = (Vec::new(), FileTallies::new());
+    let (mut before, mut lines) = (0, LinesBefore::default());
     for unit in &planned {
-        let files = &source.files[unit.files.clone()];
-        let record = match units.done(unit.number)? {
+        let record = match units.done(unit.number, &unit.parts)? {
             Some(record) => record,
             None => {
-                let record = run.unit(unit, files, &units.rejects(unit.number), before)?;
+                remove_shards(unit, output)?;
+                let record = run.unit(unit, lines, &units.rejects(unit.number), before)?;
                 units.finish(unit.number, &record)?;
                 record
             }
         };
-        before += files.iter().map(|file| file.bytes).sum::<u64>();
+        for (file, tally) in &record.read {
+            files.entry(*file).or_default().add(*tally);
+        }
+        before += unit.bytes();
+        lines = record.lines;
         progress.done(before);
         records.push(record);
+        if let Some(limit @ MaxBad::Records(_)) = settings.max_bad {
+            // Not only at the end, which may be hours away.
+            limit.check(&sum_of(&files)?.documents).or_else(|error| {
+                join_rejects(&units, &records, output)?;
+                Err(error)
+            })?;
+        }
     }
-    let manifest = fold(tokenizer, plan, &records)?;
     join_rejects(&units, &records, output)?;
+    let manifest = fold(tokenizer, plan, &records, &files, settings.max_bad)?;
     manifest.save(output)?;
     units.remove()?;
     Ok(EncodedFolder { manifest, seconds: run.seconds })
@@ -134,9 +151,9 @@ pub(super) fn inputs(source: &Source, progress: &Progress<'_>) -> Result<Vec<Inp
     let entry = |file: &InputFile| -> Result<InputEntry> {
         let path = file.path.display().to_string();
         if path == "-" {
-            return Ok(InputEntry { path, bytes: 0, checksum: String::new() });
+            return Ok(InputEntry { path, ..InputEntry::default() });
         }
-        Ok(InputEntry { path, bytes: file.bytes, checksum: checksum(&file.path, progress)? })
+        Ok(InputEntry { path, bytes: file.bytes, checksum: checksum(&file.path, progress)?, ..InputEntry::default() })
     };
     let entries: Vec<Result<InputEntry>> = source.files.par_iter().map(entry).collect();
     entries.into_iter().collect()
@@ -154,11 +171,10 @@ pub(super) fn checksum(path: &Path, progress: &Progress<'_>) -> Result<String> {
 /// What all units of a run share.
 struct Run<'r> {
     tokenizer: &'r Tokenizer,
-    options: &'r ReadOptions,
+    reading: Reading<'r>,
     settings: &'r EncodeSettings,
     share: f64,
     output: &'r Path,
-    progress: &'r Progress<'r>,
     seconds: EncodeSeconds,
 }
 
@@ -170,8 +186,8 @@ struct Encoded {
 }
 
 impl Run<'_> {
-    /// Encodes one unit to its shards.
-    fn unit(&mut self, unit: &Unit, files: &[InputFile], rejects: &Path, before: u64) -> Result<UnitRecord> {
+    /// Encodes one unit to its shards. The unit before it ended at `lines`.
+    fn unit(&mut self, unit: &Unit, mut lines: LinesBefore, rejects: &Path, before: u64) -> Result<UnitRecord> {
         let mut writers: [Option<ShardWriter>; 2] = [None, None];
         let mut log = RejectLog::new(rejects);
         let sink = match self.settings.on_bad_record {
@@ -181,12 +197,17 @@ impl Run<'_> {
         };
         let begun = Instant::now();
         let (mut encode, mut write) = (0.0, 0.0);
-        let mut read = for_each_batch(files, self.options, sink, self.progress, before, &mut |batch| {
+        // What is out is what is written, counted there, not what was handed on.
+        let mut out: BTreeMap<usize, [u64; 2]> = BTreeMap::new();
+        let mut read = self.reading.for_each_batch(&unit.parts, &mut lines, sink, before, &mut |batch| {
             let start = Instant::now();
-            let encoded = self.encode_batch(&batch)?;
+            let encoded = self.encode_batch(&batch.documents)?;
             encode += start.elapsed().as_secs_f64();
             let start = Instant::now();
-            for document in encoded {
+            for (document, file) in encoded.into_iter().zip(batch.files) {
+                let [documents, bytes] = out.entry(file).or_default();
+                *documents += 1;
+                *bytes += document.text_bytes;
                 let slot = &mut writers[document.split as usize];
                 let writer = match slot {
                     Some(writer) => writer,
@@ -202,14 +223,12 @@ impl Run<'_> {
         let begun = Instant::now();
         let rejects = log.finish()?;
         let mut shards = Vec::new();
-        // What is out is what lies in the shards, counted there, not what was handed on.
-        read.documents.left = 0;
-        read.bytes.left = 0;
+        for (file, tally) in &mut read {
+            [tally.documents.left, tally.bytes.left] = out.get(file).copied().unwrap_or_default();
+        }
         for (split, writer) in Split::ALL.into_iter().zip(writers) {
             let Some(writer) = writer else { continue };
             let written = writer.finish()?;
-            read.documents.left += written.info.documents;
-            read.bytes.left += written.info.text_bytes;
             shards.push(ShardEntry {
                 name: shard_name(unit, split),
                 split,
@@ -221,7 +240,7 @@ impl Run<'_> {
             });
         }
         self.seconds.write += write + begun.elapsed().as_secs_f64();
-        Ok(UnitRecord { read, shards, rejects })
+        Ok(UnitRecord { parts: unit.parts.clone(), read, lines, shards, rejects })
     }
 
     fn writer(&self, unit: &Unit, split: Split) -> Result<ShardWriter> {
@@ -255,19 +274,40 @@ fn shard_name(unit: &Unit, split: Split) -> String {
     format!("{}/{:06}.shard", split.folder(), unit.number)
 }
 
-/// The manifest of all units.
-fn fold(tokenizer: &Tokenizer, plan: Plan, records: &[UnitRecord]) -> Result<Manifest> {
-    let mut read = ReadTally::default();
-    for record in records {
-        read.documents.add(record.read.documents);
-        read.bytes.add(record.read.bytes);
-        read.repaired_bytes += record.read.repaired_bytes;
-        read.byte_order_marks += record.read.byte_order_marks;
+/// Takes shards away that a run which cut its units otherwise has left.
+fn remove_shards(unit: &Unit, output: &Path) -> Result<()> {
+    for split in Split::ALL {
+        let path = output.join(shard_name(unit, split));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", path, error)),
+            _ => {}
+        }
     }
-    read.documents.check("documents")?;
-    read.bytes.check("bytes")?;
+    Ok(())
+}
+
+/// The manifest of all units, if what went in is accounted for.
+fn fold(
+    tokenizer: &Tokenizer,
+    plan: Plan,
+    records: &[UnitRecord],
+    files: &FileTallies,
+    max_bad: Option<MaxBad>,
+) -> Result<Manifest> {
+    let mut read = sum_of(files)?;
+    // What the shards say that they hold.
+    let shards = || records.iter().flat_map(|record| &record.shards);
+    read.documents.left = shards().map(|shard| shard.documents).sum();
+    read.bytes.left = shards().map(|shard| shard.bytes).sum();
+    read.check()?;
+    max_bad.map_or(Ok(()), |limit| limit.check(&read.documents))?;
     if read.documents.left == 0 {
         return Err(Error::NoDocuments { rejected: read.documents.rejected });
+    }
+    let mut inputs = plan.inputs;
+    for (number, input) in inputs.iter_mut().enumerate() {
+        let tally = files.get(&number).copied().unwrap_or_default();
+        (input.documents, input.text_bytes) = (Some(tally.documents), Some(tally.bytes));
     }
     let shards: Vec<ShardEntry> = Split::ALL
         .into_iter()
@@ -286,7 +326,7 @@ fn fold(tokenizer: &Tokenizer, plan: Plan, records: &[UnitRecord]) -> Result<Man
             fingerprint: tokenizer.fingerprint(),
             vocab_size: tokenizer.spec().vocab_size(),
         },
-        inputs: plan.inputs,
+        inputs,
         documents: read.documents,
         bytes: read.bytes,
         repaired_bytes: read.repaired_bytes,

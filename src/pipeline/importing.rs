@@ -99,7 +99,8 @@ pub fn import_files(
     for path in files.train.iter().chain(&files.val).flat_map(|path| parts(path, files.layout)) {
         let bytes = std::fs::metadata(&path).map_err(|error| Error::io("read", &path, error))?.len();
         let checksum = checksum(&path, progress)?;
-        inputs.push(InputEntry { path: path.display().to_string(), bytes, checksum });
+        let path = path.display().to_string();
+        inputs.push(InputEntry { path, bytes, checksum, documents: None, text_bytes: None });
     }
     progress.stage("importing", (files.train.len() + files.val.len()) as u64, Unit::Files);
     let lengths = match vocabulary {
@@ -265,7 +266,7 @@ impl Shards<'_> {
             },
             inputs,
             documents: self.documents,
-            bytes: Tally { entered: bytes, left: bytes, rejected: 0 },
+            bytes: Tally { entered: bytes, left: bytes, ..Tally::default() },
             repaired_bytes: 0,
             byte_order_marks: 0,
             tokens: self.entries.iter().map(|entry| entry.tokens).sum(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::count_table::LeftOut;
 use super::counting::{self, CountPlan, hash_of_dictionaries};
-use super::documents::{BadRecords, ReadTally};
+use super::documents::{BadRecords, MaxBad};
 use super::partial::Partial;
 use super::progress::{Progress, Unit};
 use super::settings::settings_of;
@@ -58,6 +58,9 @@ pub struct LearnSettings {
     pub val: ValFraction,
     /// What to do with records that are no documents.
     pub on_bad_record: BadRecords,
+    /// How many of them there may be. It decides whether learning fails, not what is learned.
+    #[serde(skip)]
+    pub max_bad: Option<MaxBad>,
 }
 
 impl Default for LearnSettings {
@@ -74,6 +77,7 @@ impl Default for LearnSettings {
             extends: None,
             val: ValFraction::Of(0.0),
             on_bad_record: BadRecords::default(),
+            max_bad: None,
         }
     }
 }
@@ -323,7 +327,7 @@ pub fn count(plan: &CountPlan, settings: &LearnSettings, progress: &Progress<'_>
     settings.check()?;
     let start = Instant::now();
     let counting::Counted { totals, tally, .. } = plan.count(settings, &settings.segmenter()?, false, progress)?;
-    let ReadTally { documents, bytes, .. } = tally;
+    let (documents, bytes) = (tally.documents, tally.bytes);
     Ok(Counted { documents, bytes, counts: totals, seconds: start.elapsed().as_secs_f64() })
 }
 
@@ -387,6 +391,6 @@ pub fn learn_from_counts(
     progress.done(tokens);
     let seconds = [counted, start.elapsed().as_secs_f64() - counted];
     let exhausted = exhausted.then_some(tokens);
-    let ReadTally { documents, bytes, .. } = tally;
+    let (documents, bytes) = (tally.documents, tally.bytes);
     Ok(LearnedTokenizer { spec, documents, bytes, counts: totals, left_out, exhausted, seconds })
 }

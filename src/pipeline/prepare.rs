@@ -20,9 +20,9 @@ use super::training::{ModelSettings, Trained, train};
 use super::units::Plan;
 use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
-use crate::evaluate::{CorpusReport, InputReport, Language, ModelReport, Report, TokenizerReport, to_html};
+use crate::evaluate::{CorpusReport, FileReport, InputReport, Language, ModelReport, Report, TokenizerReport, to_html};
 use crate::segment::Han;
-use crate::shard::{Manifest, Split, write_atomic};
+use crate::shard::{InputEntry, Manifest, Split, write_atomic};
 use crate::text::{ReadOptions, Source};
 
 /// All settings of the whole way. The share that is held out, and what is done with bad records, are those of `encode`.
@@ -148,6 +148,7 @@ fn tokenizer(
     let learn = LearnSettings {
         val: settings.encode.val,
         on_bad_record: settings.encode.on_bad_record,
+        max_bad: settings.encode.max_bad,
         ..settings.learn.clone()
     };
     let learned = learn_tokenizer(source, &settings.read, &learn, progress)?;
@@ -176,7 +177,13 @@ fn input_report(source: &Source, manifest: &Manifest) -> InputReport {
         bytes,
         repaired_bytes,
         byte_order_marks,
+        each: manifest.inputs.iter().map(file_report).collect(),
     }
+}
+
+fn file_report(input: &InputEntry) -> FileReport {
+    let (documents, bytes) = (input.documents.unwrap_or_default(), input.text_bytes.unwrap_or_default());
+    FileReport { path: input.path.clone(), documents, bytes }
 }
 
 /// How many of the longest tokens are shown of each script.

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::documents::ReadTally;
+use super::documents::FileTallies;
+use super::reading::LinesBefore;
 use super::settings::{Settings, require_same};
 use crate::error::{Error, ManifestFault, Result};
 use crate::shard::{InputEntry, Shard, ShardEntry, sync_folder, write_atomic};
+use crate::text::Part;
 use crate::vocab::Fingerprint;
 
 /// What the units belong to.
@@ -41,7 +43,11 @@ impl Plan {
         if there.inputs.len() != self.inputs.len() {
             return Err(other("number of input files", there.inputs.len().to_string(), self.inputs.len().to_string()));
         }
-        match there.inputs.iter().zip(&self.inputs).find(|(there, here)| there != here) {
+        // What was read of a file is known at the end.
+        let same = |there: &InputEntry, here: &InputEntry| {
+            (&there.path, there.bytes, &there.checksum) == (&here.path, here.bytes, &here.checksum)
+        };
+        match there.inputs.iter().zip(&self.inputs).find(|(there, here)| !same(there, here)) {
             Some((there, here)) => {
                 let text =
                     |entry: &InputEntry| format!("{} ({} bytes, checksum {})", entry.path, entry.bytes, entry.checksum);
@@ -66,7 +72,12 @@ impl Plan {
 /// What a unit came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct UnitRecord {
-    pub(super) read: ReadTally,
+    /// What the unit is: a record of another one, as of a program that cut otherwise, is none.
+    pub(super) parts: Vec<Part>,
+    /// What was read of each file.
+    pub(super) read: FileTallies,
+    /// Where its last file goes on.
+    pub(super) lines: LinesBefore,
     pub(super) shards: Vec<ShardEntry>,
     pub(super) rejects: bool,
 }
@@ -102,24 +113,26 @@ impl Units {
         self.path(number, "rejects.zst")
     }
 
-    /// A unit that is done, if its shards are as they were written.
+    /// A unit that is done, if its shards are as they were written. What is not is done again.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] and [`Error::Manifest`].
-    pub(super) fn done(&self, number: usize) -> Result<Option<UnitRecord>> {
+    /// [`Error::Io`].
+    pub(super) fn done(&self, number: usize, parts: &[Part]) -> Result<Option<UnitRecord>> {
         let path = self.path(number, "json");
         let text = match std::fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io("read", path, error)),
         };
-        let record: UnitRecord = parse(&path, &text)?;
+        let Ok(record) = serde_json::from_slice::<UnitRecord>(&text) else {
+            return Ok(None);
+        };
         let whole = |entry: &ShardEntry| {
             Shard::open(&self.output.join(&entry.name))
                 .is_ok_and(|shard| format!("{:016x}", shard.checksum()) == entry.checksum && shard.verify().is_ok())
         };
-        Ok(Some(record).filter(|record| record.shards.iter().all(whole)))
+        Ok(Some(record).filter(|record| record.parts == parts && record.shards.iter().all(whole)))
     }
 
     /// Says that a unit is done.

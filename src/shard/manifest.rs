@@ -14,7 +14,7 @@ use crate::vocab::Fingerprint;
 /// The name of the file.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// The version that is written, and the highest that is read.
-pub const MANIFEST_VERSION: u32 = 1;
+pub const MANIFEST_VERSION: u32 = 2;
 
 /// What a run was made from and what it made. Equal inputs and settings give equal bytes: there is no clock in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +58,29 @@ pub struct Tally {
     pub left: u64,
     /// What was rejected.
     pub rejected: u64,
+    /// What filters took out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub filtered: u64,
+    /// What was there already.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deduplicated: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// `9 in = 7 out + 1 rejected + 1 filtered`; what filters and deduplication took out is named where there is any.
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} in = {} out + {} rejected", self.entered, self.left, self.rejected)?;
+        for (number, what) in [(self.filtered, "filtered"), (self.deduplicated, "deduplicated")] {
+            if number > 0 {
+                write!(f, " + {number} {what}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Tally {
@@ -66,6 +89,13 @@ impl Tally {
         self.entered += other.entered;
         self.left += other.left;
         self.rejected += other.rejected;
+        self.filtered += other.filtered;
+        self.deduplicated += other.deduplicated;
+    }
+
+    /// Where everything is that went in.
+    fn accounted(&self) -> u64 {
+        [self.left, self.rejected, self.filtered, self.deduplicated].into_iter().fold(0, u64::saturating_add)
     }
 
     /// Checks that nothing was lost.
@@ -74,10 +104,11 @@ impl Tally {
     ///
     /// [`Error::Accounting`] when the sum does not hold.
     pub fn check(&self, what: &'static str) -> Result<()> {
-        if self.entered == self.left + self.rejected {
+        if self.entered == self.accounted() {
             return Ok(());
         }
-        Err(Error::Accounting { what, entered: self.entered, left: self.left, rejected: self.rejected })
+        let Self { entered, left, rejected, filtered, deduplicated } = *self;
+        Err(Error::Accounting { what, entered, left, rejected, filtered, deduplicated })
     }
 }
 
@@ -94,7 +125,7 @@ pub struct TokenizerEntry {
 }
 
 /// A file that was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputEntry {
     /// Its path, as named.
@@ -103,6 +134,12 @@ pub struct InputEntry {
     pub bytes: u64,
     /// xxh3-128 of its bytes, in hexadecimal.
     pub checksum: String,
+    /// Its documents; from version 2 of the manifest on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<Tally>,
+    /// Its bytes of text; from version 2 of the manifest on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_bytes: Option<Tally>,
 }
 
 /// A shard of a run.
@@ -156,7 +193,7 @@ impl Manifest {
         }
         let json = |error: serde_json::Error| ManifestFault::Json { reason: error.to_string() };
         let Versioned { version } = serde_json::from_slice(text).map_err(json)?;
-        if version != MANIFEST_VERSION {
+        if !(1..=MANIFEST_VERSION).contains(&version) {
             return Err(ManifestFault::Version { got: version, supported: MANIFEST_VERSION });
         }
         let manifest: Self = serde_json::from_slice(text).map_err(json)?;
@@ -180,13 +217,36 @@ impl Manifest {
             ("documents out", self.documents.left, sum(|shard| shard.documents)),
             ("bytes out", self.bytes.left, sum(|shard| shard.bytes)),
             ("tokens", self.tokens, sum(|shard| shard.tokens)),
-            ("documents in", self.documents.entered, self.documents.left.saturating_add(self.documents.rejected)),
-            ("bytes in", self.bytes.entered, self.bytes.left.saturating_add(self.bytes.rejected)),
+            ("documents in", self.documents.entered, self.documents.accounted()),
+            ("bytes in", self.bytes.entered, self.bytes.accounted()),
         ];
+        let files = if self.version == 1 { Vec::new() } else { self.sums_of_files() };
+        let sums = sums.into_iter().chain(files);
         match sums.into_iter().find(|(_, stated, found)| stated != found) {
             Some((what, stated, found)) => Err(ManifestFault::Sum { what, stated, found }),
             None => Ok(()),
         }
+    }
+
+    /// What the files add up to, and each of them.
+    fn sums_of_files(&self) -> Vec<(&'static str, u64, u64)> {
+        type Of = fn(&InputEntry) -> Option<Tally>;
+        let mut sums = Vec::new();
+        let wholes: [(_, _, Of); 2] = [
+            ("documents of the inputs", self.documents, |input| input.documents),
+            ("bytes of the inputs", self.bytes, |input| input.text_bytes),
+        ];
+        for (what, whole, of) in wholes {
+            let mut parts = [0u64; 5];
+            let fields =
+                |tally: &Tally| [tally.entered, tally.left, tally.rejected, tally.filtered, tally.deduplicated];
+            for tally in self.inputs.iter().map(|input| of(input).unwrap_or_default()) {
+                sums.push((what, tally.entered, tally.accounted()));
+                parts.iter_mut().zip(fields(&tally)).for_each(|(sum, part)| *sum = sum.saturating_add(part));
+            }
+            sums.extend(fields(&whole).into_iter().zip(parts).map(|(stated, found)| (what, stated, found)));
+        }
+        sums
     }
 
     /// Reads the manifest of a folder; `None` when there is none.

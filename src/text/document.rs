@@ -8,7 +8,7 @@ use crate::error::{Error, RecordFault};
 /// Where a record stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The file, as it was named; `-` for standard input.
+    /// The file, as it was named; `-` for standard input; of an archive, `archive/member`.
     pub file: Arc<Path>,
     /// Line (or row) on which the record begins, counted from 1; 0 where the record is the whole file.
     pub line: u64,
@@ -21,11 +21,14 @@ pub struct Origin {
 pub struct Document {
     /// The text, never empty.
     pub text: String,
+    /// What [`ReadOptions::id_field`](super::ReadOptions::id_field) holds: a string, or a whole number of 64 bits in
+    /// decimal. `None` where there is no such field, or where it holds something else.
+    pub id: Option<String>,
     /// Where it stands.
     pub origin: Origin,
     /// Bytes that were no UTF-8 and were replaced or skipped.
     pub repaired: u64,
-    /// Whether a byte order mark was taken off before this document.
+    /// Whether a byte order mark was taken off right before this document.
     pub signature: bool,
 }
 
@@ -34,6 +37,8 @@ pub struct Document {
 pub struct Reject {
     /// Where the record stands; the offset is that of the fault.
     pub origin: Origin,
+    /// As [`Document::id`], where so much could be read.
+    pub id: Option<String>,
     /// Why it is no document.
     pub fault: RecordFault,
     /// Length of the record in bytes, as far as it was read.

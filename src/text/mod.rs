@@ -7,23 +7,32 @@
 //! is a signature and no text, is taken off (and said so by [`Document::signature`]).
 //! **Does not know** what becomes of the documents.
 //!
-//! A `.txt` file is one document (or one a line, or one a block between blank lines); a `.jsonl` file holds one JSON
-//! object a line; a `.parquet` file one document a row. Each may be compressed: `.gz` (all members), `.zst` (all
-//! frames), `.xz`.
+//! A `.txt` file is one document (or one a line, one a block between blank lines, or what stands between separators); a
+//! `.jsonl` file holds one JSON object a line, its text a field or composed of several; a `.parquet` file one document a
+//! row; a `.tar` archive any of these but Parquet. Each but Parquet may be compressed: `.gz` (all members), `.zst` (all
+//! frames), `.xz`, `.bz2` (all streams).
+//!
+//! [`plan_units`] cuts inputs into parts that are read apart from each other, [`records_in`] reads one.
 
+mod archive;
 mod document;
+mod fields;
 mod jsonl;
+mod lines;
+mod open;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod reader;
 mod rejects;
+mod separated;
 mod source;
 mod unit;
 mod utf8;
 
 pub use document::{Document, Origin, Record, Reject};
-pub use reader::{ReadOptions, Records, TxtDocuments, records};
+pub use reader::{ReadOptions, Records, TxtDocuments, records, records_in};
 pub use rejects::{RejectLine, RejectLog};
 pub use source::{Compression, Form, InputFile, KNOWN_EXTENSIONS, Source};
-pub use unit::{Unit, plan_units};
+pub use unit::{Extent, Part, Unit, plan_units};
+pub(crate) use unit::{pieces, whole_files};
 pub use utf8::Utf8Policy;

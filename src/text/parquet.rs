@@ -1,120 +1,247 @@
-//! Parquet: one document a row, the text in a column of byte arrays.
+//! Parquet: one document a row, the text in a column of byte arrays, or composed of several.
+//!
+//! Columns inside groups are named by their path, `meta.text`; repeated ones (lists) hold no text of one row. The
+//! identifier may also be a column of whole numbers. A row group is read page by page; how large a page is the file says,
+//! up to 2 GiB, and is taken at its word.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use parquet::basic::Type;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use super::document::{Origin, Record, Reject};
-use super::reader::{ReadOptions, Records, document};
+use super::document::{Document, Origin, Record, Reject};
+use super::fields::{Fields, Found};
+use super::reader::{ReadOptions, RecordReader, Records};
 use super::source::InputFile;
+use super::unit::Extent;
+use super::utf8;
 use crate::error::{Error, RecordFault, Result};
 
 /// Rows that are held at a time.
 const BATCH_ROWS: usize = 256;
 
-pub(super) fn records<'o>(file: &InputFile, options: &'o ReadOptions) -> Result<Records<'o>> {
-    let handle = File::open(&file.path).map_err(|error| Error::io("open", &file.path, error))?;
-    let reader = SerializedFileReader::new(handle).map_err(|error| failure(&file.path, error))?;
-    let column = text_column(&reader, &file.path, &options.field)?;
-    let rows = Rows {
-        reader,
-        path: file.path.as_path().into(),
-        column,
-        options,
-        group: 0,
-        pages: None,
-        batch: Vec::new().into_iter(),
-        row: 0,
+pub(super) fn records<'o>(file: &InputFile, extent: &Extent, options: &'o ReadOptions) -> Result<Records<'o>> {
+    let reader = open(file)?;
+    let fields = Fields::of(options)?;
+    let columns = columns(&reader, &file.path, &fields)?;
+    let all = reader.num_row_groups();
+    let groups = match extent {
+        Extent::Groups(groups) => groups.start.min(all)..groups.end.min(all),
+        _ => 0..all,
     };
-    Ok(Box::new(rows))
+    let rows_before = |group| u64::try_from(reader.metadata().row_group(group).num_rows()).unwrap_or(0);
+    let row = (0..groups.start).map(rows_before).fold(0, u64::saturating_add);
+    let path = file.path.as_path().into();
+    let open = Vec::new();
+    let batch = Vec::new().into_iter();
+    Ok(Records::new(Rows { reader, path, fields, columns, options, groups, open, batch, row }))
+}
+
+/// The compressed lengths of the row groups of a file.
+pub(super) fn group_lengths(file: &InputFile) -> Result<Vec<u64>> {
+    let reader = open(file)?;
+    let groups = reader.metadata().row_groups();
+    Ok(groups.iter().map(|group| u64::try_from(group.compressed_size()).unwrap_or(0)).collect())
+}
+
+fn open(file: &InputFile) -> Result<SerializedFileReader<File>> {
+    let handle = File::open(&file.path).map_err(|error| Error::io("open", &file.path, error))?;
+    guarded(|| SerializedFileReader::new(handle)).map_err(|error| failure(&file.path, error))
 }
 
 fn failure(path: &Path, error: ParquetError) -> Error {
     Error::Io { op: "read", path: path.to_owned(), source: std::io::Error::new(std::io::ErrorKind::InvalidData, error) }
 }
 
-/// The number of the column `field`, which must hold one byte array (or nothing) a row.
-fn text_column(reader: &SerializedFileReader<File>, path: &Path, field: &str) -> Result<usize> {
-    let fault = |fault| Error::Record { path: path.to_owned(), line: 0, offset: 0, fault };
+/// What `read` gives; an error where it panics. The crate `parquet` checks most lengths of a damaged file, but not all.
+fn guarded<T>(read: impl FnOnce() -> std::result::Result<T, ParquetError>) -> std::result::Result<T, ParquetError> {
+    // What was being read is not used again after an error.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(ParquetError::General("the file is damaged".to_owned())))
+}
+
+/// A column that is read, and the field that it is.
+struct Column {
+    number: usize,
+    node: usize,
+}
+
+/// The columns of the fields, which must hold one byte array (or nothing) a row; an identifier may be missing.
+fn columns(reader: &SerializedFileReader<File>, path: &Path, fields: &Fields) -> Result<Vec<Column>> {
     let schema = reader.metadata().file_metadata().schema_descr();
-    let column = schema.columns().iter().position(|column| column.path().string() == field);
-    let column = column.ok_or_else(|| fault(RecordFault::MissingField { field: field.to_owned() }))?;
-    let description = schema.column(column);
-    if description.physical_type() != Type::BYTE_ARRAY
-        || description.max_rep_level() > 0
-        || description.max_def_level() > 1
-    {
-        return Err(fault(RecordFault::NotAString { field: field.to_owned(), found: "a column of another type" }));
+    let mut found = Vec::new();
+    for (node, names, written) in fields.paths() {
+        let fault = |fault| Error::Record { path: path.to_owned(), line: 0, offset: 0, fault };
+        let field = written.to_owned();
+        let is_it = |column: &parquet::schema::types::ColumnDescPtr| column.path().parts().iter().eq(names.iter());
+        let is_only_id = fields.is_only_id(node);
+        let Some(number) = schema.columns().iter().position(is_it) else {
+            if is_only_id {
+                continue;
+            }
+            return Err(fault(RecordFault::MissingField { field }));
+        };
+        let column = schema.column(number);
+        let is_text = column.physical_type() == Type::BYTE_ARRAY;
+        let is_number = matches!(column.physical_type(), Type::INT32 | Type::INT64);
+        if column.max_rep_level() > 0 || !(is_text || is_number && is_only_id) {
+            return Err(fault(RecordFault::NotAString { field, found: "a column of another type" }));
+        }
+        found.push(Column { number, node });
     }
-    Ok(column)
+    Ok(found)
+}
+
+/// The values of a column in a row group, some at a time.
+enum Cells {
+    Bytes(ColumnReaderImpl<parquet::data_type::ByteArrayType>),
+    Int(ColumnReaderImpl<parquet::data_type::Int32Type>),
+    Long(ColumnReaderImpl<parquet::data_type::Int64Type>),
+}
+
+/// What stands in a row.
+#[derive(Clone)]
+enum Cell {
+    Null,
+    Bytes(ByteArray),
+    Whole(i64),
+}
+
+impl Cells {
+    /// The next cells; `level` is that of a value which is there, if others may be missing.
+    fn read(&mut self, level: i16) -> std::result::Result<Vec<Cell>, ParquetError> {
+        match self {
+            Self::Bytes(reader) => read(reader, level, Cell::Bytes),
+            Self::Int(reader) => read(reader, level, |number| Cell::Whole(number.into())),
+            Self::Long(reader) => read(reader, level, Cell::Whole),
+        }
+    }
+}
+
+fn read<T: DataType>(
+    reader: &mut ColumnReaderImpl<T>,
+    level: i16,
+    cell: impl Fn(T::T) -> Cell,
+) -> std::result::Result<Vec<Cell>, ParquetError> {
+    let (mut levels, mut values) = (Vec::new(), Vec::new());
+    reader.read_records(BATCH_ROWS, (level > 0).then_some(&mut levels), None, &mut values)?;
+    let mut values = values.into_iter().map(cell);
+    if level == 0 {
+        return Ok(values.collect());
+    }
+    let cells = levels.iter().map(|&at| if at == level { values.next().unwrap_or(Cell::Null) } else { Cell::Null });
+    Ok(cells.collect())
 }
 
 struct Rows<'o> {
     reader: SerializedFileReader<File>,
     path: Arc<Path>,
-    column: usize,
+    fields: Fields,
+    columns: Vec<Column>,
     options: &'o ReadOptions,
-    /// Number of the next row group.
-    group: usize,
-    pages: Option<(ColumnReaderImpl<ByteArrayType>, bool)>,
-    batch: std::vec::IntoIter<Option<ByteArray>>,
+    /// Row groups that are not begun.
+    groups: Range<usize>,
+    /// The columns of the row group under way, with the levels of their values.
+    open: Vec<(Cells, i16)>,
+    /// Rows, each with its cells in the order of the columns.
+    batch: std::vec::IntoIter<Vec<Cell>>,
     row: u64,
 }
 
 impl Rows<'_> {
-    /// Fills the batch; false at the end of the file.
+    /// Fills the batch; false at the end.
     fn fill(&mut self) -> std::result::Result<bool, ParquetError> {
         loop {
-            if self.pages.is_none() {
-                if self.group == self.reader.num_row_groups() {
-                    return Ok(false);
-                }
-                let group = self.reader.get_row_group(self.group)?;
-                let optional = group.metadata().column(self.column).column_descr().max_def_level() > 0;
-                let ColumnReader::ByteArrayColumnReader(reader) = group.get_column_reader(self.column)? else {
-                    return Err(ParquetError::General("the column is no byte array".to_owned()));
-                };
-                self.pages = Some((reader, optional));
-                self.group += 1;
+            if self.open.is_empty() && !self.begin()? {
+                return Ok(false);
             }
-            let Some((reader, optional)) = &mut self.pages else {
-                continue;
-            };
-            let (mut levels, mut values) = (Vec::new(), Vec::new());
-            let (rows, _, _) = reader.read_records(BATCH_ROWS, optional.then_some(&mut levels), None, &mut values)?;
+            let mut columns = Vec::new();
+            for (cells, level) in &mut self.open {
+                columns.push(cells.read(*level)?);
+            }
+            let rows = columns.first().map_or(0, Vec::len);
+            if columns.iter().any(|cells| cells.len() != rows) {
+                return Err(ParquetError::General("the columns of a row group differ in length".to_owned()));
+            }
             if rows == 0 {
-                self.pages = None;
+                self.open.clear();
                 continue;
             }
-            let mut values = values.into_iter();
-            self.batch = match optional {
-                false => values.map(Some).collect::<Vec<_>>(),
-                true => levels.iter().map(|&level| if level > 0 { values.next() } else { None }).collect(),
-            }
-            .into_iter();
+            let row = |at: usize| columns.iter().map(|cells| cells[at].clone()).collect();
+            self.batch = (0..rows).map(row).collect::<Vec<Vec<Cell>>>().into_iter();
             return Ok(true);
         }
     }
 
-    fn record(&mut self, value: Option<ByteArray>) -> Record {
+    /// Begins the next row group; false where there is none.
+    fn begin(&mut self) -> std::result::Result<bool, ParquetError> {
+        let Some(number) = self.groups.next() else {
+            return Ok(false);
+        };
+        let group = self.reader.get_row_group(number)?;
+        for column in &self.columns {
+            let level = group.metadata().column(column.number).column_descr().max_def_level();
+            let cells = match group.get_column_reader(column.number)? {
+                ColumnReader::ByteArrayColumnReader(reader) => Cells::Bytes(reader),
+                ColumnReader::Int32ColumnReader(reader) => Cells::Int(reader),
+                ColumnReader::Int64ColumnReader(reader) => Cells::Long(reader),
+                _ => return Err(ParquetError::General("a column is of another type than the file says".to_owned())),
+            };
+            self.open.push((cells, level));
+        }
+        Ok(true)
+    }
+
+    fn record(&mut self, cells: &[Cell]) -> Record {
         self.row += 1;
         let origin = Origin { file: self.path.clone(), line: self.row, offset: self.row };
-        let Some(value) = value else {
-            let fault = RecordFault::NotAString { field: self.options.field.clone(), found: "null" };
-            return Record::Reject(Reject { origin, fault, bytes: 0, raw: Vec::new() });
-        };
-        let bytes = value.data();
-        if bytes.len() as u64 > self.options.max_document {
-            let fault = RecordFault::TooLong { max: self.options.max_document };
-            return Record::Reject(Reject { origin, fault, bytes: bytes.len() as u64, raw: Vec::new() });
+        let max = self.options.max_document;
+        let (mut found, mut repaired) = (self.fields.nothing(), 0);
+        let (mut read, mut raw, mut fault) = (0, Vec::new(), None);
+        for (column, cell) in self.columns.iter().zip(cells) {
+            found[column.node] = match cell {
+                Cell::Null => Found::Other("null"),
+                Cell::Whole(number) => Found::Whole((*number).into()),
+                Cell::Bytes(bytes) => {
+                    let is_text = !self.fields.is_only_id(column.node);
+                    read += if is_text { bytes.len() as u64 } else { 0 };
+                    if is_text && bytes.len() as u64 > max {
+                        fault = Some(RecordFault::TooLong { max });
+                        break;
+                    }
+                    match utf8::decode(bytes.data().to_vec(), self.options.on_invalid_utf8) {
+                        Ok((text, invalid)) => {
+                            repaired += if is_text { invalid } else { 0 };
+                            Found::Text(text.into())
+                        }
+                        // An identifier that cannot be read is none.
+                        Err(_) if !is_text => Found::Missing,
+                        Err(_) => {
+                            raw = bytes.data().to_vec();
+                            fault = Some(RecordFault::InvalidUtf8);
+                            break;
+                        }
+                    }
+                }
+            };
         }
-        document(bytes.to_vec(), origin, self.options, false)
+        let id = self.fields.id(&found);
+        let fault = match fault.map_or_else(|| self.fields.text(&found), Err) {
+            Ok(text) if text.is_empty() => RecordFault::Empty,
+            Ok(text) if text.len() as u64 > max => RecordFault::TooLong { max },
+            Ok(text) => {
+                let text = text.into_owned();
+                return Record::Document(Document { text, id, origin, repaired, signature: false });
+            }
+            Err(fault) => fault,
+        };
+        Record::Reject(Reject { origin, id, fault, bytes: read, raw })
     }
 }
 
@@ -123,19 +250,21 @@ impl Iterator for Rows<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(value) = self.batch.next() {
-                return Some(Ok(self.record(value)));
+            if let Some(cells) = self.batch.next() {
+                return Some(Ok(self.record(&cells)));
             }
-            match self.fill() {
+            match guarded(|| self.fill()) {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(error) => {
                     // A damaged group is not tried again.
-                    self.group = self.reader.num_row_groups();
-                    self.pages = None;
+                    self.groups = 0..0;
+                    self.open.clear();
                     return Some(Err(failure(&self.path, error)));
                 }
             }
         }
     }
 }
+
+impl RecordReader for Rows<'_> {}

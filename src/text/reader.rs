@@ -1,13 +1,19 @@
-//! From a file to its records, one at a time.
+//! From a file, or a part of one, to its records, one at a time.
 
-use std::io::{BufRead, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::document::{Document, Origin, Record, Reject};
+use super::fields::Fields;
+use super::lines::{Line, LineReader, RAW_HEAD};
+use super::separated::Separated;
 use super::source::{Form, InputFile};
+use super::unit::Extent;
 use super::utf8::{self, Utf8Policy};
-use crate::error::{Error, RecordFault, Result};
+#[cfg(not(feature = "parquet"))]
+use crate::error::Error;
+use crate::error::{RecordFault, Result};
 
 /// How a `.txt` file falls into documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -25,10 +31,23 @@ pub enum TxtDocuments {
 /// How files are read.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ReadOptions {
-    /// The field (or Parquet column) that holds the text.
+    /// The field (or Parquet column) that holds the text: a name, or names with dots between where objects lie in
+    /// objects, `meta.text`. A dot that belongs to a name is written `\.`, a backslash `\\`.
     pub field: String,
+    /// The text from several fields, instead of [`ReadOptions::field`]: text with fields in braces,
+    /// `{title}\n\n{text}`. `\n`, `\t`, `\r` and `\\` are what they are elsewhere, `{{` and `}}` are braces. A record
+    /// that lacks one of the fields is rejected.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub template: Option<String>,
+    /// The field (or Parquet column) that identifies a record, kept in [`Document::id`]; it may be missing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub id_field: Option<String>,
     /// What is a document in a `.txt` file.
     pub txt_documents: TxtDocuments,
+    /// What stands between the documents of a `.txt` file, instead of [`ReadOptions::txt_documents`]. It belongs to
+    /// none, and white space alone is no document.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub separator: Option<String>,
     /// What to do with bytes that are not UTF-8.
     pub on_invalid_utf8: Utf8Policy,
     /// The longest document allowed, in bytes; a longer one is rejected, and read no further.
@@ -39,155 +58,126 @@ impl Default for ReadOptions {
     fn default() -> Self {
         Self {
             field: "text".to_owned(),
+            template: None,
+            id_field: None,
             txt_documents: TxtDocuments::default(),
+            separator: None,
             on_invalid_utf8: Utf8Policy::default(),
             max_document: 1 << 30,
         }
     }
 }
 
-/// The records of one file, in order.
-pub type Records<'o> = Box<dyn Iterator<Item = Result<Record>> + Send + 'o>;
+impl ReadOptions {
+    /// Checks the options, so that what cannot be is an error before anything is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`](crate::Error::Setting) for a path or template that is none, and for an empty separator.
+    pub fn check(&self) -> Result<()> {
+        if self.separator.as_deref() == Some("") {
+            let expected = "at least one character".to_owned();
+            return Err(crate::Error::Setting { name: "separator", value: "empty".to_owned(), expected });
+        }
+        Fields::of(self).map(|_| ())
+    }
+}
+
+/// What gives records, and can say how many lines it has read.
+pub(super) trait RecordReader: Iterator<Item = Result<Record>> + Send {
+    fn lines(&self) -> u64 {
+        0
+    }
+}
+
+/// The records of a file or a part of one, in order. Each is a document or a reject; an error ends them.
+///
+/// ```
+/// use ciyuan::text::{ReadOptions, Record, Source, records};
+/// # fn main() -> ciyuan::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("news.jsonl");
+/// std::fs::write(&path, "{\"id\": 7, \"text\": \"词元\"}\n{\"id\": 8}\n").unwrap();
+/// let options = ReadOptions { id_field: Some("id".to_owned()), ..ReadOptions::default() };
+/// let source = Source::find(&[path], None)?;
+/// let records = records(&source.files[0], &options)?.collect::<ciyuan::Result<Vec<Record>>>()?;
+/// let [Record::Document(document), Record::Reject(reject)] = &records[..] else { panic!("{records:?}") };
+/// assert_eq!((document.text.as_str(), document.id.as_deref(), document.origin.line), ("词元", Some("7"), 1));
+/// assert_eq!((reject.id.as_deref(), reject.origin.line, reject.origin.offset), (Some("8"), 2, 28));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Records<'o>(Box<dyn RecordReader + 'o>);
+
+impl<'o> Records<'o> {
+    pub(super) fn new(reader: impl RecordReader + 'o) -> Self {
+        Self(Box::new(reader))
+    }
+
+    /// Lines that were read, of a part of a file that is cut between lines: so many are before the lines of the next
+    /// part. 0 for other files.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.0.lines()
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
 
 /// The records of `file`.
 ///
 /// # Errors
 ///
-/// [`Error::Missing`] or [`Error::Io`] when the file cannot be opened; the iterator gives [`Error::Io`] when it cannot
-/// be read on, for example where a compressed stream is damaged or cut off.
+/// [`Error::Missing`](crate::Error::Missing) or [`Error::Io`](crate::Error::Io) when the file cannot be opened, those of
+/// [`ReadOptions::check`]; the iterator gives [`Error::Io`](crate::Error::Io) when it cannot be read on, for example
+/// where a compressed stream is damaged or cut off.
 pub fn records<'o>(file: &InputFile, options: &'o ReadOptions) -> Result<Records<'o>> {
-    if file.form == Form::Parquet {
+    records_in(file, &Extent::Whole, options)
+}
+
+/// The records of a part of `file`, as [`plan_units`](super::plan_units) cuts it: those whose first byte lies in it.
+/// [`Origin::line`] counts from the beginning of the part, [`Origin::offset`] from that of the file.
+///
+/// # Errors
+///
+/// As [`records`].
+pub fn records_in<'o>(file: &InputFile, extent: &Extent, options: &'o ReadOptions) -> Result<Records<'o>> {
+    options.check()?;
+    match file.form {
         #[cfg(feature = "parquet")]
-        return super::parquet::records(file, options);
+        Form::Parquet => super::parquet::records(file, extent, options),
         #[cfg(not(feature = "parquet"))]
-        return Err(Error::Feature { feature: "parquet", what: "reading Parquet" });
-    }
-    let lines = LineReader::new(file, options.max_document)?;
-    Ok(match (file.form, options.txt_documents) {
-        (Form::Jsonl, _) => Box::new(super::jsonl::records(lines, options)),
-        (_, TxtDocuments::File) => Box::new(std::iter::once_with(move || whole_file(lines, options))),
-        (_, TxtDocuments::Lines) => Box::new(text_lines(lines, options)),
-        (_, TxtDocuments::Blocks) => Box::new(Blocks { lines, options }),
-    })
-}
-
-/// Lines of bytes with their places; holds one line at a time, and of a line that is too long only its head.
-pub(super) struct LineReader {
-    reader: Box<dyn BufRead + Send>,
-    path: Arc<Path>,
-    max: u64,
-    line: u64,
-    offset: u64,
-    signature: bool,
-}
-
-/// A line without its line feed, and where it stands.
-pub(super) struct Line {
-    pub(super) bytes: Vec<u8>,
-    pub(super) origin: Origin,
-    /// Length with line end, also of what was not kept.
-    pub(super) length: u64,
-    /// Longer than allowed: `bytes` is only its head.
-    pub(super) too_long: bool,
-}
-
-impl LineReader {
-    fn new(file: &InputFile, max: u64) -> Result<Self> {
-        let path: Arc<Path> = file.path.as_path().into();
-        let mut reader = file.open()?;
-        let head = reader.fill_buf().map_err(|error| Error::io("read", &file.path, error))?;
-        let signature = head.starts_with(b"\xEF\xBB\xBF");
-        let offset = if signature { 3 } else { 0 };
-        reader.consume(offset);
-        Ok(Self { reader, path, max, line: 0, offset: offset as u64, signature })
-    }
-
-    fn origin(&self) -> Origin {
-        Origin { file: self.path.clone(), line: self.line, offset: self.offset }
-    }
-
-    /// Whether a byte order mark was taken off; true once.
-    pub(super) fn take_signature(&mut self) -> bool {
-        std::mem::take(&mut self.signature)
-    }
-
-    fn error(&self, error: std::io::Error) -> Error {
-        Error::io("read", &*self.path, error)
-    }
-
-    /// The next line; `None` at the end.
-    pub(super) fn next_line(&mut self) -> Result<Option<Line>> {
-        let mut bytes = Vec::new();
-        // One byte more than allowed tells that a line is too long; its line end may come on top.
-        let limit = self.max.saturating_add(2);
-        let mut length =
-            (&mut self.reader).take(limit).read_until(b'\n', &mut bytes).map_err(|error| self.error(error))? as u64;
-        if length == 0 {
-            return Ok(None);
-        }
-        self.line += 1;
-        let origin = self.origin();
-        let ended = bytes.last() == Some(&b'\n');
-        if ended {
-            bytes.pop();
-        }
-        if !ended && length == limit {
-            length += self.skip_line()?;
-        }
-        self.offset += length;
-        let too_long = bytes.len() as u64 > self.max;
-        if too_long {
-            bytes.truncate(RAW_HEAD);
-        }
-        Ok(Some(Line { bytes, origin, length, too_long }))
-    }
-
-    /// Reads to the end of the line without keeping it; gives its length.
-    fn skip_line(&mut self) -> Result<u64> {
-        let mut skipped = 0;
-        loop {
-            let buffer = match self.reader.fill_buf() {
-                Ok(buffer) => buffer,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(self.error(error)),
+        Form::Parquet => Err(Error::Feature { feature: "parquet", what: "reading Parquet" }),
+        Form::Tar => super::archive::records(file, options),
+        form @ (Form::Txt | Form::Jsonl) => {
+            let path: Arc<Path> = file.path.as_path().into();
+            let lines = match extent {
+                Extent::Bytes(range) if range.start > 0 => {
+                    LineReader::of_range(file.open_at(range.start - 1)?, path, options.max_document, range)?
+                }
+                Extent::Bytes(range) => LineReader::new(file.open()?, path, options.max_document)?.until(range.end),
+                _ => LineReader::new(file.open()?, path, options.max_document)?,
             };
-            let end = buffer.iter().position(|&byte| byte == b'\n');
-            let used = end.map_or(buffer.len(), |end| end + 1);
-            skipped += used as u64;
-            let done = end.is_some() || buffer.is_empty();
-            self.reader.consume(used);
-            if done {
-                return Ok(skipped);
-            }
+            text_records(form, lines, options)
         }
     }
 }
 
-/// How much of a record that is too long goes into the quarantine.
-const RAW_HEAD: usize = 1 << 10;
-
-impl Line {
-    /// Takes a carriage return off that belongs to the line end.
-    fn without_carriage_return(mut self) -> Self {
-        if self.bytes.last() == Some(&b'\r') {
-            self.bytes.pop();
-        }
-        self
-    }
-
-    /// The record that this line is, by itself.
-    fn into_record(self, options: &ReadOptions, signature: bool) -> Record {
-        if self.too_long {
-            return self.reject(RecordFault::TooLong { max: options.max_document }, 0);
-        }
-        document(self.bytes, self.origin, options, signature)
-    }
-
-    /// The reject that this line is; the fault lies `at` bytes into it.
-    pub(super) fn reject(mut self, fault: RecordFault, at: u64) -> Record {
-        self.origin.offset += at;
-        Record::Reject(Reject { origin: self.origin, fault, bytes: self.length, raw: self.bytes })
-    }
+/// The records of a stream of text.
+pub(super) fn text_records<'o>(form: Form, lines: LineReader, options: &'o ReadOptions) -> Result<Records<'o>> {
+    Ok(match (form, &options.separator, options.txt_documents) {
+        (Form::Jsonl, ..) => Records::new(super::jsonl::JsonLines::new(lines, options)?),
+        (_, Some(separator), _) => Records::new(Separated::new(lines, separator, options)),
+        (_, None, TxtDocuments::File) => Records::new(WholeFile { lines: Some(lines), options }),
+        (_, None, TxtDocuments::Lines) => Records::new(TextLines { lines, options }),
+        (_, None, TxtDocuments::Blocks) => Records::new(Blocks { lines, options }),
+    })
 }
 
 /// The document in `bytes`, or the reject they are.
@@ -202,49 +192,90 @@ pub(super) fn document(bytes: Vec<u8>, mut origin: Origin, options: &ReadOptions
     } else {
         Vec::new()
     };
+    let reject = |origin, fault, raw| Record::Reject(Reject { origin, id: None, fault, bytes: length, raw });
     match utf8::decode(bytes, options.on_invalid_utf8) {
-        Ok((text, _)) if text.is_empty() => {
-            Record::Reject(Reject { origin, fault: RecordFault::Empty, bytes: length, raw: Vec::new() })
-        }
-        Ok((text, repaired)) => Record::Document(Document { text, origin, repaired, signature }),
+        Ok((text, _)) if text.is_empty() => reject(origin, RecordFault::Empty, Vec::new()),
+        Ok((text, repaired)) => Record::Document(Document { text, id: None, origin, repaired, signature }),
         Err(at) => {
             origin.offset += at;
-            Record::Reject(Reject { origin, fault: RecordFault::InvalidUtf8, bytes: length, raw })
+            reject(origin, RecordFault::InvalidUtf8, raw)
         }
     }
 }
 
-fn whole_file(mut lines: LineReader, options: &ReadOptions) -> Result<Record> {
-    let mut bytes = Vec::new();
-    let limit = lines.max.saturating_add(1);
-    (&mut lines.reader).take(limit).read_to_end(&mut bytes).map_err(|error| lines.error(error))?;
-    let origin = lines.origin();
-    if bytes.len() as u64 > lines.max {
-        let length = bytes.len() as u64;
-        return Ok(Record::Reject(Reject {
-            origin,
-            fault: RecordFault::TooLong { max: lines.max },
-            bytes: length,
-            raw: Vec::new(),
-        }));
-    }
-    Ok(document(bytes, origin, options, lines.signature))
+/// The reject of a record above the limit, `length` bytes as far as it was read.
+pub(super) fn too_long(origin: Origin, length: u64, mut head: Vec<u8>, options: &ReadOptions) -> Record {
+    head.truncate(RAW_HEAD);
+    let fault = RecordFault::TooLong { max: options.max_document };
+    Record::Reject(Reject { origin, id: None, fault, bytes: length, raw: head })
 }
 
-fn text_lines(mut lines: LineReader, options: &ReadOptions) -> impl Iterator<Item = Result<Record>> + '_ {
-    std::iter::from_fn(move || {
+/// A file that is one document.
+struct WholeFile<'o> {
+    lines: Option<LineReader>,
+    options: &'o ReadOptions,
+}
+
+impl WholeFile<'_> {
+    fn read(&self, mut lines: LineReader) -> Result<Record> {
+        let mut bytes = Vec::new();
+        let limit = lines.max.saturating_add(1);
+        (&mut lines.reader).take(limit).read_to_end(&mut bytes).map_err(|error| lines.error(error))?;
+        let origin = lines.origin();
+        if bytes.len() as u64 > lines.max {
+            return Ok(too_long(origin, bytes.len() as u64, Vec::new(), self.options));
+        }
+        Ok(document(bytes, origin, self.options, lines.take_signature()))
+    }
+}
+
+impl Iterator for WholeFile<'_> {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.lines.take().map(|lines| self.read(lines))
+    }
+}
+
+impl RecordReader for WholeFile<'_> {}
+
+/// Documents of a line each.
+struct TextLines<'o> {
+    lines: LineReader,
+    options: &'o ReadOptions,
+}
+
+impl TextLines<'_> {
+    fn record(&mut self, line: Line) -> Record {
+        if line.too_long {
+            return line.reject(RecordFault::TooLong { max: self.options.max_document }, 0);
+        }
+        let signature = self.lines.take_signature() && line.is_first();
+        document(line.bytes, line.origin, self.options, signature)
+    }
+}
+
+impl Iterator for TextLines<'_> {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let line = match lines.next_line().transpose()? {
+            let line = match self.lines.next_line().transpose()? {
                 Ok(line) => line.without_carriage_return(),
                 Err(error) => return Some(Err(error)),
             };
             // A blank line separates and is no document.
-            if !line.bytes.iter().all(u8::is_ascii_whitespace) {
-                let signature = lines.take_signature();
-                return Some(Ok(line.into_record(options, signature)));
+            if !line.is_blank() {
+                return Some(Ok(self.record(line)));
             }
         }
-    })
+    }
+}
+
+impl RecordReader for TextLines<'_> {
+    fn lines(&self) -> u64 {
+        self.lines.line
+    }
 }
 
 /// Documents between blank lines.
@@ -258,34 +289,36 @@ impl Iterator for Blocks<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut block: Option<(Vec<u8>, Origin)> = None;
-        let mut too_long = false;
+        let mut over = false;
+        // A blank line after the block is no part of it.
+        let mut end = 0;
         loop {
             let line = match self.lines.next_line() {
                 Ok(line) => line,
                 Err(error) => return Some(Err(error)),
             };
             let line = match line {
-                Some(line) if !line.bytes.iter().all(u8::is_ascii_whitespace) => line,
+                Some(line) if !line.is_blank() => line,
                 Some(_) if block.is_none() => continue,
                 _ => break,
             };
+            end = self.lines.offset;
             let (bytes, _) = block.get_or_insert_with(|| (Vec::new(), line.origin.clone()));
             if !bytes.is_empty() {
                 bytes.push(b'\n');
             }
-            if line.too_long || (bytes.len() + line.bytes.len()) as u64 > self.options.max_document {
-                too_long = true;
-            }
-            if !too_long {
+            over |= line.too_long || (bytes.len() + line.bytes.len()) as u64 > self.options.max_document;
+            if over {
+                // Its head is enough for the quarantine.
+                bytes.truncate(RAW_HEAD);
+            } else {
                 bytes.extend_from_slice(&line.bytes);
             }
         }
         let (mut bytes, origin) = block?;
-        if too_long {
-            let length = self.lines.offset - origin.offset;
-            bytes.truncate(RAW_HEAD);
-            let fault = RecordFault::TooLong { max: self.options.max_document };
-            return Some(Ok(Record::Reject(Reject { origin, fault, bytes: length, raw: bytes })));
+        if over {
+            let length = end - origin.offset;
+            return Some(Ok(too_long(origin, length, bytes, self.options)));
         }
         if bytes.last() == Some(&b'\r') {
             bytes.pop();
@@ -294,3 +327,5 @@ impl Iterator for Blocks<'_> {
         Some(Ok(document(bytes, origin, self.options, signature)))
     }
 }
+
+impl RecordReader for Blocks<'_> {}

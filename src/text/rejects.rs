@@ -19,6 +19,9 @@ pub struct RejectLine {
     pub offset: u64,
     /// Line of the record, counted from 1; 0 where it is the whole file.
     pub line: u64,
+    /// What identifies the record, where a field for it was named and could be read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub id: Option<String>,
     /// Why it is no document.
     pub reason: String,
     /// The record, where it is text.
@@ -40,6 +43,7 @@ impl From<&Reject> for RejectLine {
             file: reject.origin.file.display().to_string(),
             offset: reject.origin.offset,
             line: reject.origin.line,
+            id: reject.id.clone(),
             reason: reject.fault.to_string(),
             raw,
             raw_base64,
@@ -49,6 +53,27 @@ impl From<&Reject> for RejectLine {
 
 /// Writes rejects to a file that comes to be with the first of them. The files of several logs may be joined: a
 /// Zstandard file is a sequence of frames.
+///
+/// ```
+/// use ciyuan::text::{ReadOptions, Record, RejectLine, RejectLog, Source, records};
+/// # fn main() -> ciyuan::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let (input, output) = (folder.path().join("a.jsonl"), folder.path().join("rejects.jsonl.zst"));
+/// std::fs::write(&input, b"{\"text\": \"good\"}\n{\"text\": \"\xFF\"}\n").unwrap();
+/// let (source, options) = (Source::find(&[input], None)?, ReadOptions::default());
+/// let mut log = RejectLog::new(&output);
+/// for record in records(&source.files[0], &options)? {
+///     if let Record::Reject(reject) = record? {
+///         log.push(&reject)?;
+///     }
+/// }
+/// assert!(log.finish()?);
+/// let line = zstd::decode_all(std::fs::File::open(&output).unwrap()).unwrap();
+/// let line: RejectLine = serde_json::from_slice(&line).unwrap();
+/// assert_eq!((line.line, line.offset, line.raw_base64.as_deref()), (2, 27, Some("eyJ0ZXh0IjogIv8ifQ==")));
+/// # Ok(())
+/// # }
+/// ```
 pub struct RejectLog {
     path: PathBuf,
     writer: Option<zstd::Encoder<'static, File>>,

@@ -1,13 +1,16 @@
 //! From names to files: folders walked, globs expanded, forms told by extension, in a stable order.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The extensions that are read, for messages. Each but `.parquet` may be followed by `.gz`, `.zst` or `.xz`.
-pub const KNOWN_EXTENSIONS: &str = ".txt, .jsonl, .parquet, and .txt or .jsonl with .gz, .zst, .xz";
+/// The extensions that are read, for messages. Each but `.parquet` may be followed by that of a compression.
+pub const KNOWN_EXTENSIONS: &str = ".txt, .jsonl, .parquet, .tar, and all but .parquet with .gz, .zst, .xz, .bz2";
+
+/// The longest list of files that is read.
+const MAX_LIST: u64 = 1 << 30;
 
 /// The form of an input file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -19,6 +22,8 @@ pub enum Form {
     Jsonl,
     /// Apache Parquet, one document a row.
     Parquet,
+    /// A tar archive, each of whose members is a file of the form that its name tells.
+    Tar,
 }
 
 /// How an input file is compressed.
@@ -32,6 +37,8 @@ pub enum Compression {
     Zstd,
     /// xz, any number of streams.
     Xz,
+    /// bzip2, any number of streams.
+    Bzip2,
 }
 
 /// A file to read.
@@ -41,6 +48,8 @@ pub struct InputFile {
     pub path: PathBuf,
     /// Its form.
     pub form: Form,
+    /// The form of all members of an archive; `None`: that which their names tell.
+    pub members: Option<Form>,
     /// Its compression.
     pub compression: Compression,
     /// Its length in bytes as it lies on disk; 0 for standard input.
@@ -48,6 +57,23 @@ pub struct InputFile {
 }
 
 /// The files behind the inputs that were named.
+///
+/// ```
+/// use ciyuan::text::{Compression, Form, Source};
+/// # fn main() -> ciyuan::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let folder = folder.path().to_owned();
+/// for name in ["b.jsonl.gz", "a.txt", "notes.md"] {
+///     std::fs::write(folder.join(name), "").unwrap();
+/// }
+/// let source = Source::find(&[folder], None)?;
+/// let [a, b] = &source.files[..] else { panic!("{source:?}") };
+/// assert_eq!((a.form, a.compression), (Form::Txt, Compression::None));
+/// assert_eq!((b.form, b.compression), (Form::Jsonl, Compression::Gzip));
+/// assert!(source.skipped[0].ends_with("notes.md"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
     /// Files to read, in order.
@@ -59,15 +85,19 @@ pub struct Source {
 }
 
 impl Source {
-    /// Finds the files behind `inputs`: files, folders, globs, and `-` for standard input.
+    /// Finds the files behind `inputs`: files, folders, globs, `-` for standard input, and `@list` for the inputs that a
+    /// file names, one a line, in its order (`@-`: that standard input names). Names in a list are taken as they stand:
+    /// relative to the current folder, blank lines left out, and `@` has no meaning in them. A file whose own name
+    /// begins with `@` is named as `./@name`.
     ///
     /// A folder means its files of known extensions, in byte order of their paths; other files, hidden files and
     /// symbolic links inside folders are listed in [`Source::skipped`]. A file that is reached twice is read once.
-    /// `form` forces the form of every file that is named itself.
+    /// `form` forces the form of every file that is named itself; of an archive, that of its members.
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] for a name that is not there, [`Error::NoFiles`] for a folder without a file to read,
+    /// [`Error::Missing`] for a name that is not there, [`Error::Limit`] and [`Error::NotUtf8`] for a list that is none,
+    /// [`Error::NoFiles`] for a folder without a file to read,
     /// [`Error::UnknownForm`] for a file whose extension is not known when `form` is `None`.
     pub fn find(inputs: &[PathBuf], form: Option<Form>) -> Result<Self> {
         let mut source = Self::default();
@@ -89,15 +119,13 @@ impl Source {
         let mut seen = HashSet::new();
         for input in inputs {
             let mut found = Self::default();
-            if input.as_os_str() == "-" {
-                let form = form.unwrap_or(Form::Txt);
-                found.files.push(InputFile { path: input.clone(), form, compression: Compression::None, bytes: 0 });
-            } else if input.is_dir() {
-                found.walk(input)?;
-            } else if input.exists() {
-                found.files.push(named_file(input, form)?);
-            } else {
-                found.expand(input, form)?;
+            match input.to_str().and_then(|name| name.strip_prefix('@')) {
+                Some(list) => {
+                    for name in names_in(Path::new(list))? {
+                        found.add(&name, form)?;
+                    }
+                }
+                None => found.add(input, form)?,
             }
             found.files.retain(|file| seen.insert(file.path.canonicalize().unwrap_or_else(|_| file.path.clone())));
             sources.push(found);
@@ -109,6 +137,21 @@ impl Source {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    fn add(&mut self, input: &Path, form: Option<Form>) -> Result<()> {
+        if input.as_os_str() == "-" {
+            let form = form.unwrap_or(Form::Txt);
+            let path = input.to_owned();
+            self.files.push(InputFile { path, form, members: None, compression: Compression::None, bytes: 0 });
+        } else if input.is_dir() {
+            self.walk(input)?;
+        } else if input.exists() {
+            self.files.push(named_file(input, form)?);
+        } else {
+            self.expand(input, form)?;
+        }
+        Ok(())
     }
 
     fn walk(&mut self, folder: &Path) -> Result<()> {
@@ -132,7 +175,7 @@ impl Source {
             match form_of(&path) {
                 Some((form, compression)) if !is_hidden(&path) && !path.is_symlink() => {
                     let bytes = file_length(&path)?;
-                    self.files.push(InputFile { path, form, compression, bytes });
+                    self.files.push(InputFile { path, form, members: None, compression, bytes });
                 }
                 _ => self.skipped.push(path),
             }
@@ -168,63 +211,69 @@ impl Source {
     }
 }
 
-impl InputFile {
-    /// The decompressed bytes of the file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Missing`] or [`Error::Io`] when it cannot be opened.
-    pub(super) fn open(&self) -> Result<Box<dyn BufRead + Send>> {
-        if self.path.as_os_str() == "-" {
-            return Ok(Box::new(BufReader::new(std::io::stdin())));
-        }
-        let file = std::fs::File::open(&self.path).map_err(|error| Error::io("open", &self.path, error))?;
-        let reader: Box<dyn Read + Send> = match self.compression {
-            Compression::None => Box::new(file),
-            Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(file)),
-            Compression::Zstd => {
-                Box::new(zstd::Decoder::new(file).map_err(|error| Error::io("open", &self.path, error))?)
-            }
-            Compression::Xz => Box::new(liblzma::read::XzDecoder::new_multi_decoder(file)),
-        };
-        Ok(Box::new(BufReader::with_capacity(1 << 18, reader)))
+/// The names in a list.
+fn names_in(list: &Path) -> Result<Vec<PathBuf>> {
+    let io = |error| Error::io("read", list, error);
+    let reader: Box<dyn Read> = if list.as_os_str() == "-" {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(list).map_err(io)?)
+    };
+    let mut bytes = Vec::new();
+    reader.take(MAX_LIST + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > MAX_LIST {
+        let what = "the size of a list of files in bytes";
+        return Err(Error::Limit { what, value: bytes.len() as u64, max: MAX_LIST });
     }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        let line = memchr::memchr_iter(b'\n', &error.as_bytes()[..offset]).count() as u64 + 1;
+        Error::NotUtf8 { path: list.to_owned(), line, offset: offset as u64 }
+    })?;
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
+    Ok(text.lines().filter(|line| !line.trim().is_empty()).map(PathBuf::from).collect())
 }
 
-fn named_file(path: &Path, form: Option<Form>) -> Result<InputFile> {
+fn named_file(path: &Path, forced: Option<Form>) -> Result<InputFile> {
     let known = form_of(path);
     let compression = known.map_or_else(|| compression_of(path).0, |(_, compression)| compression);
-    let Some(form) = form.or(known.map(|(form, _)| form)) else {
+    let known = known.map(|(form, _)| form);
+    let is_archive = known == Some(Form::Tar);
+    let Some(form) = known.filter(|_| is_archive).or(forced).or(known) else {
         return Err(Error::UnknownForm { path: path.to_owned(), known: KNOWN_EXTENSIONS });
     };
-    Ok(InputFile { path: path.to_owned(), form, compression, bytes: file_length(path)? })
+    let members = forced.filter(|form| is_archive && *form != Form::Tar);
+    Ok(InputFile { path: path.to_owned(), form, members, compression, bytes: file_length(path)? })
 }
 
 fn file_length(path: &Path) -> Result<u64> {
     Ok(std::fs::metadata(path).map_err(|error| Error::io("read", path, error))?.len())
 }
 
-fn is_hidden(path: &Path) -> bool {
+pub(super) fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// The compression that a name tells, and the name without it.
-fn compression_of(path: &Path) -> (Compression, PathBuf) {
+pub(super) fn compression_of(path: &Path) -> (Compression, PathBuf) {
     let compression = match path.extension().and_then(|extension| extension.to_str()) {
         Some("gz") => Compression::Gzip,
         Some("zst") => Compression::Zstd,
         Some("xz") => Compression::Xz,
+        Some("bz2") => Compression::Bzip2,
+        Some("tgz") => return (Compression::Gzip, path.with_extension("tar")),
         _ => return (Compression::None, path.to_owned()),
     };
     (compression, path.with_extension(""))
 }
 
 /// Form and compression that a name tells.
-fn form_of(path: &Path) -> Option<(Form, Compression)> {
+pub(super) fn form_of(path: &Path) -> Option<(Form, Compression)> {
     let (compression, name) = compression_of(path);
     let form = match name.extension()?.to_str()? {
         "txt" => Form::Txt,
         "jsonl" => Form::Jsonl,
+        "tar" => Form::Tar,
         "parquet" if compression == Compression::None => Form::Parquet,
         _ => return None,
     };
@@ -280,6 +329,42 @@ mod tests {
         let each = Source::find_each(&inputs, None).unwrap();
         let each: Vec<Vec<String>> = each.iter().map(|source| names(source, folder.path())).collect();
         assert_eq!(each, [vec!["b.txt"], vec!["a.txt"], vec![]]);
+    }
+
+    #[test]
+    fn lists_of_files() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), &["a.txt", "b.txt", "c/d.txt"]);
+        let list = folder.path().join("list");
+        let path = folder.path().display();
+        std::fs::write(&list, format!("\u{FEFF}{path}/c\r\n\n{path}/a.txt\n{path}/[ab].txt")).unwrap();
+        let input = PathBuf::from(format!("@{}", list.display()));
+        let source = Source::find(std::slice::from_ref(&input), None).unwrap();
+        assert_eq!(names(&source, folder.path()), ["c/d.txt", "a.txt", "b.txt"]);
+        std::fs::write(&list, b"a\nb\xFF").unwrap();
+        assert!(matches!(
+            Source::find(std::slice::from_ref(&input), None),
+            Err(Error::NotUtf8 { line: 2, offset: 3, .. })
+        ));
+        std::fs::write(&list, "@list\n").unwrap();
+        assert!(matches!(Source::find(&[input], None), Err(Error::Missing { path }) if path == Path::new("@list")));
+        assert!(matches!(Source::find(&["@none".into()], None), Err(Error::Missing { .. })));
+    }
+
+    #[test]
+    fn forms_by_name() {
+        let form = |name: &str| form_of(Path::new(name));
+        assert_eq!(form("a.txt.bz2"), Some((Form::Txt, Compression::Bzip2)));
+        assert_eq!(form("a.tar.xz"), Some((Form::Tar, Compression::Xz)));
+        assert_eq!(form("a.tgz"), Some((Form::Tar, Compression::Gzip)));
+        assert_eq!((form("a.parquet.bz2"), form("a.bz2"), form("a.gz.txt.md")), (None, None, None));
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), &["a.tar", "b.tar.md"]);
+        let find = |name: &str, form| Source::find(&[folder.path().join(name)], form).unwrap().files.remove(0);
+        let forms = |file: InputFile| (file.form, file.members);
+        assert_eq!(forms(find("a.tar", None)), (Form::Tar, None));
+        assert_eq!(forms(find("a.tar", Some(Form::Jsonl))), (Form::Tar, Some(Form::Jsonl)));
+        assert_eq!(forms(find("b.tar.md", Some(Form::Tar))), (Form::Tar, None));
     }
 
     #[test]

@@ -1,0 +1,328 @@
+//! Reading: the parts of the input are read by several threads, and handed on in batches in the order of the input.
+//!
+//! What is handed on does not depend on the threads: parts are cut into pieces of a set size, and reader `k` of `n` reads
+//! the pieces `k`, `k + n`, ... into a queue of its own, from which they are taken in turn. A full queue stops its reader,
+//! so that each holds a few batches at the most: memory is bounded by [`QUEUE`] and two batches a reader, and a batch by
+//! [`BATCH_BYTES`] and one document. With one thread there are no readers, and pieces are read where they are needed.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use serde::{Deserialize, Serialize};
+
+use super::documents::{FileTallies, RejectSink};
+use super::progress::Progress;
+use crate::error::{Error, Result};
+use crate::text::{Document, Extent, InputFile, Part, ReadOptions, Record, Reject, pieces, records_in};
+
+/// Bytes of text that are handed on at a time; a longer document is a batch of its own.
+const BATCH_BYTES: usize = 8 << 20;
+/// Documents that are handed on at a time.
+const BATCH_DOCUMENTS: usize = 4096;
+/// Bytes on disk of the pieces that large files are cut into.
+const PIECE_BYTES: u64 = 8 << 20;
+/// Batches that wait for each reader.
+const QUEUE: usize = 2;
+/// Threads that work on text for each that reads it: reading is several times as fast.
+const WORKERS_A_READER: usize = 4;
+
+/// Documents, and which files they are of.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) documents: Vec<Document>,
+    /// The number of each document's file in the source.
+    pub(super) files: Vec<usize>,
+}
+
+/// Lines of a file that were read: records of its next part count from there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LinesBefore {
+    file: usize,
+    lines: u64,
+}
+
+/// What is read, and how.
+pub(super) struct Reading<'r> {
+    pub(super) files: &'r [InputFile],
+    pub(super) options: &'r ReadOptions,
+    pub(super) progress: &'r Progress<'r>,
+    /// Threads that read; 0: the one that asks.
+    pub(super) readers: usize,
+}
+
+/// Records of a piece that were read together.
+#[derive(Default)]
+struct Chunk {
+    documents: Vec<Document>,
+    rejects: Vec<Reject>,
+    bytes: usize,
+    /// Where in the file the last one begins.
+    offset: u64,
+}
+
+enum Message {
+    Chunk(Chunk),
+    /// The piece is read; it has so many lines.
+    End(u64),
+    Failed(Error),
+}
+
+/// How many threads read beside those that work.
+pub(super) fn readers() -> usize {
+    match rayon::current_num_threads() {
+        1 => 0,
+        threads => threads.div_ceil(WORKERS_A_READER),
+    }
+}
+
+impl Reading<'_> {
+    /// Reads `parts` and hands their documents on in batches. `read_before` is how many bytes of input earlier calls have
+    /// read, for the progress, which is told after every batch; `lines` is where the last part before these ended.
+    pub(super) fn for_each_batch(
+        &self,
+        parts: &[Part],
+        lines: &mut LinesBefore,
+        rejects: RejectSink<'_>,
+        read_before: u64,
+        work: &mut dyn FnMut(Batch) -> Result<()>,
+    ) -> Result<FileTallies> {
+        let mut all = Vec::new();
+        for part in parts {
+            all.extend(pieces(self.files, part, PIECE_BYTES, self.options)?);
+        }
+        let tallies = FileTallies::new();
+        let (batch, batch_bytes, read) = (Batch::default(), 0, read_before);
+        let mut intake = Intake { reading: self, rejects, work, lines, tallies, batch, batch_bytes, read };
+        let readers = self.readers.min(all.len());
+        if readers == 0 {
+            self.read_here(&all, &mut intake)?;
+        } else {
+            self.read_beside(&all, readers, &mut intake)?;
+        }
+        intake.hand_on()?;
+        self.progress.done(intake.read);
+        self.progress.check("reading text")?;
+        Ok(intake.tallies)
+    }
+
+    fn read_here(&self, pieces: &[Part], intake: &mut Intake<'_>) -> Result<()> {
+        for piece in pieces {
+            intake.begin(piece);
+            let lines = self.read_piece(piece, &mut |chunk| intake.chunk(piece, chunk))?;
+            intake.end(piece, lines);
+        }
+        Ok(())
+    }
+
+    fn read_beside(&self, pieces: &[Part], readers: usize, intake: &mut Intake<'_>) -> Result<()> {
+        std::thread::scope(|scope| {
+            // The queues end before the scope waits for the readers, which an error leaves with nobody to read for.
+            let mut queues: Vec<Receiver<Message>> = Vec::new();
+            for reader in 0..readers {
+                let (sender, receiver) = sync_channel(QUEUE);
+                queues.push(receiver);
+                scope.spawn(move || self.read_every(pieces.iter().skip(reader).step_by(readers), &sender));
+            }
+            for (number, piece) in pieces.iter().enumerate() {
+                intake.begin(piece);
+                loop {
+                    match queues[number % readers].recv() {
+                        Ok(Message::Chunk(chunk)) => intake.chunk(piece, chunk)?,
+                        Ok(Message::End(lines)) => break intake.end(piece, lines),
+                        Ok(Message::Failed(error)) => return Err(error),
+                        // The reader has panicked, and the scope says so when it ends.
+                        Err(_) => return Err(Error::Interrupted { stage: "reading text" }),
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// What a reader does.
+    fn read_every<'p>(&self, pieces: impl Iterator<Item = &'p Part>, queue: &SyncSender<Message>) {
+        for piece in pieces {
+            let gone = |_| Error::Interrupted { stage: "reading text" };
+            let read = self.read_piece(piece, &mut |chunk| queue.send(Message::Chunk(chunk)).map_err(gone));
+            let failed = read.is_err();
+            // Nobody takes what is read after an error elsewhere.
+            if queue.send(read.map_or_else(Message::Failed, Message::End)).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    /// Reads a piece, and gives its lines.
+    fn read_piece(&self, piece: &Part, take: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<u64> {
+        let mut chunk = Chunk::default();
+        let mut records = records_in(&self.files[piece.file], &piece.extent, self.options)?;
+        for record in &mut records {
+            match record? {
+                Record::Document(document) => {
+                    chunk.bytes += document.text.len();
+                    chunk.offset = document.origin.offset;
+                    chunk.documents.push(document);
+                }
+                Record::Reject(reject) => {
+                    chunk.bytes += reject.raw.len();
+                    chunk.rejects.push(reject);
+                }
+            }
+            if chunk.bytes >= BATCH_BYTES || chunk.documents.len() + chunk.rejects.len() >= BATCH_DOCUMENTS {
+                take(std::mem::take(&mut chunk))?;
+            }
+        }
+        let lines = records.lines();
+        take(chunk)?;
+        Ok(lines)
+    }
+}
+
+/// Where chunks go.
+struct Intake<'i> {
+    reading: &'i Reading<'i>,
+    rejects: RejectSink<'i>,
+    work: &'i mut dyn FnMut(Batch) -> Result<()>,
+    lines: &'i mut LinesBefore,
+    tallies: FileTallies,
+    batch: Batch,
+    batch_bytes: usize,
+    /// Bytes of input, as they lie on disk, whose pieces are done.
+    read: u64,
+}
+
+impl Intake<'_> {
+    fn begin(&mut self, piece: &Part) {
+        if self.lines.file != piece.file {
+            *self.lines = LinesBefore { file: piece.file, lines: 0 };
+        }
+    }
+
+    fn end(&mut self, piece: &Part, lines: u64) {
+        self.lines.lines += lines;
+        self.read += piece.bytes;
+    }
+
+    fn chunk(&mut self, piece: &Part, chunk: Chunk) -> Result<()> {
+        let tally = self.tallies.entry(piece.file).or_default();
+        for mut document in chunk.documents {
+            document.origin.line += self.lines.lines;
+            tally.documents.entered += 1;
+            tally.bytes.entered += document.text.len() as u64;
+            tally.repaired_bytes += document.repaired;
+            tally.byte_order_marks += u64::from(document.signature);
+            self.batch_bytes += document.text.len();
+            self.batch.documents.push(document);
+            self.batch.files.push(piece.file);
+        }
+        for mut reject in chunk.rejects {
+            reject.origin.line += self.lines.lines;
+            tally.documents.entered += 1;
+            tally.documents.rejected += 1;
+            tally.bytes.entered += reject.bytes;
+            tally.bytes.rejected += reject.bytes;
+            self.rejects.take(reject)?;
+        }
+        if self.batch_bytes >= BATCH_BYTES || self.batch.documents.len() >= BATCH_DOCUMENTS {
+            self.hand_on()?;
+            let begin = if let Extent::Bytes(range) = &piece.extent { range.start } else { 0 };
+            self.reading.progress.done(self.read + chunk.offset.saturating_sub(begin).min(piece.bytes));
+            self.reading.progress.check("reading text")?;
+        }
+        Ok(())
+    }
+
+    fn hand_on(&mut self) -> Result<()> {
+        for (document, file) in self.batch.documents.iter().zip(&self.batch.files) {
+            let tally = self.tallies.entry(*file).or_default();
+            tally.documents.left += 1;
+            tally.bytes.left += document.text.len() as u64;
+        }
+        self.batch_bytes = 0;
+        let batch = std::mem::take(&mut self.batch);
+        if batch.documents.is_empty() { Ok(()) } else { (self.work)(batch) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::{RejectLog, Source, plan_units, records};
+
+    /// Everything that comes out, with any number of readers and any size of units, is what one reader gives.
+    #[test]
+    fn readers_and_units_change_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines: String = (0..60_000)
+            .map(|n| if n % 997 == 0 { format!("bad {n}\n") } else { format!("{{\"text\": \"第{n}个词元 {n}\"}}\r\n") })
+            .collect();
+        // Larger than a piece, so that several readers share it.
+        std::fs::write(folder.path().join("a.jsonl"), lines.repeat(6)).unwrap();
+        std::fs::write(folder.path().join("b.txt"), "一个文件").unwrap();
+        std::fs::write(folder.path().join("c.txt"), "").unwrap();
+        std::fs::write(folder.path().join("d.jsonl"), &lines[..900]).unwrap();
+        let files = Source::find(&[folder.path().to_owned()], None).unwrap().files;
+        assert!(files[0].bytes > 2 * PIECE_BYTES / 2 + 1 && files.len() == 4);
+        let options = ReadOptions::default();
+        let mut wanted = (Vec::new(), Vec::new());
+        for (number, file) in files.iter().enumerate() {
+            for record in records(file, &options).unwrap() {
+                match record.unwrap() {
+                    Record::Document(document) => wanted.0.push((number, document)),
+                    Record::Reject(reject) => wanted.1.push((reject.origin.line, reject.origin.offset)),
+                }
+            }
+        }
+        let mut tallies = Vec::new();
+        for (readers, unit_size) in [(0, 1 << 40), (1, 1 << 40), (3, 1 << 40), (2, 3 << 20), (0, 1 << 20), (5, 5 << 20)]
+        {
+            let reading = Reading { files: &files, options: &options, progress: &Progress::silent(), readers };
+            let log_path = folder.path().join("rejects.zst");
+            let mut log = RejectLog::new(&log_path);
+            let (mut found, mut lines, mut tally) = (Vec::new(), LinesBefore::default(), FileTallies::new());
+            for unit in plan_units(&files, unit_size, &options).unwrap() {
+                let read =
+                    reading.for_each_batch(&unit.parts, &mut lines, RejectSink::Keep(&mut log), 0, &mut |batch| {
+                        found.extend(batch.files.into_iter().zip(batch.documents));
+                        Ok(())
+                    });
+                for (file, part) in read.unwrap() {
+                    tally.entry(file).or_default().add(part);
+                }
+            }
+            assert!(found == wanted.0, "{readers} readers, units of {unit_size}");
+            assert!(log.finish().unwrap());
+            let rejects = zstd::decode_all(std::fs::File::open(&log_path).unwrap()).unwrap();
+            let place = |line: &[u8]| {
+                let line: crate::text::RejectLine = serde_json::from_slice(line).unwrap();
+                (line.line, line.offset)
+            };
+            let rejects: Vec<_> = rejects.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(place).collect();
+            assert_eq!(rejects, wanted.1, "{readers} readers, units of {unit_size}");
+            super::super::documents::sum_of(&tally).unwrap();
+            tallies.push(tally);
+        }
+        assert!(tallies.iter().all(|tally| *tally == tallies[0]));
+        assert_eq!(tallies[0][&2].documents.rejected, 1);
+    }
+
+    /// The first error in the order of the input ends it, whatever the readers are at.
+    #[test]
+    fn the_first_error_ends_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..40 {
+            std::fs::write(folder.path().join(format!("{n:02}.txt.gz")), "no gzip").unwrap();
+        }
+        std::fs::write(folder.path().join("00.txt"), "good").unwrap();
+        let files = Source::find(&[folder.path().to_owned()], None).unwrap().files;
+        let options = ReadOptions::default();
+        let unit = plan_units(&files, 1 << 30, &options).unwrap().remove(0);
+        for readers in [0, 1, 4] {
+            let reading = Reading { files: &files, options: &options, progress: &Progress::silent(), readers };
+            let read = |work: &mut dyn FnMut(Batch) -> Result<()>| {
+                reading.for_each_batch(&unit.parts, &mut LinesBefore::default(), RejectSink::Count, 0, work)
+            };
+            let error = read(&mut |_| Ok(())).unwrap_err();
+            assert!(error.to_string().contains("00.txt.gz"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Lines of bytes with their places, of a whole stream or of a range of a file.
+
+use std::io::BufRead;
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::document::{Origin, Record, Reject};
+use crate::error::{Error, RecordFault, Result};
+
+/// How much of a record that is too long goes into the quarantine.
+pub(super) const RAW_HEAD: usize = 1 << 10;
+
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Lines with their places; holds one line at a time, and of a line that is too long only its head.
+pub(super) struct LineReader {
+    pub(super) reader: Box<dyn BufRead + Send>,
+    path: Arc<Path>,
+    /// The longest line allowed.
+    pub(super) max: u64,
+    /// Lines that were read.
+    pub(super) line: u64,
+    /// Where the next one begins.
+    pub(super) offset: u64,
+    /// Where it would begin without the mark before it.
+    begin: u64,
+    /// Lines that begin here or behind are not read.
+    end: u64,
+    signature: bool,
+}
+
+/// A line without its line feed, and where it stands.
+pub(super) struct Line {
+    pub(super) bytes: Vec<u8>,
+    pub(super) origin: Origin,
+    /// Length with line end, also of what was not kept.
+    pub(super) length: u64,
+    /// Longer than allowed: `bytes` is only its head.
+    pub(super) too_long: bool,
+}
+
+impl LineReader {
+    /// The lines of a stream. A byte order mark at its head is taken off.
+    pub(super) fn new(mut reader: Box<dyn BufRead + Send>, path: Arc<Path>, max: u64) -> Result<Self> {
+        let io = |error| Error::io("read", &*path, error);
+        let known = reader.fill_buf().map_err(io)?.len();
+        if (1..MARK.len()).contains(&known) {
+            // The head comes in pieces, as from a pipe.
+            let mut head = Vec::new();
+            (&mut reader).take(MARK.len() as u64).read_to_end(&mut head).map_err(io)?;
+            reader = Box::new(std::io::Cursor::new(head).chain(reader));
+        }
+        let signature = reader.fill_buf().map_err(io)?.starts_with(MARK);
+        let offset = if signature { MARK.len() } else { 0 };
+        reader.consume(offset);
+        let offset = offset as u64;
+        Ok(Self { reader, path, max, line: 0, offset, begin: 0, end: u64::MAX, signature })
+    }
+
+    /// The lines that begin in `range`, which is not at the head of the file. `reader` is at the byte before the range:
+    /// where that is a line feed, a line begins with the range.
+    pub(super) fn of_range(
+        reader: Box<dyn BufRead + Send>,
+        path: Arc<Path>,
+        max: u64,
+        range: &Range<u64>,
+    ) -> Result<Self> {
+        let before = range.start.saturating_sub(1);
+        let mut lines =
+            Self { reader, path, max, line: 0, offset: before, begin: before, end: range.end, signature: false };
+        // The line that began earlier is another reader's. Where it goes on behind the range there is no line here.
+        let left = range.end.saturating_sub(before);
+        lines.offset += lines.skip_line(left)?;
+        lines.begin = lines.offset;
+        Ok(lines)
+    }
+
+    /// The same reader, which ends before the first line that begins at `end` or behind.
+    pub(super) fn until(mut self, end: u64) -> Self {
+        self.end = end;
+        self
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        Origin { file: self.path.clone(), line: self.line, offset: self.offset }
+    }
+
+    /// Whether a byte order mark was taken off; true once.
+    pub(super) fn take_signature(&mut self) -> bool {
+        std::mem::take(&mut self.signature)
+    }
+
+    pub(super) fn error(&self, error: std::io::Error) -> Error {
+        Error::io("read", &*self.path, error)
+    }
+
+    /// The next line; `None` at the end.
+    pub(super) fn next_line(&mut self) -> Result<Option<Line>> {
+        if self.begin >= self.end {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells that a line is too long; its line end may come on top.
+        let limit = self.max.saturating_add(2);
+        let mut length =
+            (&mut self.reader).take(limit).read_until(b'\n', &mut bytes).map_err(|error| self.error(error))? as u64;
+        if length == 0 {
+            return Ok(None);
+        }
+        self.line += 1;
+        let origin = self.origin();
+        let ended = bytes.last() == Some(&b'\n');
+        if ended {
+            bytes.pop();
+        }
+        if !ended && length == limit {
+            length += self.skip_line(u64::MAX)?;
+        }
+        self.offset += length;
+        self.begin = self.offset;
+        let too_long = bytes.len() as u64 > self.max;
+        if too_long {
+            bytes.truncate(RAW_HEAD);
+        }
+        Ok(Some(Line { bytes, origin, length, too_long }))
+    }
+
+    /// Reads to the end of the line without keeping it, but not many more than `most` bytes; gives how many they were.
+    fn skip_line(&mut self, most: u64) -> Result<u64> {
+        let mut skipped = 0;
+        while skipped < most {
+            let buffer = match self.reader.fill_buf() {
+                Ok(buffer) => buffer,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.error(error)),
+            };
+            let end = memchr::memchr(b'\n', buffer);
+            let used = end.map_or(buffer.len(), |end| end + 1);
+            skipped += used as u64;
+            let done = end.is_some() || buffer.is_empty();
+            self.reader.consume(used);
+            if done {
+                break;
+            }
+        }
+        Ok(skipped)
+    }
+}
+
+impl Line {
+    /// Whether nothing but white space is in it.
+    pub(super) fn is_blank(&self) -> bool {
+        !self.too_long && self.bytes.iter().all(u8::is_ascii_whitespace)
+    }
+
+    /// Whether it is at the head of the file, behind the mark: a reader of a later part knows nothing of a mark.
+    pub(super) fn is_first(&self) -> bool {
+        self.origin.line == 1
+    }
+
+    /// Takes a carriage return off that belongs to the line end.
+    pub(super) fn without_carriage_return(mut self) -> Self {
+        if self.bytes.last() == Some(&b'\r') {
+            self.bytes.pop();
+        }
+        self
+    }
+
+    /// The reject that this line is; the fault lies `at` bytes into it.
+    pub(super) fn reject(mut self, fault: RecordFault, at: u64) -> Record {
+        self.origin.offset += at;
+        Record::Reject(Reject { origin: self.origin, id: None, fault, bytes: self.length, raw: self.bytes })
+    }
+}

@@ -1,0 +1,105 @@
+//! Opening a file: the bytes that are in it, decompressed.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+
+use liblzma::stream::{CONCATENATED, Stream};
+
+use super::source::{Compression, InputFile};
+use crate::error::{Error, Result};
+
+/// Bytes that are read at once.
+const BUFFER: usize = 1 << 18;
+/// What a file compressed with xz may ask for: `xz -9` makes files that need 65 MiB.
+const XZ_MEMORY: u64 = 512 << 20;
+
+impl InputFile {
+    /// The decompressed bytes of the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] or [`Error::Io`] when it cannot be opened.
+    pub(super) fn open(&self) -> Result<Box<dyn BufRead + Send>> {
+        if self.path.as_os_str() == "-" {
+            return Ok(Box::new(BufReader::with_capacity(BUFFER, std::io::stdin())));
+        }
+        decompressed(self.file()?, self.compression).map_err(|error| Error::io("open", &self.path, error))
+    }
+
+    /// The bytes of a file that is not compressed, from `offset` on.
+    pub(super) fn open_at(&self, offset: u64) -> Result<Box<dyn BufRead + Send>> {
+        let mut file = self.file()?;
+        file.seek(SeekFrom::Start(offset)).map_err(|error| Error::io("read", &self.path, error))?;
+        Ok(Box::new(BufReader::with_capacity(BUFFER, file)))
+    }
+
+    fn file(&self) -> Result<File> {
+        File::open(&self.path).map_err(|error| Error::io("open", &self.path, error))
+    }
+}
+
+/// What `reader` gives, decompressed: all members, frames or streams that follow each other.
+pub(super) fn decompressed(
+    reader: impl Read + Send + 'static,
+    compression: Compression,
+) -> std::io::Result<Box<dyn BufRead + Send>> {
+    let reader: Box<dyn Read + Send> = match compression {
+        Compression::None => Box::new(reader),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(reader)),
+        Compression::Zstd => Box::new(Explained(zstd::Decoder::new(reader)?)),
+        Compression::Xz => {
+            let stream = Stream::new_auto_decoder(XZ_MEMORY, CONCATENATED)?;
+            Box::new(Explained(liblzma::read::XzDecoder::new_stream(reader, stream)))
+        }
+        Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(reader)),
+    };
+    Ok(Box::new(BufReader::with_capacity(BUFFER, reader)))
+}
+
+/// A decoder, with errors that say what to do.
+struct Explained<R: Read>(R);
+
+impl<R: Read> Read for Explained<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer).map_err(|error| {
+            let text = error.to_string();
+            let remedy = if text.contains("Dictionary mismatch") {
+                "it needs the dictionary that it was compressed with; decompress it first, as with `zstd -d -D DICTIONARY`"
+            } else if text.contains("too much memory") {
+                "its window is above 128 MiB; decompress it first, as with `zstd -d --long=31`"
+            } else if text.contains("memory limit") {
+                "it needs above 512 MiB; decompress it first, as with `xz -d`"
+            } else {
+                return error;
+            };
+            std::io::Error::new(error.kind(), format!("{text}: {remedy}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn an_xz_file_that_asks_for_all_memory() {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all("词元".as_bytes()).unwrap();
+        let mut bytes = encoder.finish().unwrap();
+        let read = |bytes: &[u8]| {
+            let mut text = String::new();
+            let reader = decompressed(std::io::Cursor::new(bytes.to_vec()), Compression::Xz);
+            reader.and_then(|mut reader| reader.read_to_string(&mut text)).map(|_| text)
+        };
+        assert_eq!(read(&bytes).unwrap(), "词元");
+        // The header of the first block: its size, flags, the filter LZMA2 with one byte, which stands for 4 GiB.
+        assert_eq!(bytes[12..16], [2, 0, 0x21, 1]);
+        bytes[16] = 40;
+        let mut checksum = flate2::Crc::new();
+        checksum.update(&bytes[12..20]);
+        bytes[20..24].copy_from_slice(&checksum.sum().to_le_bytes());
+        let error = read(&bytes).unwrap_err().to_string();
+        assert!(error.contains("above 512 MiB"), "{error}");
+    }
+}
