@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ciyuan::text::{InputFile, ReadOptions, Record, Source, TxtDocuments, Utf8Policy, plan_units, records, records_in};
+use ciyuan::text::{Extent, InputFile, ReadOptions, Record, Source, TxtDocuments, Utf8Policy, records, records_in};
 
 /// What is compared of a record: its text, or that it has none; its line; where it begins, or where its fault is.
 type Found = (Option<String>, u64, u64);
