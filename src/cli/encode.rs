@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use ciyuan::clean::CleanCounts;
 use ciyuan::pipeline::{EncodedFolder, FolderLock, check_output, encode};
 use ciyuan::shard::{Manifest, Tally};
 use serde::Serialize;
@@ -39,6 +40,9 @@ pub(super) struct Args {
 struct Result {
     documents: Tally,
     bytes: Tally,
+    /// What was done to texts.
+    #[serde(skip_serializing_if = "CleanCounts::is_empty")]
+    cleaning: CleanCounts,
     tokens: u64,
     bytes_per_token: f64,
     shards: usize,
@@ -57,10 +61,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let EncodedFolder { manifest, seconds } = context.with_progress(|progress| {
         encode(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress)
     })?;
-    let Manifest { documents, bytes, tokens, shards, .. } = manifest;
+    let Manifest { documents, bytes, cleaning, tokens, shards, .. } = manifest;
     let result = Result {
         documents,
         bytes,
+        cleaning,
         tokens,
         bytes_per_token: bytes.left as f64 / tokens.max(1) as f64,
         shards: shards.len(),
@@ -73,11 +78,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         ]),
     };
     context.show(&result, || {
-        let row = |tally: &Tally| format!("{} in = {} out + {} rejected", tally.entered, tally.left, tally.rejected);
+        let cleaning: String = result.cleaning.lines().iter().map(|line| format!("cleaning     {line}\n")).collect();
         format!(
-            "documents    {}\nbytes        {}\ntokens       {tokens} ({:.2} bytes a token)\nshards       {} in {}\nseconds      {:.1}\n",
-            row(&documents),
-            row(&bytes),
+            "documents    {documents}\nbytes        {bytes}\n{cleaning}tokens       {tokens} ({:.2} bytes a token)\nshards       {} in {}\nseconds      {:.1}\n",
             result.bytes_per_token,
             result.shards,
             args.output.display(),

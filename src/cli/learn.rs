@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ciyuan::Error;
+use ciyuan::clean::CleanCounts;
 use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::VocabularyAudit;
 use ciyuan::learn::VocabSize;
@@ -155,6 +156,9 @@ fn weights_of(paths: &[PathBuf], weights: &[Weight]) -> Outcome<Vec<u64>> {
 struct Learned {
     documents: Tally,
     bytes: Tally,
+    /// What was done to texts.
+    #[serde(skip_serializing_if = "CleanCounts::is_empty")]
+    cleaning: CleanCounts,
     distinct_pre_tokens: u64,
     /// Of the pre-tokens and their counts.
     counts_fingerprint: Fingerprint,
@@ -196,10 +200,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         let _ = std::fs::remove_file(&partial);
         Ok(learned)
     })?;
-    let LearnedTokenizer { spec, documents, bytes, counts, exhausted, seconds } = learned;
+    let LearnedTokenizer { spec, documents, bytes, cleaning, counts, exhausted, seconds } = learned;
     let learned = Learned {
         documents,
         bytes,
+        cleaning,
         distinct_pre_tokens: counts.distinct,
         counts_fingerprint: counts.fingerprint,
         vocab_size: spec.vocab_size(),
@@ -244,12 +249,12 @@ fn joined(sources: &[Source]) -> Source {
 fn text(learned: &Learned) -> String {
     let Learned { documents, bytes, distinct_pre_tokens, vocab_size, merges, exhausted, output, seconds, .. } = learned;
     let fewer = if *exhausted { "\nThe text held no more tokens than these, fewer than asked for." } else { "" };
-    let row = |tally: &Tally| format!("{} in = {} out + {} rejected", tally.entered, tally.left, tally.rejected);
+    let cleaning: String = learned.cleaning.lines().iter().map(|line| format!("cleaning     {line}\n")).collect();
     let kept = learned.counts.as_ref().map_or_else(String::new, |path| format!("counts       {}\n", path.display()));
     format!(
-        "documents    {}\nbytes        {}\npre-tokens   {distinct_pre_tokens} distinct\nvocabulary   {vocab_size} tokens, {merges} merges{fewer}\nseconds      count {:.1}, merge {:.1}\ntokenizer    {}\n{kept}",
-        row(documents),
-        row(bytes),
+        "documents    {}\nbytes        {}\n{cleaning}pre-tokens   {distinct_pre_tokens} distinct\nvocabulary   {vocab_size} tokens, {merges} merges{fewer}\nseconds      count {:.1}, merge {:.1}\ntokenizer    {}\n{kept}",
+        documents,
+        bytes,
         seconds["count"],
         seconds["merge"],
         output.display()

@@ -5,6 +5,7 @@
 
 mod args;
 mod audit;
+mod cleaning;
 mod colour;
 mod config;
 mod context;
@@ -27,6 +28,7 @@ mod segment;
 mod segment_score;
 mod segment_stats;
 mod stream;
+mod survey;
 mod table;
 mod tokenize;
 mod train;

@@ -333,7 +333,7 @@ pub enum Error {
 
     /// What went in did not come out: a defect of this program, never of the input.
     #[error(
-        "accounting of {what} does not hold: {entered} in, but {left} out + {rejected} rejected; please report this"
+        "accounting of {what} does not hold: {entered} in, but {left} out + {rejected} rejected + {treated} left out or changed by cleaning; please report this"
     )]
     Accounting {
         /// `documents` or `bytes`.
@@ -344,6 +344,8 @@ pub enum Error {
         left: u64,
         /// What was rejected.
         rejected: u64,
+        /// What cleaning took out, less what it added.
+        treated: i64,
     },
 
     /// Too few tokens to train or evaluate on.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::anchors::Anchors;
+use crate::clean::CleanCounts;
 use crate::model::{GptConfig, StepReport, TrainConfig};
 use crate::shard::Tally;
 use crate::vocab::Fingerprint;
@@ -53,6 +54,9 @@ pub struct InputReport {
     pub repaired_bytes: u64,
     /// Byte order marks that were taken off.
     pub byte_order_marks: u64,
+    /// What was done to texts beside that.
+    #[serde(default, skip_serializing_if = "CleanCounts::is_empty")]
+    pub cleaning: CleanCounts,
 }
 
 /// The tokenizer.

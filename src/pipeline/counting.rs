@@ -16,6 +16,7 @@ use super::documents::{BadRecords, ReadTally, RejectSink, for_each_batch};
 use super::learning::LearnSettings;
 use super::progress::{Progress, Unit};
 use super::split::split_of;
+use super::treatment::Treatment;
 use crate::error::{Error, Result};
 use crate::learn::{
     AddedCounts, CountStream, Counter, Counters, Counts, CountsHead, CountsSettings, CountsTotals, SortedCounts,
@@ -228,14 +229,15 @@ impl Work<'_> {
         progress: &Progress<'_>,
     ) -> Result<(Vec<Group>, ReadTally)> {
         let all = sources.iter().map(Source::bytes).sum();
+        let treatment =
+            Treatment::new(sources.iter().flat_map(|source| &source.files), options, &self.plan.scratch, progress)?;
         progress.stage("counting pre-tokens", all, Unit::Bytes);
         let share = self.settings.val.share(all);
         let (mut groups, mut tally, mut read) = (Vec::new(), ReadTally::default(), 0);
         for source in sources {
-            let (group, of_group) = self.count_group(source, options, share, read, progress)?;
+            let (group, of_group) = self.count_group(source, options, &treatment, share, read, progress)?;
             groups.push(group);
-            tally.documents.add(of_group.documents);
-            tally.bytes.add(of_group.bytes);
+            tally.add(&of_group);
             read += source.bytes();
         }
         Ok((groups, tally))
@@ -245,6 +247,7 @@ impl Work<'_> {
         &self,
         source: &Source,
         options: &ReadOptions,
+        treatment: &Treatment,
         share: f64,
         read_before: u64,
         progress: &Progress<'_>,
@@ -268,7 +271,7 @@ impl Work<'_> {
             }
             Ok(())
         };
-        let tally = for_each_batch(&source.files, options, rejects, progress, read_before, &mut |batch| {
+        let tally = for_each_batch(&source.files, options, treatment, rejects, progress, read_before, &mut |batch| {
             batch.par_iter().try_for_each_init(|| counters.borrow(), |counter, document| add(counter, document))
         })?;
         let mut parts = written.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);

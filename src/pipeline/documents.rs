@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::progress::Progress;
+use super::treatment::Treatment;
+use crate::clean::CleanCounts;
 use crate::error::Result;
 use crate::shard::Tally;
 use crate::text::{Document, InputFile, ReadOptions, Record, Reject, RejectLog, records};
@@ -26,13 +28,26 @@ const BATCH_BYTES: usize = 8 << 20;
 const BATCH_DOCUMENTS: usize = 4096;
 
 /// What was read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReadTally {
     /// `left` is what was handed on.
     pub(super) documents: Tally,
     pub(super) bytes: Tally,
     pub(super) repaired_bytes: u64,
     pub(super) byte_order_marks: u64,
+    #[serde(default)]
+    pub(super) cleaning: CleanCounts,
+}
+
+impl ReadTally {
+    /// Adds what was read besides.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.documents.add(other.documents);
+        self.bytes.add(other.bytes);
+        self.repaired_bytes += other.repaired_bytes;
+        self.byte_order_marks += other.byte_order_marks;
+        self.cleaning.add(&other.cleaning);
+    }
 }
 
 /// How rejects are dealt with.
@@ -43,6 +58,8 @@ pub(super) enum RejectSink<'r> {
     Count,
     /// They are kept.
     Keep(&'r mut RejectLog),
+    /// Somebody is told of each.
+    Tell(&'r mut dyn FnMut(&Reject)),
 }
 
 impl RejectSink<'_> {
@@ -51,15 +68,32 @@ impl RejectSink<'_> {
             Self::Fail => Err(reject.into_error()),
             Self::Count => Ok(()),
             Self::Keep(log) => log.push(&reject),
+            Self::Tell(tell) => {
+                tell(&reject);
+                Ok(())
+            }
+        }
+    }
+
+    /// A document that is left out by a setting: nothing is wrong with it that could end the work.
+    pub(super) fn leave_out(&mut self, reject: &Reject) -> Result<()> {
+        match self {
+            Self::Fail | Self::Count => Ok(()),
+            Self::Keep(log) => log.push(reject),
+            Self::Tell(tell) => {
+                tell(reject);
+                Ok(())
+            }
         }
     }
 }
 
-/// Reads `files` and hands their documents on in batches. `read_before` is how many bytes of input earlier calls have
+/// Reads `files` and hands their documents on in batches, treated. `read_before` is how many bytes of input earlier calls have
 /// read, for the progress, which is told after every batch.
 pub(super) fn for_each_batch(
     files: &[InputFile],
     options: &ReadOptions,
+    treatment: &Treatment,
     mut rejects: RejectSink<'_>,
     progress: &Progress<'_>,
     read_before: u64,
@@ -90,7 +124,7 @@ pub(super) fn for_each_batch(
                 }
             }
             if batch_bytes >= BATCH_BYTES || batch.len() >= BATCH_DOCUMENTS {
-                hand_on(&mut batch, &mut tally, work)?;
+                hand_on(treatment.batch(std::mem::take(&mut batch), &mut rejects, &mut tally)?, &mut tally, work)?;
                 batch_bytes = 0;
                 progress.done(read + seen.min(file.bytes));
                 progress.check("reading text")?;
@@ -98,18 +132,18 @@ pub(super) fn for_each_batch(
         }
         read += file.bytes;
     }
-    hand_on(&mut batch, &mut tally, work)?;
+    hand_on(treatment.batch(batch, &mut rejects, &mut tally)?, &mut tally, work)?;
     progress.done(read);
     progress.check("reading text")?;
     Ok(tally)
 }
 
 fn hand_on(
-    batch: &mut Vec<Document>,
+    batch: Vec<Document>,
     tally: &mut ReadTally,
     work: &mut dyn FnMut(Vec<Document>) -> Result<()>,
 ) -> Result<()> {
     tally.documents.left += batch.len() as u64;
     tally.bytes.left += batch.iter().map(|document| document.text.len() as u64).sum::<u64>();
-    if batch.is_empty() { Ok(()) } else { work(std::mem::take(batch)) }
+    if batch.is_empty() { Ok(()) } else { work(batch) }
 }

@@ -13,6 +13,7 @@ use super::files::{REJECTS_FILE, TOKENIZER_FILE, save_tokenizer};
 use super::progress::{Progress, Unit as Count};
 use super::settings::{Settings, settings_of};
 use super::split::{ValFraction, split_of};
+use super::treatment::Treatment;
 use super::units::{Plan, UnitRecord, Units};
 use crate::encode::{Encoder, Tokenizer};
 use crate::error::{Error, Result, TokenizerFault};
@@ -96,9 +97,11 @@ pub fn encode(
     }
     let units = Units::open(output, &plan)?;
     save_tokenizer(tokenizer.spec(), &output.join(TOKENIZER_FILE))?;
+    let treatment = Treatment::new(&source.files, options, output, progress)?;
     progress.stage("encoding", source.bytes(), Count::Bytes);
     let share = settings.val.share(source.bytes());
-    let mut run = Run { tokenizer, options, settings, share, output, progress, seconds: EncodeSeconds::default() };
+    let seconds = EncodeSeconds::default();
+    let mut run = Run { tokenizer, options, treatment: &treatment, settings, share, output, progress, seconds };
     let planned = plan_units(&source.files, settings.unit_size);
     let mut records = Vec::new();
     let mut before = 0;
@@ -155,6 +158,7 @@ pub(super) fn checksum(path: &Path, progress: &Progress<'_>) -> Result<String> {
 struct Run<'r> {
     tokenizer: &'r Tokenizer,
     options: &'r ReadOptions,
+    treatment: &'r Treatment,
     settings: &'r EncodeSettings,
     share: f64,
     output: &'r Path,
@@ -181,22 +185,23 @@ impl Run<'_> {
         };
         let begun = Instant::now();
         let (mut encode, mut write) = (0.0, 0.0);
-        let mut read = for_each_batch(files, self.options, sink, self.progress, before, &mut |batch| {
-            let start = Instant::now();
-            let encoded = self.encode_batch(&batch)?;
-            encode += start.elapsed().as_secs_f64();
-            let start = Instant::now();
-            for document in encoded {
-                let slot = &mut writers[document.split as usize];
-                let writer = match slot {
-                    Some(writer) => writer,
-                    None => slot.insert(self.writer(unit, document.split)?),
-                };
-                writer.push(&document.ids, document.text_bytes)?;
-            }
-            write += start.elapsed().as_secs_f64();
-            Ok(())
-        })?;
+        let mut read =
+            for_each_batch(files, self.options, self.treatment, sink, self.progress, before, &mut |batch| {
+                let start = Instant::now();
+                let encoded = self.encode_batch(&batch)?;
+                encode += start.elapsed().as_secs_f64();
+                let start = Instant::now();
+                for document in encoded {
+                    let slot = &mut writers[document.split as usize];
+                    let writer = match slot {
+                        Some(writer) => writer,
+                        None => slot.insert(self.writer(unit, document.split)?),
+                    };
+                    writer.push(&document.ids, document.text_bytes)?;
+                }
+                write += start.elapsed().as_secs_f64();
+                Ok(())
+            })?;
         self.seconds.read += begun.elapsed().as_secs_f64() - encode - write;
         self.seconds.encode += encode;
         let begun = Instant::now();
@@ -259,10 +264,7 @@ fn shard_name(unit: &Unit, split: Split) -> String {
 fn fold(tokenizer: &Tokenizer, plan: Plan, records: &[UnitRecord]) -> Result<Manifest> {
     let mut read = ReadTally::default();
     for record in records {
-        read.documents.add(record.read.documents);
-        read.bytes.add(record.read.bytes);
-        read.repaired_bytes += record.read.repaired_bytes;
-        read.byte_order_marks += record.read.byte_order_marks;
+        read.add(&record.read);
     }
     read.documents.check("documents")?;
     read.bytes.check("bytes")?;
@@ -291,6 +293,7 @@ fn fold(tokenizer: &Tokenizer, plan: Plan, records: &[UnitRecord]) -> Result<Man
         bytes: read.bytes,
         repaired_bytes: read.repaired_bytes,
         byte_order_marks: read.byte_order_marks,
+        cleaning: read.cleaning,
         tokens: shards.iter().map(|shard| shard.tokens).sum(),
         shards,
         checksum: String::new(),
@@ -310,7 +313,7 @@ fn join_rejects(units: &Units, records: &[UnitRecord], output: &Path) -> Result<
 impl ReadTally {
     /// What was read for the shards of a manifest.
     pub(super) fn of(manifest: &Manifest) -> Self {
-        let Manifest { documents, bytes, repaired_bytes, byte_order_marks, .. } = *manifest;
-        Self { documents, bytes, repaired_bytes, byte_order_marks }
+        let Manifest { documents, bytes, repaired_bytes, byte_order_marks, ref cleaning, .. } = *manifest;
+        Self { documents, bytes, repaired_bytes, byte_order_marks, cleaning: cleaning.clone() }
     }
 }

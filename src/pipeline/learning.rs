@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::counting::{CountPlan, Counted, hash_of_files};
-use super::documents::BadRecords;
+use super::counting::{CountInput, CountPlan, Counted, hash_of_files};
+use super::documents::{BadRecords, ReadTally};
 use super::partial::Partial;
 use super::progress::{Progress, Unit};
 use super::split::ValFraction;
+use super::travelling::with_normalizer;
+use crate::clean::CleanCounts;
 use crate::error::{Error, Result};
 use crate::learn::{
     Counts, CountsSettings, CountsTotals, Granularity, LearnConfig, Learned, VocabSize, learn, learn_from, learn_more,
@@ -247,6 +249,8 @@ pub struct LearnedTokenizer {
     pub documents: Tally,
     /// Bytes of text, likewise.
     pub bytes: Tally,
+    /// What was done to texts.
+    pub cleaning: CleanCounts,
     /// Number, sum and fingerprint of the distinct pre-tokens.
     pub counts: CountsTotals,
     /// Tokens that were learned, when the text held fewer than asked for.
@@ -297,11 +301,15 @@ pub fn learn_from_counts(
     };
     progress.stage("learning merges", most, Unit::Merges);
     let partial = partial.map(|path| Partial::new(path, settings, totals.fingerprint));
-    let (spec, exhausted) = settings.learn(&counts, partial, progress)?;
+    let (mut spec, exhausted) = settings.learn(&counts, partial, progress)?;
+    if let CountInput::Texts(_, options) = &plan.input {
+        spec = with_normalizer(spec, &options.clean.normalize, progress);
+    }
     let before = settings.extends.as_ref().map_or(256, |base| base.vocab().len());
     let tokens = (spec.vocab().len() - before) as u64;
     progress.done(tokens);
     let seconds = [counted, start.elapsed().as_secs_f64() - counted];
     let exhausted = exhausted.then_some(tokens);
-    Ok(LearnedTokenizer { spec, documents: tally.documents, bytes: tally.bytes, counts: totals, exhausted, seconds })
+    let ReadTally { documents, bytes, cleaning, .. } = tally;
+    Ok(LearnedTokenizer { spec, documents, bytes, cleaning, counts: totals, exhausted, seconds })
 }

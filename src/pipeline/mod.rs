@@ -5,6 +5,9 @@
 //! bytes for any number of threads, that a run which was stopped goes on where it was when it is run again, and that
 //! two runs never work on one folder. **Does not know** terminals: it tells a [`Progress`] what happens.
 //!
+//! Every stage that reads documents has them treated the same way ([`Treatment`]): cleaned, filtered, duplicates left out.
+//! By default nothing is done to them.
+//!
 //! | stage | from | to |
 //! |---|---|---|
 //! | [`learn_tokenizer`] | files | a tokenizer |
@@ -13,11 +16,13 @@
 //! | [`train`] | shards | a model |
 //! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
 //! | [`prepare`] | files | all of that, and the report |
+//! | [`Survey::of`] | files | what the corpus is like, and what would be left out |
 //! | [`verify`] | a folder or a shard | whether it is as it was written |
 
 mod counting;
 mod counts;
 mod documents;
+mod duplicates;
 mod encoding;
 mod estimate;
 mod evaluating;
@@ -28,9 +33,13 @@ mod partial;
 mod prepare;
 mod progress;
 mod settings;
+mod sorter;
 mod split;
 mod streaming;
+mod survey;
 mod training;
+mod travelling;
+mod treatment;
 mod units;
 mod verify;
 
@@ -54,5 +63,7 @@ pub use progress::{Event, Progress, Unit};
 pub use settings::Settings;
 pub use split::ValFraction;
 pub use streaming::encode_reader;
+pub use survey::{Lengths, Place, Sample, Survey};
 pub use training::{ModelSettings, Trained, train};
+pub use treatment::{Treated, Treatment};
 pub use verify::{Verified, verify};

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::counting::CountPlan;
 use super::documents::ReadTally;
 use super::encoding::{EncodeSettings, EncodedFolder, all_settings, checksum, encode, inputs};
 use super::evaluating::{evaluate_folder, show};
@@ -13,7 +14,7 @@ use super::files::{
     MODEL_FOLDER, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_tokenizer, save_model,
     save_tokenizer,
 };
-use super::learning::{LearnSettings, learn_tokenizer};
+use super::learning::{LearnSettings, learn_from_counts};
 use super::progress::Progress;
 use super::settings::settings_of;
 use super::training::{ModelSettings, Trained, train};
@@ -150,7 +151,8 @@ fn tokenizer(
         on_bad_record: settings.encode.on_bad_record,
         ..settings.learn.clone()
     };
-    let learned = learn_tokenizer(source, &settings.read, &learn, progress)?;
+    let plan = CountPlan { scratch: output.to_owned(), ..CountPlan::of_texts(source, &settings.read) };
+    let learned = learn_from_counts(&plan, &learn, None, progress)?;
     seconds.insert("count".to_owned(), learned.seconds[0]);
     seconds.insert("merge".to_owned(), learned.seconds[1]);
     if let Some(tokens) = learned.exhausted {
@@ -168,7 +170,7 @@ fn tokenizer(
 }
 
 fn input_report(source: &Source, manifest: &Manifest) -> InputReport {
-    let ReadTally { documents, bytes, repaired_bytes, byte_order_marks } = ReadTally::of(manifest);
+    let ReadTally { documents, bytes, repaired_bytes, byte_order_marks, cleaning } = ReadTally::of(manifest);
     InputReport {
         files: source.files.len() as u64,
         skipped: source.skipped.iter().map(|path| path.display().to_string()).collect(),
@@ -176,6 +178,7 @@ fn input_report(source: &Source, manifest: &Manifest) -> InputReport {
         bytes,
         repaired_bytes,
         byte_order_marks,
+        cleaning,
     }
 }
 

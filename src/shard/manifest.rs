@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::Split;
 use super::atomic::write_atomic;
+use crate::clean::CleanCounts;
 use crate::error::{Error, ManifestFault, Result};
 use crate::vocab::Fingerprint;
 
@@ -38,6 +39,9 @@ pub struct Manifest {
     pub repaired_bytes: u64,
     /// Byte order marks that were taken off.
     pub byte_order_marks: u64,
+    /// What was done to texts beside that.
+    #[serde(default, skip_serializing_if = "CleanCounts::is_empty")]
+    pub cleaning: CleanCounts,
     /// Ids in all shards.
     pub tokens: u64,
     /// The shards, in order.
@@ -58,6 +62,22 @@ pub struct Tally {
     pub left: u64,
     /// What was rejected.
     pub rejected: u64,
+    /// What filters refused.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub filtered: u64,
+    /// What was left out because the same text stands earlier.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deduplicated: u64,
+    /// What normalisation and masking took out of texts that were not left out (of bytes).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub removed: u64,
+    /// What they added (of bytes): some composed characters take more bytes than before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub added: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Tally {
@@ -66,6 +86,39 @@ impl Tally {
         self.entered += other.entered;
         self.left += other.left;
         self.rejected += other.rejected;
+        self.filtered += other.filtered;
+        self.deduplicated += other.deduplicated;
+        self.removed += other.removed;
+        self.added += other.added;
+    }
+
+    /// What filters, deduplication and normalisation took out, less what they added.
+    fn treated(&self) -> u64 {
+        let taken = self.filtered.saturating_add(self.deduplicated).saturating_add(self.removed);
+        taken.wrapping_sub(self.added)
+    }
+
+    /// What must have entered.
+    fn accounted(&self) -> u64 {
+        self.left.saturating_add(self.rejected).wrapping_add(self.treated())
+    }
+
+    /// The sum in words, each number as `show` has it; what is left out or changed by settings is named where there is
+    /// some.
+    #[must_use]
+    pub fn balance(&self, show: impl Fn(u64) -> String) -> String {
+        let mut out = format!("{} in = {} out + {} rejected", show(self.entered), show(self.left), show(self.rejected));
+        for (sign, number, what) in [
+            ('+', self.filtered, "filtered"),
+            ('+', self.deduplicated, "duplicates"),
+            ('+', self.removed, "taken out by cleaning"),
+            ('-', self.added, "added by cleaning"),
+        ] {
+            if number > 0 {
+                out.push_str(&format!(" {sign} {} {what}", show(number)));
+            }
+        }
+        out
     }
 
     /// Checks that nothing was lost.
@@ -74,10 +127,17 @@ impl Tally {
     ///
     /// [`Error::Accounting`] when the sum does not hold.
     pub fn check(&self, what: &'static str) -> Result<()> {
-        if self.entered == self.left + self.rejected {
+        if self.entered == self.accounted() {
             return Ok(());
         }
-        Err(Error::Accounting { what, entered: self.entered, left: self.left, rejected: self.rejected })
+        let Self { entered, left, rejected, .. } = *self;
+        Err(Error::Accounting { what, entered, left, rejected, treated: self.treated() as i64 })
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.balance(|number| number.to_string()))
     }
 }
 
@@ -180,8 +240,8 @@ impl Manifest {
             ("documents out", self.documents.left, sum(|shard| shard.documents)),
             ("bytes out", self.bytes.left, sum(|shard| shard.bytes)),
             ("tokens", self.tokens, sum(|shard| shard.tokens)),
-            ("documents in", self.documents.entered, self.documents.left.saturating_add(self.documents.rejected)),
-            ("bytes in", self.bytes.entered, self.bytes.left.saturating_add(self.bytes.rejected)),
+            ("documents in", self.documents.entered, self.documents.accounted()),
+            ("bytes in", self.bytes.entered, self.bytes.accounted()),
         ];
         match sums.into_iter().find(|(_, stated, found)| stated != found) {
             Some((what, stated, found)) => Err(ManifestFault::Sum { what, stated, found }),

@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 
+use super::decoding::{Decoded, Decoding};
 use super::document::{Document, Record};
 use super::reader::{Line, LineReader, ReadOptions};
-use super::utf8;
 use crate::error::{RecordFault, Result};
 
 pub(super) fn records(mut lines: LineReader, options: &ReadOptions) -> impl Iterator<Item = Result<Record>> + '_ {
@@ -19,23 +19,30 @@ pub(super) fn records(mut lines: LineReader, options: &ReadOptions) -> impl Iter
             };
             if !line.bytes.iter().all(u8::is_ascii_whitespace) || line.too_long {
                 let signature = lines.take_signature();
-                return Some(Ok(record(line, options, signature)));
+                return Some(Ok(record(line, options, lines.decoding, signature)));
             }
         }
     })
 }
 
-fn record(line: Line, options: &ReadOptions, signature: bool) -> Record {
+fn record(line: Line, options: &ReadOptions, decoding: Decoding, signature: bool) -> Record {
     if line.too_long {
         return line.reject(RecordFault::TooLong { max: options.max_document }, 0);
     }
-    let (json, repaired) = match utf8::decode(line.bytes.clone(), options.on_invalid_utf8) {
+    let Decoded { text: json, invalid, encoding } = match decoding.decode(line.bytes.clone(), options.on_invalid_utf8) {
         Ok(decoded) => decoded,
         Err(at) => return line.reject(RecordFault::InvalidUtf8, at),
     };
+    let bytes = line.bytes.len() as u64;
+    if options.is_too_invalid(invalid, bytes) {
+        return line.reject(RecordFault::TooManyInvalid { invalid, bytes }, 0);
+    }
     match field(&json, &options.field) {
         Ok(text) if text.is_empty() => line.reject(RecordFault::Empty, 0),
-        Ok(text) => Record::Document(Document { text: text.into_owned(), origin: line.origin, repaired, signature }),
+        Ok(text) => {
+            let (text, origin) = (text.into_owned(), line.origin);
+            Record::Document(Document { text, origin, repaired: invalid, encoding, signature })
+        }
         Err((fault, at)) => line.reject(fault, at),
     }
 }

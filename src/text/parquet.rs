@@ -10,6 +10,7 @@ use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
+use super::decoding::Decoding;
 use super::document::{Origin, Record, Reject};
 use super::reader::{ReadOptions, Records, document};
 use super::source::InputFile;
@@ -114,7 +115,7 @@ impl Rows<'_> {
             let fault = RecordFault::TooLong { max: self.options.max_document };
             return Record::Reject(Reject { origin, fault, bytes: bytes.len() as u64, raw: Vec::new() });
         }
-        document(bytes.to_vec(), origin, self.options, false)
+        document(bytes.to_vec(), origin, self.options, Decoding::of_values(self.options.encoding), false)
     }
 }
 

@@ -4,9 +4,13 @@ use std::io::{BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::decoding::{Decoded, Decoding};
 use super::document::{Document, Origin, Record, Reject};
+use super::encoding::{Encoding, FoundEncoding, HEAD, LONGEST_MARK, encoding_of_file};
 use super::source::{Form, InputFile};
-use super::utf8::{self, Utf8Policy};
+use super::utf8::Utf8Policy;
+use super::utf16::Utf16Reader;
+use crate::clean::CleanSettings;
 use crate::error::{Error, RecordFault, Result};
 
 /// How a `.txt` file falls into documents.
@@ -22,8 +26,8 @@ pub enum TxtDocuments {
     Blocks,
 }
 
-/// How files are read.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// How files are read, and what is done to their texts.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ReadOptions {
     /// The field (or Parquet column) that holds the text.
     pub field: String,
@@ -33,6 +37,19 @@ pub struct ReadOptions {
     pub on_invalid_utf8: Utf8Policy,
     /// The longest document allowed, in bytes; a longer one is rejected, and read no further.
     pub max_document: u64,
+    /// What the text is encoded in.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub encoding: Encoding,
+    /// The largest share of a document's bytes that may be invalid, and so be replaced or skipped; all, without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_invalid: Option<f64>,
+    /// What is done to each text; nothing by default. [`records`] gives texts as they stand in the file.
+    #[serde(flatten)]
+    pub clean: CleanSettings,
+}
+
+fn is_default(encoding: &Encoding) -> bool {
+    *encoding == Encoding::default()
 }
 
 impl Default for ReadOptions {
@@ -42,7 +59,17 @@ impl Default for ReadOptions {
             txt_documents: TxtDocuments::default(),
             on_invalid_utf8: Utf8Policy::default(),
             max_document: 1 << 30,
+            encoding: Encoding::default(),
+            max_invalid: None,
+            clean: CleanSettings::default(),
         }
+    }
+}
+
+impl ReadOptions {
+    /// Whether more of a document's bytes are invalid than may be.
+    pub(super) fn is_too_invalid(&self, invalid: u64, bytes: u64) -> bool {
+        self.max_invalid.is_some_and(|max| invalid as f64 > max * bytes as f64)
     }
 }
 
@@ -62,7 +89,7 @@ pub fn records<'o>(file: &InputFile, options: &'o ReadOptions) -> Result<Records
         #[cfg(not(feature = "parquet"))]
         return Err(Error::Feature { feature: "parquet", what: "reading Parquet" });
     }
-    let lines = LineReader::new(file, options.max_document)?;
+    let lines = LineReader::new(file, options)?;
     Ok(match (file.form, options.txt_documents) {
         (Form::Jsonl, _) => Box::new(super::jsonl::records(lines, options)),
         (_, TxtDocuments::File) => Box::new(std::iter::once_with(move || whole_file(lines, options))),
@@ -79,6 +106,7 @@ pub(super) struct LineReader {
     line: u64,
     offset: u64,
     signature: bool,
+    pub(super) decoding: Decoding,
 }
 
 /// A line without its line feed, and where it stands.
@@ -92,14 +120,19 @@ pub(super) struct Line {
 }
 
 impl LineReader {
-    fn new(file: &InputFile, max: u64) -> Result<Self> {
+    fn new(file: &InputFile, options: &ReadOptions) -> Result<Self> {
         let path: Arc<Path> = file.path.as_path().into();
-        let mut reader = file.open()?;
-        let head = reader.fill_buf().map_err(|error| Error::io("read", &file.path, error))?;
-        let signature = head.starts_with(b"\xEF\xBB\xBF");
-        let offset = if signature { 3 } else { 0 };
-        reader.consume(offset);
-        Ok(Self { reader, path, max, line: 0, offset: offset as u64, signature })
+        let (reader, mark, decoding) =
+            decoded(file.open()?, options.encoding).map_err(|error| Error::io("read", &file.path, error))?;
+        Ok(Self {
+            reader,
+            path,
+            max: options.max_document,
+            line: 0,
+            offset: mark as u64,
+            signature: mark > 0,
+            decoding,
+        })
     }
 
     fn origin(&self) -> Origin {
@@ -163,6 +196,25 @@ impl LineReader {
     }
 }
 
+/// The text of a file without its byte order mark, whose length is told, and how its records are decoded.
+fn decoded(
+    mut reader: Box<dyn BufRead + Send>,
+    encoding: Encoding,
+) -> std::io::Result<(Box<dyn BufRead + Send>, usize, Decoding)> {
+    let mut head = Vec::new();
+    // A pipe may give less than is there at first. Who says the encoding waits for no more than a mark.
+    let wanted = if matches!(encoding, Encoding::Auto | Encoding::Utf16) { HEAD } else { LONGEST_MARK };
+    (&mut reader).take(wanted as u64).read_to_end(&mut head)?;
+    let file = encoding_of_file(&head, encoding);
+    let decoding = Decoding { file: file.found, each: encoding == Encoding::Auto };
+    let rest = std::io::Cursor::new(head.split_off(file.mark)).chain(reader);
+    let reader: Box<dyn BufRead + Send> = match file.found {
+        FoundEncoding::Utf16 => Box::new(Utf16Reader::new(rest, file.big_endian)),
+        _ => Box::new(rest),
+    };
+    Ok((reader, file.mark, decoding))
+}
+
 /// How much of a record that is too long goes into the quarantine.
 const RAW_HEAD: usize = 1 << 10;
 
@@ -176,11 +228,11 @@ impl Line {
     }
 
     /// The record that this line is, by itself.
-    fn into_record(self, options: &ReadOptions, signature: bool) -> Record {
+    fn into_record(self, options: &ReadOptions, decoding: Decoding, signature: bool) -> Record {
         if self.too_long {
             return self.reject(RecordFault::TooLong { max: options.max_document }, 0);
         }
-        document(self.bytes, self.origin, options, signature)
+        document(self.bytes, self.origin, options, decoding, signature)
     }
 
     /// The reject that this line is; the fault lies `at` bytes into it.
@@ -191,22 +243,32 @@ impl Line {
 }
 
 /// The document in `bytes`, or the reject they are.
-pub(super) fn document(bytes: Vec<u8>, mut origin: Origin, options: &ReadOptions, signature: bool) -> Record {
+pub(super) fn document(
+    bytes: Vec<u8>,
+    mut origin: Origin,
+    options: &ReadOptions,
+    decoding: Decoding,
+    signature: bool,
+) -> Record {
     let length = bytes.len() as u64;
     // A whole file is its own copy: its bytes are not quarantined.
     let keep = |bytes: &[u8]| {
         if origin.line == 0 { Vec::new() } else { bytes.to_vec() }
     };
-    let raw = if options.on_invalid_utf8 == Utf8Policy::Reject && std::str::from_utf8(&bytes).is_err() {
-        keep(&bytes)
-    } else {
-        Vec::new()
-    };
-    match utf8::decode(bytes, options.on_invalid_utf8) {
-        Ok((text, _)) if text.is_empty() => {
+    // Valid UTF-8 that is decoded as another encoding may come to be rejected, too.
+    let may_fail = decoding.file != FoundEncoding::Utf8 || std::str::from_utf8(&bytes).is_err();
+    let raw = if may_fail { keep(&bytes) } else { Vec::new() };
+    match decoding.decode(bytes, options.on_invalid_utf8) {
+        Ok(decoded) if decoded.text.is_empty() => {
             Record::Reject(Reject { origin, fault: RecordFault::Empty, bytes: length, raw: Vec::new() })
         }
-        Ok((text, repaired)) => Record::Document(Document { text, origin, repaired, signature }),
+        Ok(decoded) if options.is_too_invalid(decoded.invalid, length) => {
+            let fault = RecordFault::TooManyInvalid { invalid: decoded.invalid, bytes: length };
+            Record::Reject(Reject { origin, fault, bytes: length, raw })
+        }
+        Ok(Decoded { text, invalid, encoding }) => {
+            Record::Document(Document { text, origin, repaired: invalid, encoding, signature })
+        }
         Err(at) => {
             origin.offset += at;
             Record::Reject(Reject { origin, fault: RecordFault::InvalidUtf8, bytes: length, raw })
@@ -228,7 +290,7 @@ fn whole_file(mut lines: LineReader, options: &ReadOptions) -> Result<Record> {
             raw: Vec::new(),
         }));
     }
-    Ok(document(bytes, origin, options, lines.signature))
+    Ok(document(bytes, origin, options, lines.decoding, lines.signature))
 }
 
 fn text_lines(mut lines: LineReader, options: &ReadOptions) -> impl Iterator<Item = Result<Record>> + '_ {
@@ -241,7 +303,7 @@ fn text_lines(mut lines: LineReader, options: &ReadOptions) -> impl Iterator<Ite
             // A blank line separates and is no document.
             if !line.bytes.iter().all(u8::is_ascii_whitespace) {
                 let signature = lines.take_signature();
-                return Some(Ok(line.into_record(options, signature)));
+                return Some(Ok(line.into_record(options, lines.decoding, signature)));
             }
         }
     })
@@ -291,6 +353,6 @@ impl Iterator for Blocks<'_> {
             bytes.pop();
         }
         let signature = self.lines.take_signature();
-        Some(Ok(document(bytes, origin, self.options, signature)))
+        Some(Ok(document(bytes, origin, self.options, self.lines.decoding, signature)))
     }
 }
