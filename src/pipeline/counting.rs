@@ -28,6 +28,7 @@ use crate::text::{Document, ReadOptions, Source};
 
 /// What is counted, or was.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // there is one of it in a run
 pub enum CountInput {
     /// Texts, in groups: one group, or one for each weight.
     Texts(Vec<Source>, ReadOptions),

@@ -51,9 +51,9 @@ mod tests {
     #[test]
     fn the_file_does_what_the_step_does() {
         let spec = TokenizerSpec::from_learned("(?s).+".to_owned(), HanEdges::None, &[], &[]).unwrap();
+        let known = regex::Regex::new(r"^\p{age:9.0}$").unwrap();
         for step in [Step::Crlf, Step::IdeographicSpace, Step::ZeroWidth, Step::Nfc] {
             let tokenizer = Tokenizer::new(with_normalizer(spec.clone(), &[step], &Progress::silent())).unwrap();
-            let known = regex::Regex::new(r"^\p{age:9.0}$").unwrap();
             let all: Vec<char> = (0..=0xFFFF).filter_map(char::from_u32).collect();
             for characters in all.chunks(64) {
                 let text: String = characters
