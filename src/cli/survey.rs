@@ -72,13 +72,13 @@ fn lengths(documents: &Lengths, lines: &Lengths) -> String {
         };
         rows.push(vec![range, documents.by_digits[digits].to_string(), lines.by_digits[digits].to_string()]);
     }
-    let figures: [(&str, fn(&Lengths) -> u64); 4] = [
-        ("all", |lengths| lengths.count),
-        ("least", |lengths| lengths.least),
-        ("mean", |lengths| lengths.sum / lengths.count.max(1)),
-        ("greatest", |lengths| lengths.greatest),
-    ];
-    rows.extend(figures.map(|(name, of)| vec![name.to_owned(), of(documents).to_string(), of(lines).to_string()]));
+    let mut row = |name: &str, of: fn(&Lengths) -> u64| {
+        rows.push(vec![name.to_owned(), of(documents).to_string(), of(lines).to_string()]);
+    };
+    row("all", |lengths| lengths.count);
+    row("least", |lengths| lengths.least);
+    row("mean", |lengths| lengths.sum / lengths.count.max(1));
+    row("greatest", |lengths| lengths.greatest);
     render(&rows)
 }
 
