@@ -40,8 +40,9 @@
 //! |---|---|---|
 //! | [`error`] | one error enum with fields: place, fault, remedy | |
 //! | [`codec`] | the one door for bincode values, with a limit | |
-//! | [`text`] | files, folders, globs → documents | `pipeline` |
 //! | [`segment`] | a text → spans: pre-tokens, Chinese words | words: `chinese` |
+//! | [`clean`] | a text → the text to use, or why it is not used | |
+//! | [`text`] | files, folders, globs → documents | `pipeline` |
 //! | [`vocab`] | what a tokenizer is; `tokenizer.json`, `.tiktoken` | |
 //! | [`learn`] | spans → counts → merges | files of counts: `counts-file` |
 //! | [`encode`] | texts → ids → bytes | |
@@ -51,9 +52,9 @@
 //! | [`pipeline`] | the stages, from files to the report | `pipeline` |
 //!
 //! Default features are `cli` (the command, which includes `pipeline`, and that `counts-file`), `chinese`, `gpt` and
-//! `parquet`. Without default features remains the light library: segment, vocab, learn, encode, shard.
+//! `parquet`. Without default features remains the light library: segment, clean, vocab, learn, encode, shard.
 //!
-//! Pure rooms (`segment`, `vocab`, `learn`, `encode`, `model`) do no I/O. The library never prints, exits or reads the
+//! Pure rooms (`segment`, `clean`, `vocab`, `learn`, `encode`, `model`) do no I/O. The library never prints, exits or reads the
 //! environment. `unsafe` stands in `shard/reader.rs` (the map), in `segment/lanes.rs` (vector instructions), in
 //! `segment/prefetch.rs` (one instruction), and in `model/real.rs` and `model/matmul.rs` (the matrix kernels), nowhere else.
 //!
@@ -76,6 +77,7 @@
 //! | manifest | 清单 | what a folder of shards was made from and holds |
 //! | bits per byte | 每字节比特数 | the loss of a model on raw text, whatever the tokenizer |
 
+pub mod clean;
 pub mod codec;
 pub mod encode;
 pub mod error;

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use super::common::root;
 
 /// The rooms in order: each may import those before it.
-const ROOMS: [&str; 12] =
-    ["error", "codec", "text", "segment", "vocab", "learn", "encode", "shard", "model", "evaluate", "pipeline", "cli"];
+const ROOMS: [&str; 13] = [
+    "error", "codec", "segment", "clean", "text", "vocab", "learn", "encode", "shard", "model", "evaluate", "pipeline",
+    "cli",
+];
 
 /// Rooms that do no I/O and print nothing.
-const PURE: [&str; 6] = ["codec", "segment", "vocab", "learn", "encode", "model"];
+const PURE: [&str; 7] = ["codec", "segment", "clean", "vocab", "learn", "encode", "model"];
 
 /// The only files with `unsafe`.
 const UNSAFE: [&str; 5] =

@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 
+use ciyuan::clean::CleanCounts;
 use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::shortened;
 use ciyuan::learn::VocabSize;
 use ciyuan::model::TrainConfig;
-use ciyuan::pipeline::{BadRecords, MaxBad, ModelSettings, ValFraction, load_tokenizer};
+use ciyuan::pipeline::{BadRecords, MaxBad, ModelSettings, Treated, Treatment, ValFraction, load_tokenizer};
 use ciyuan::text::{Document, Form, ReadOptions, Record, Source, TxtDocuments, Utf8Policy, records};
 use ciyuan::vocab::SpecialTokens;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 
+use super::cleaning::CleaningArgs;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
 
@@ -122,6 +124,8 @@ pub(super) struct ReadArgs {
     /// Longest document allowed; a longer one is rejected
     #[arg(long, default_value = "1GiB", value_parser = bytes, value_name = "BYTES", help_heading = "Reading")]
     max_document: u64,
+    #[command(flatten)]
+    cleaning: CleaningArgs,
 }
 
 impl ReadArgs {
@@ -135,6 +139,9 @@ impl ReadArgs {
             separator: separator.clone(),
             on_invalid_utf8: *on_invalid_utf8,
             max_document: *max_document,
+            encoding: self.cleaning.encoding,
+            max_invalid: self.cleaning.max_invalid,
+            clean: self.cleaning.settings(),
         }
     }
 
@@ -155,31 +162,45 @@ impl ReadArgs {
         Ok(sources)
     }
 
-    /// Calls `work` with each document of the inputs, and gives their number; what is no document is passed over, with a
-    /// note.
+    /// What is done to the documents of `source` after reading.
+    pub(super) fn treatment(&self, source: &Source, context: &Context) -> Outcome<Treatment> {
+        let (options, scratch) = (self.options(), std::env::temp_dir());
+        context.with_progress(|progress| Treatment::new(&source.files, &options, &scratch, progress))
+    }
+
+    /// Calls `work` with each document of the inputs, and gives their number; what is no document, or is left out, is
+    /// passed over, with a note.
     pub(super) fn for_each_document(
         &self,
         inputs: &[PathBuf],
         context: &Context,
         mut work: impl FnMut(&Document) -> ciyuan::Result<()>,
     ) -> Outcome<u64> {
-        let (mut documents, mut rejected) = (0, 0);
-        for file in &self.source(inputs, context)?.files {
+        let (mut documents, mut rejected, mut left_out) = (0, 0, 0);
+        let source = self.source(inputs, context)?;
+        let treatment = self.treatment(&source, context)?;
+        for file in &source.files {
             for record in records(file, &self.options())? {
                 if context.stopped() {
                     return Err(ciyuan::Error::Interrupted { stage: "reading" }.into());
                 }
                 match record? {
-                    Record::Document(document) => {
-                        work(&document)?;
-                        documents += 1;
-                    }
+                    Record::Document(document) => match treatment.document(document, &mut CleanCounts::default())? {
+                        Treated::Kept(document) => {
+                            work(&document)?;
+                            documents += 1;
+                        }
+                        Treated::LeftOut(..) => left_out += 1,
+                    },
                     Record::Reject(_) => rejected += 1,
                 }
             }
         }
         if rejected > 0 {
             context.note(&format!("passed over {rejected} records that are no documents; `ciyuan encode` keeps them"));
+        }
+        if left_out > 0 {
+            context.note(&format!("left out {left_out} documents that filters refuse or that stand there twice"));
         }
         Ok(documents)
     }

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use ciyuan::clean::{CleanCounts, CleanSettings};
 use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::{Script, ScriptCounter, ScriptReport};
+use ciyuan::pipeline::{Treated, Treatment};
 use ciyuan::segment::kept_pieces;
 use ciyuan::text::{InputFile, ReadOptions, Record, records};
 use serde::Serialize;
@@ -39,6 +41,9 @@ struct Row {
     file: String,
     documents: u64,
     rejected: u64,
+    /// Documents that filters refuse or that stand there twice; `None` where the settings leave none out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<u64>,
     bytes: u64,
     characters: u64,
     tokens: u64,
@@ -67,17 +72,20 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let seconds = Seconds { load: start.elapsed().as_secs_f64(), ..Seconds::default() };
     let source = args.read.source(&or_stdin(&args.inputs), context)?;
     let options = args.read.options();
-    let total = Row { file: "total".to_owned(), ..Row::default() };
+    let treatment = args.read.treatment(&source, context)?;
+    let left_out = (options.clean != CleanSettings::default()).then_some(0);
+    let total = Row { file: "total".to_owned(), left_out, ..Row::default() };
     let mut result = Result { files: Vec::new(), total, scripts: Vec::new(), seconds };
     let mut counter = Counter::new(&tokenizer);
     for file in &source.files {
         if context.stopped() {
             return Err(ciyuan::Error::Interrupted { stage: "counting" }.into());
         }
-        let row = count(&mut counter, file, &options, &mut result.seconds)?;
+        let row = count(&mut counter, file, &options, &treatment, &mut result.seconds)?;
         let total = &mut result.total;
         total.documents += row.documents;
         total.rejected += row.rejected;
+        total.left_out = total.left_out.zip(row.left_out).map(|(sum, more)| sum + more);
         total.bytes += row.bytes;
         total.characters += row.characters;
         total.tokens += row.tokens;
@@ -88,12 +96,26 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     context.show(&result, || text(&result))
 }
 
-fn count(counter: &mut Counter<'_>, file: &InputFile, options: &ReadOptions, seconds: &mut Seconds) -> Outcome<Row> {
+fn count(
+    counter: &mut Counter<'_>,
+    file: &InputFile,
+    options: &ReadOptions,
+    treatment: &Treatment,
+    seconds: &mut Seconds,
+) -> Outcome<Row> {
     let (start, before) = (Instant::now(), seconds.encode);
-    let mut row = Row { file: file.path.display().to_string(), ..Row::default() };
+    let left_out = (options.clean != CleanSettings::default()).then_some(0);
+    let mut row = Row { file: file.path.display().to_string(), left_out, ..Row::default() };
     for record in records(file, options)? {
         match record? {
             Record::Document(document) => {
+                let document = match treatment.document(document, &mut CleanCounts::default())? {
+                    Treated::Kept(document) => document,
+                    Treated::LeftOut(..) => {
+                        row.left_out = row.left_out.map(|number| number + 1);
+                        continue;
+                    }
+                };
                 let place = |error: ciyuan::Error| error.in_document(&*document.origin.file, document.origin.line);
                 row.documents += 1;
                 row.bytes += document.text.len() as u64;
@@ -148,17 +170,17 @@ impl Row {
 
     fn cells(&self) -> Vec<String> {
         let mut cells = vec![self.file.clone()];
-        cells.extend(
-            [self.documents, self.rejected, self.bytes, self.characters, self.tokens].map(|number| number.to_string()),
-        );
+        let numbers = [self.documents, self.rejected].into_iter().chain(self.left_out);
+        let numbers = numbers.chain([self.bytes, self.characters, self.tokens]);
+        cells.extend(numbers.map(|number| number.to_string()));
         cells.push(format!("{:.2}", self.bytes_per_token));
         cells
     }
 }
 
 fn text(result: &Result) -> String {
-    let head =
-        ["file", "documents", "rejected", "bytes", "characters", "tokens", "bytes/token"].map(str::to_owned).to_vec();
+    let head = ["file", "documents", "rejected"].into_iter().chain(result.total.left_out.map(|_| "left out"));
+    let head = head.chain(["bytes", "characters", "tokens", "bytes/token"]).map(str::to_owned).collect();
     let rows: Vec<Vec<String>> =
         [head].into_iter().chain(result.files.iter().map(Row::cells)).chain([result.total.cells()]).collect();
     render(&rows) + "\n" + &render(&by_script(&result.scripts))

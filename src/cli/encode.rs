@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use ciyuan::clean::CleanCounts;
 use ciyuan::pipeline::{EncodedFolder, FolderLock, check_output, encode};
 use ciyuan::shard::{InputEntry, Manifest, Tally};
 use serde::Serialize;
@@ -41,6 +42,9 @@ struct Result {
     bytes: Tally,
     /// Both of each file.
     inputs: Vec<InputEntry>,
+    /// What was done to texts.
+    #[serde(skip_serializing_if = "CleanCounts::is_empty")]
+    cleaning: CleanCounts,
     tokens: u64,
     bytes_per_token: f64,
     shards: usize,
@@ -59,11 +63,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let EncodedFolder { manifest, seconds } = context.with_progress(|progress| {
         encode(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress)
     })?;
-    let Manifest { documents, bytes, inputs, tokens, shards, .. } = manifest;
+    let Manifest { documents, bytes, inputs, cleaning, tokens, shards, .. } = manifest;
     let result = Result {
         documents,
         bytes,
         inputs,
+        cleaning,
         tokens,
         bytes_per_token: bytes.left as f64 / tokens.max(1) as f64,
         shards: shards.len(),
@@ -76,8 +81,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         ]),
     };
     context.show(&result, || {
+        let cleaning: String = result.cleaning.lines().iter().map(|line| format!("cleaning     {line}\n")).collect();
         format!(
-            "documents    {documents}\nbytes        {bytes}\ntokens       {tokens} ({:.2} bytes a token)\nshards       {} in {}\nseconds      {:.1}\n",
+            "documents    {documents}\nbytes        {bytes}\n{cleaning}tokens       {tokens} ({:.2} bytes a token)\nshards       {} in {}\nseconds      {:.1}\n",
             result.bytes_per_token,
             result.shards,
             args.output.display(),

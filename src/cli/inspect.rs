@@ -12,15 +12,20 @@ use super::args::ReadArgs;
 use super::audit::{audit_of, audit_table};
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::survey::{self, SurveyArgs};
 use super::table::render;
 
-/// Look into a tokenizer, a shard, or a folder
+/// Look into a tokenizer, a shard, a folder of shards, or a corpus
+///
+/// Of a corpus (files of text, or a folder without a manifest.json) it shows documents, bytes and characters, scripts,
+/// encodings, lengths, duplicates, what would be left out with the settings given and why, and random documents.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example: ciyuan inspect out --document 3
+Example: ciyuan inspect corpora --encoding auto --min-han 0.3 --reject-mojibake
 Example: ciyuan inspect tokenizer.json --audit --texts corpora")]
 pub(super) struct Args {
-    /// A tokenizer.json, a .tiktoken file (with --pattern), a shard, or a folder made by `encode` or `prepare`
+    /// A tokenizer.json, a .tiktoken file (with --pattern), a shard, a folder made by `encode` or `prepare`, or files of text: a file, a folder, a glob, or `-`
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// Show the text of a document, counted from 0 (of a folder)
@@ -48,10 +53,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "INPUT", num_args = 1.., requires = "audit")]
     texts: Vec<PathBuf>,
     #[command(flatten)]
+    survey: SurveyArgs,
+    #[command(flatten)]
     read: ReadArgs,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    if args.document.is_none() && is_corpus(&args.path) {
+        return survey::run(&args.path, &args.survey, &args.read, context);
+    }
     if args.path.is_dir() {
         return match args.document {
             Some(number) => document(args, number, context),
@@ -78,6 +88,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         Some(range) => tokens(&tokenizer, range, context),
         None => show(context, &tokenizer_facts(&tokenizer)),
     }
+}
+
+/// Whether a path names texts: a folder that `encode` has not made, a glob, standard input, a file whose name says so.
+fn is_corpus(path: &Path) -> bool {
+    if path.is_dir() {
+        return !path.join(ciyuan::shard::MANIFEST_FILE).exists();
+    }
+    let name = path.as_os_str().to_string_lossy();
+    let bare = [".gz", ".zst", ".xz"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    name == "-" || [".txt", ".jsonl", ".parquet"].iter().any(|end| bare.ends_with(end))
 }
 
 /// Facts by name, in order.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use ciyuan::Error;
+use ciyuan::clean::CleanCounts;
 use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::VocabularyAudit;
 use ciyuan::learn::VocabSize;
@@ -118,6 +119,9 @@ impl VocabularyArgs {
 struct Learned {
     documents: Tally,
     bytes: Tally,
+    /// What was done to texts.
+    #[serde(skip_serializing_if = "CleanCounts::is_empty")]
+    cleaning: CleanCounts,
     distinct_pre_tokens: u64,
     /// Of them, those that were too rare.
     left_out: LeftOut,
@@ -165,10 +169,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         let _ = std::fs::remove_file(&partial);
         Ok(learned)
     })?;
-    let LearnedTokenizer { spec, documents, bytes, counts, left_out, exhausted, seconds } = learned;
+    let LearnedTokenizer { spec, documents, bytes, cleaning, counts, left_out, exhausted, seconds } = learned;
     let learned = Learned {
         documents,
         bytes,
+        cleaning,
         distinct_pre_tokens: counts.distinct,
         left_out,
         counts_fingerprint: counts.fingerprint,
@@ -283,9 +288,10 @@ fn text(learned: &Learned) -> String {
         0 => String::new(),
         _ => format!("left out     {distinct} of them as too rare, {occurrences} occurrences\n"),
     };
+    let cleaning: String = learned.cleaning.lines().iter().map(|line| format!("cleaning     {line}\n")).collect();
     let kept = learned.counts.as_ref().map_or_else(String::new, |path| format!("counts       {}\n", path.display()));
     format!(
-        "documents    {}\nbytes        {}\npre-tokens   {distinct_pre_tokens} distinct\n{rare}vocabulary   {vocab_size} tokens, {merges} merges{fewer}\nseconds      count {:.1}, merge {:.1}\ntokenizer    {}\n{kept}",
+        "documents    {}\nbytes        {}\n{cleaning}pre-tokens   {distinct_pre_tokens} distinct\n{rare}vocabulary   {vocab_size} tokens, {merges} merges{fewer}\nseconds      count {:.1}, merge {:.1}\ntokenizer    {}\n{kept}",
         row(documents),
         row(bytes),
         seconds["count"],

@@ -5,6 +5,7 @@
 
 mod args;
 mod audit;
+mod cleaning;
 mod colour;
 mod compare;
 mod compare_table;
@@ -31,6 +32,7 @@ mod segment;
 mod segment_score;
 mod segment_stats;
 mod stream;
+mod survey;
 mod table;
 mod tokenize;
 mod train;

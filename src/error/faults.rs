@@ -6,8 +6,25 @@
 #[non_exhaustive]
 pub enum RecordFault {
     /// Bytes that are not UTF-8, with `--on-invalid-utf8 reject`.
-    #[error("invalid UTF-8 (--on-invalid-utf8 replace or skip keeps the rest)")]
+    #[error("invalid UTF-8 (--on-invalid-utf8 replace or skip keeps the rest, --encoding reads other encodings)")]
     InvalidUtf8,
+    /// More invalid bytes than `--max-invalid` allows.
+    #[error("{invalid} of {bytes} bytes are invalid in its encoding, a larger share than --max-invalid")]
+    TooManyInvalid {
+        /// Bytes that were replaced or skipped.
+        invalid: u64,
+        /// All bytes of the record.
+        bytes: u64,
+    },
+    /// A document that a filter refuses: the filter, what was measured, and the bound.
+    #[error("{why}")]
+    Filtered {
+        /// All of that, in words.
+        why: String,
+    },
+    /// A document whose text was there before.
+    #[error("the same text stands earlier in the input (--deduplicate)")]
+    Duplicate,
     /// A line that is no JSON.
     #[error("invalid JSON at column {column}: {reason}")]
     InvalidJson {

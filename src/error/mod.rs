@@ -373,7 +373,7 @@ pub enum Error {
 
     /// What went in did not come out: a defect of this program, never of the input.
     #[error(
-        "accounting of {what} does not hold: {entered} in, but {left} out + {rejected} rejected + {filtered} filtered + {deduplicated} deduplicated; please report this"
+        "accounting of {what} does not hold: {entered} in, but {left} out + {rejected} rejected + {treated} left out or changed by cleaning; please report this"
     )]
     Accounting {
         /// `documents` or `bytes`.
@@ -384,10 +384,8 @@ pub enum Error {
         left: u64,
         /// What was rejected.
         rejected: u64,
-        /// What filters took out.
-        filtered: u64,
-        /// What was there already.
-        deduplicated: u64,
+        /// What cleaning took out, less what it added.
+        treated: i64,
     },
 
     /// More records that are no documents than `--max-bad` allows.

@@ -72,8 +72,7 @@ pub fn evaluate(
             entered: info.text_bytes,
             left: text_bytes,
             rejected: 0,
-            filtered: 0,
-            deduplicated: 0,
+            treated: 0,
         });
     }
     let mut all = Sums::default();

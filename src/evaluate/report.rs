@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::anchors::Anchors;
+use crate::clean::CleanCounts;
 use crate::model::{GptConfig, StepReport, TrainConfig};
 use crate::shard::Tally;
 use crate::vocab::Fingerprint;
@@ -56,6 +57,9 @@ pub struct InputReport {
     /// The same of each file, in order.
     #[serde(default)]
     pub each: Vec<FileReport>,
+    /// What was done to texts beside that.
+    #[serde(default, skip_serializing_if = "CleanCounts::is_empty")]
+    pub cleaning: CleanCounts,
 }
 
 /// What was read of a file.

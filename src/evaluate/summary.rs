@@ -30,10 +30,13 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     let input = &report.input;
     writeln!(out, "input       {} files{}", grouped(input.files), skipped(&input.skipped))?;
     for (what, tally) in [("documents", &input.documents), ("bytes", &input.bytes)] {
-        writeln!(out, "{what:<12}{}", accounted(tally))?;
+        writeln!(out, "{what:<12}{}", tally.balance(grouped))?;
     }
     if input.repaired_bytes > 0 {
         writeln!(out, "            {} invalid bytes repaired", grouped(input.repaired_bytes))?;
+    }
+    for line in input.cleaning.lines() {
+        writeln!(out, "            {line}")?;
     }
     let tokenizer = &report.tokenizer;
     writeln!(

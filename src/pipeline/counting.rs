@@ -18,6 +18,7 @@ use super::learning::LearnSettings;
 use super::progress::{Progress, Unit};
 use super::reading::{LinesBefore, Reading, readers};
 use super::split::split_of;
+use super::treatment::Treatment;
 use crate::error::{Error, Result};
 use crate::learn::{
     AddedCounts, CountStream, Counter, Counters, Counts, CountsHead, CountsSettings, CountsTotals, EntryHash,
@@ -29,6 +30,7 @@ use crate::text::{Document, ReadOptions, Source, whole_files};
 
 /// What is counted, or was.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // there is one of it in a run
 pub enum CountInput {
     /// Texts, in groups: one group, or one for each weight.
     Texts(Vec<Source>, ReadOptions),
@@ -246,13 +248,15 @@ impl Work<'_> {
         progress: &Progress<'_>,
     ) -> Result<(Vec<Group>, ReadTally)> {
         let all = sources.iter().map(Source::bytes).sum();
+        let treatment =
+            Treatment::new(sources.iter().flat_map(|source| &source.files), options, &self.plan.scratch, progress)?;
         progress.stage("counting pre-tokens", all, Unit::Bytes);
         let share = self.settings.val.share(all);
         let (mut groups, mut tally, mut read) = (Vec::new(), ReadTally::default(), 0);
         for source in sources {
-            let (group, of_group) = self.count_group(source, options, share, read, progress)?;
+            let (group, of_group) = self.count_group(source, options, &treatment, share, read, progress)?;
             groups.push(group);
-            tally.add(of_group);
+            tally.add(&of_group);
             read += source.bytes();
         }
         self.settings.max_bad.map_or(Ok(()), |limit| limit.check(&tally.documents))?;
@@ -263,6 +267,7 @@ impl Work<'_> {
         &self,
         source: &Source,
         options: &ReadOptions,
+        treatment: &Treatment,
         share: f64,
         read_before: u64,
         progress: &Progress<'_>,
@@ -287,7 +292,7 @@ impl Work<'_> {
             Ok(())
         };
         let parts = whole_files(&source.files);
-        let reading = Reading { files: &source.files, options, progress, readers: readers() };
+        let reading = Reading { files: &source.files, options, treatment, progress, readers: readers() };
         let lines = &mut LinesBefore::default();
         let tally = sum_of(&reading.for_each_batch(&parts, lines, rejects, read_before, &mut |batch| {
             let documents = batch.documents.par_iter();

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clean::CleanCounts;
 use crate::error::{Error, Result};
 use crate::shard::Tally;
 use crate::text::{Reject, RejectLog};
@@ -62,21 +63,25 @@ impl FromStr for MaxBad {
 }
 
 /// What was read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ReadTally {
     /// `left` is what was handed on.
     pub(super) documents: Tally,
     pub(super) bytes: Tally,
     pub(super) repaired_bytes: u64,
     pub(super) byte_order_marks: u64,
+    #[serde(default)]
+    pub(super) cleaning: CleanCounts,
 }
 
 impl ReadTally {
-    pub(super) fn add(&mut self, other: Self) {
+    /// Adds what was read besides.
+    pub(super) fn add(&mut self, other: &Self) {
         self.documents.add(other.documents);
         self.bytes.add(other.bytes);
         self.repaired_bytes += other.repaired_bytes;
         self.byte_order_marks += other.byte_order_marks;
+        self.cleaning.add(&other.cleaning);
     }
 
     /// Checks that nothing was lost.
@@ -94,7 +99,7 @@ pub(super) fn sum_of(files: &FileTallies) -> Result<ReadTally> {
     let mut sum = ReadTally::default();
     for tally in files.values() {
         tally.check()?;
-        sum.add(*tally);
+        sum.add(tally);
     }
     sum.check()?;
     Ok(sum)
@@ -108,6 +113,8 @@ pub(super) enum RejectSink<'r> {
     Count,
     /// They are kept.
     Keep(&'r mut RejectLog),
+    /// Somebody is told of each.
+    Tell(&'r mut dyn FnMut(&Reject)),
 }
 
 impl RejectSink<'_> {
@@ -116,6 +123,22 @@ impl RejectSink<'_> {
             Self::Fail => Err(reject.into_error()),
             Self::Count => Ok(()),
             Self::Keep(log) => log.push(&reject),
+            Self::Tell(tell) => {
+                tell(&reject);
+                Ok(())
+            }
+        }
+    }
+
+    /// A document that is left out by a setting: nothing is wrong with it that could end the work.
+    pub(super) fn leave_out(&mut self, reject: &Reject) -> Result<()> {
+        match self {
+            Self::Fail | Self::Count => Ok(()),
+            Self::Keep(log) => log.push(reject),
+            Self::Tell(tell) => {
+                tell(reject);
+                Ok(())
+            }
         }
     }
 }

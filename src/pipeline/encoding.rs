@@ -15,6 +15,7 @@ use super::progress::{Progress, Unit as Count};
 use super::reading::{LinesBefore, Reading, readers};
 use super::settings::{Settings, settings_of};
 use super::split::{ValFraction, split_of};
+use super::treatment::Treatment;
 use super::units::{Plan, UnitRecord, Units};
 use crate::encode::{Encoder, Tokenizer};
 use crate::error::{Error, Result, TokenizerFault};
@@ -101,9 +102,10 @@ pub fn encode(
     }
     let units = Units::open(output, &plan)?;
     save_tokenizer(tokenizer.spec(), &output.join(TOKENIZER_FILE))?;
+    let treatment = Treatment::new(&source.files, options, output, progress)?;
     progress.stage("encoding", source.bytes(), Count::Bytes);
     let share = settings.val.share(source.bytes());
-    let reading = Reading { files: &source.files, options, progress, readers: readers() };
+    let reading = Reading { files: &source.files, options, treatment: &treatment, progress, readers: readers() };
     let mut run = Run { tokenizer, reading, settings, share, output, seconds: EncodeSeconds::default() };
     let planned = plan_units(&source.files, settings.unit_size, options)?;
     let (mut records, mut files) = (Vec::new(), FileTallies::new());
@@ -119,7 +121,7 @@ pub fn encode(
             }
         };
         for (file, tally) in &record.read {
-            files.entry(*file).or_default().add(*tally);
+            files.entry(*file).or_default().add(tally);
         }
         before += unit.bytes();
         lines = record.lines;
@@ -306,8 +308,8 @@ fn fold(
     }
     let mut inputs = plan.inputs;
     for (number, input) in inputs.iter_mut().enumerate() {
-        let tally = files.get(&number).copied().unwrap_or_default();
-        (input.documents, input.text_bytes) = (Some(tally.documents), Some(tally.bytes));
+        let (documents, bytes) = files.get(&number).map(|tally| (tally.documents, tally.bytes)).unwrap_or_default();
+        (input.documents, input.text_bytes) = (Some(documents), Some(bytes));
     }
     let shards: Vec<ShardEntry> = Split::ALL
         .into_iter()
@@ -331,6 +333,7 @@ fn fold(
         bytes: read.bytes,
         repaired_bytes: read.repaired_bytes,
         byte_order_marks: read.byte_order_marks,
+        cleaning: read.cleaning,
         tokens: shards.iter().map(|shard| shard.tokens).sum(),
         shards,
         checksum: String::new(),
@@ -350,7 +353,7 @@ fn join_rejects(units: &Units, records: &[UnitRecord], output: &Path) -> Result<
 impl ReadTally {
     /// What was read for the shards of a manifest.
     pub(super) fn of(manifest: &Manifest) -> Self {
-        let Manifest { documents, bytes, repaired_bytes, byte_order_marks, .. } = *manifest;
-        Self { documents, bytes, repaired_bytes, byte_order_marks }
+        let Manifest { documents, bytes, repaired_bytes, byte_order_marks, ref cleaning, .. } = *manifest;
+        Self { documents, bytes, repaired_bytes, byte_order_marks, cleaning: cleaning.clone() }
     }
 }

@@ -269,6 +269,7 @@ impl Shards<'_> {
             bytes: Tally { entered: bytes, left: bytes, ..Tally::default() },
             repaired_bytes: 0,
             byte_order_marks: 0,
+            cleaning: Default::default(),
             tokens: self.entries.iter().map(|entry| entry.tokens).sum(),
             shards: self.entries,
             checksum: String::new(),

@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::count_table::LeftOut;
-use super::counting::{self, CountPlan, hash_of_dictionaries};
+use super::counting::{self, CountInput, CountPlan, hash_of_dictionaries};
 use super::documents::{BadRecords, MaxBad};
 use super::partial::Partial;
 use super::progress::{Progress, Unit};
 use super::settings::settings_of;
 use super::split::ValFraction;
+use super::travelling::with_normalizer;
+use crate::clean::CleanCounts;
 use crate::error::{Error, Result};
 use crate::learn::{
     Counts, CountsSettings, CountsTotals, Granularity, LearnConfig, Learned, VocabSize, learn, learn_from, learn_more,
@@ -290,6 +292,8 @@ pub struct LearnedTokenizer {
     pub documents: Tally,
     /// Bytes of text, likewise.
     pub bytes: Tally,
+    /// What was done to texts.
+    pub cleaning: CleanCounts,
     /// Number, sum and fingerprint of the distinct pre-tokens, those left out among them.
     pub counts: CountsTotals,
     /// Pre-tokens that were left out as too rare.
@@ -385,12 +389,15 @@ pub fn learn_from_counts(
             (stages.spec, stages.exhausted)
         }
     };
-    let spec = spec.with_origin(origin);
+    let mut spec = spec.with_origin(origin);
+    if let CountInput::Texts(_, options) = &plan.input {
+        spec = with_normalizer(spec, &options.clean.normalize, progress);
+    }
     let before = settings.extends.as_ref().map_or(256, |base| base.vocab().len());
     let tokens = (spec.vocab().len() - before) as u64;
     progress.done(tokens);
     let seconds = [counted, start.elapsed().as_secs_f64() - counted];
     let exhausted = exhausted.then_some(tokens);
-    let (documents, bytes) = (tally.documents, tally.bytes);
-    Ok(LearnedTokenizer { spec, documents, bytes, counts: totals, left_out, exhausted, seconds })
+    let (documents, bytes, cleaning) = (tally.documents, tally.bytes, tally.cleaning);
+    Ok(LearnedTokenizer { spec, documents, bytes, cleaning, counts: totals, left_out, exhausted, seconds })
 }

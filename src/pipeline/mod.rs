@@ -5,6 +5,9 @@
 //! bytes for any number of threads, that a run which was stopped goes on where it was when it is run again, and that
 //! two runs never work on one folder. **Does not know** terminals: it tells a [`Progress`] what happens.
 //!
+//! Every stage that reads documents has them treated the same way ([`Treatment`]): cleaned, filtered, duplicates left out.
+//! By default nothing is done to them.
+//!
 //! | stage | from | to |
 //! |---|---|---|
 //! | [`learn_tokenizer`] | files | a tokenizer |
@@ -17,6 +20,7 @@
 //! | [`compare_tokenizers`] | documents, tokenizers | their figures and differences, with intervals |
 //! | [`export_folder`] | shards | the shards of another program |
 //! | [`import_files`] | the shards of another program | `train/*.shard`, `val/*.shard`, `manifest.json` |
+//! | [`Survey::of`] | files | what the corpus is like, and what would be left out |
 //! | [`verify`] | a folder or a shard | whether it is as it was written |
 
 mod comparing;
@@ -24,6 +28,7 @@ mod count_table;
 mod counting;
 mod counts;
 mod documents;
+mod duplicates;
 mod encoding;
 mod estimate;
 mod evaluating;
@@ -37,10 +42,14 @@ mod prepare;
 mod progress;
 mod reading;
 mod settings;
+mod sorter;
 mod split;
 mod streaming;
 mod superwords;
+mod survey;
 mod training;
+mod travelling;
+mod treatment;
 mod units;
 mod verify;
 
@@ -69,5 +78,7 @@ pub use settings::Settings;
 pub use split::ValFraction;
 pub use streaming::encode_reader;
 pub use superwords::SUPERWORD_PATTERN;
+pub use survey::{Lengths, Place, Sample, Survey};
 pub use training::{ModelSettings, Trained, train};
+pub use treatment::{Treated, Treatment};
 pub use verify::{Verified, verify};

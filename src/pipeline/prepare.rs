@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::counting::CountPlan;
 use super::documents::ReadTally;
 use super::encoding::{EncodeSettings, EncodedFolder, all_settings, checksum, encode, inputs};
 use super::evaluating::{evaluate_folder, show};
@@ -13,7 +14,7 @@ use super::files::{
     MODEL_FOLDER, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE, check_output, load_tokenizer, save_model,
     save_tokenizer,
 };
-use super::learning::{LearnSettings, learn_tokenizer};
+use super::learning::{LearnSettings, learn_from_counts};
 use super::progress::Progress;
 use super::settings::settings_of;
 use super::training::{ModelSettings, Trained, train};
@@ -151,7 +152,8 @@ fn tokenizer(
         max_bad: settings.encode.max_bad,
         ..settings.learn.clone()
     };
-    let learned = learn_tokenizer(source, &settings.read, &learn, progress)?;
+    let plan = CountPlan { scratch: output.to_owned(), ..CountPlan::of_texts(source, &settings.read) };
+    let learned = learn_from_counts(&plan, &learn, None, progress)?;
     seconds.insert("count".to_owned(), learned.seconds[0]);
     seconds.insert("merge".to_owned(), learned.seconds[1]);
     if let Some(tokens) = learned.exhausted {
@@ -169,7 +171,7 @@ fn tokenizer(
 }
 
 fn input_report(source: &Source, manifest: &Manifest) -> InputReport {
-    let ReadTally { documents, bytes, repaired_bytes, byte_order_marks } = ReadTally::of(manifest);
+    let ReadTally { documents, bytes, repaired_bytes, byte_order_marks, cleaning } = ReadTally::of(manifest);
     InputReport {
         files: source.files.len() as u64,
         skipped: source.skipped.iter().map(|path| path.display().to_string()).collect(),
@@ -178,6 +180,7 @@ fn input_report(source: &Source, manifest: &Manifest) -> InputReport {
         repaired_bytes,
         byte_order_marks,
         each: manifest.inputs.iter().map(file_report).collect(),
+        cleaning,
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::documents::{FileTallies, RejectSink};
 use super::progress::Progress;
+use super::treatment::Treatment;
 use crate::error::{Error, Result};
 use crate::text::{Document, Extent, InputFile, Part, ReadOptions, Record, Reject, pieces, records_in};
 
@@ -44,6 +45,8 @@ pub(super) struct LinesBefore {
 pub(super) struct Reading<'r> {
     pub(super) files: &'r [InputFile],
     pub(super) options: &'r ReadOptions,
+    /// What is done to documents before they are handed on.
+    pub(super) treatment: &'r Treatment,
     pub(super) progress: &'r Progress<'r>,
     /// Threads that read; 0: the one that asks.
     pub(super) readers: usize,
@@ -104,7 +107,7 @@ impl Reading<'_> {
         Ok(intake.tallies)
     }
 
-    fn read_here(&self, pieces: &[Part], intake: &mut Intake<'_>) -> Result<()> {
+    fn read_here(&self, pieces: &[Part], intake: &mut Intake<'_, '_>) -> Result<()> {
         for piece in pieces {
             intake.begin(piece);
             let lines = self.read_piece(piece, &mut |chunk| intake.chunk(piece, chunk))?;
@@ -113,7 +116,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn read_beside(&self, pieces: &[Part], readers: usize, intake: &mut Intake<'_>) -> Result<()> {
+    fn read_beside(&self, pieces: &[Part], readers: usize, intake: &mut Intake<'_, '_>) -> Result<()> {
         std::thread::scope(|scope| {
             // The queues end before the scope waits for the readers, which an error leaves with nobody to read for.
             let mut queues: Vec<Receiver<Message>> = Vec::new();
@@ -178,9 +181,9 @@ impl Reading<'_> {
 }
 
 /// Where chunks go.
-struct Intake<'i> {
+struct Intake<'i, 's> {
     reading: &'i Reading<'i>,
-    rejects: RejectSink<'i>,
+    rejects: RejectSink<'s>,
     work: &'i mut dyn FnMut(Batch) -> Result<()>,
     lines: &'i mut LinesBefore,
     tallies: FileTallies,
@@ -190,7 +193,7 @@ struct Intake<'i> {
     read: u64,
 }
 
-impl Intake<'_> {
+impl Intake<'_, '_> {
     fn begin(&mut self, piece: &Part) {
         if self.lines.file != piece.file {
             *self.lines = LinesBefore { file: piece.file, lines: 0 };
@@ -232,13 +235,14 @@ impl Intake<'_> {
     }
 
     fn hand_on(&mut self) -> Result<()> {
-        for (document, file) in self.batch.documents.iter().zip(&self.batch.files) {
+        self.batch_bytes = 0;
+        let batch = std::mem::take(&mut self.batch);
+        let batch = self.reading.treatment.batch(batch, &mut self.rejects, &mut self.tallies)?;
+        for (document, file) in batch.documents.iter().zip(&batch.files) {
             let tally = self.tallies.entry(*file).or_default();
             tally.documents.left += 1;
             tally.bytes.left += document.text.len() as u64;
         }
-        self.batch_bytes = 0;
-        let batch = std::mem::take(&mut self.batch);
         if batch.documents.is_empty() { Ok(()) } else { (self.work)(batch) }
     }
 }
@@ -275,7 +279,9 @@ mod tests {
         let mut tallies = Vec::new();
         for (readers, unit_size) in [(0, 1 << 40), (1, 1 << 40), (3, 1 << 40), (2, 3 << 20), (0, 1 << 20), (5, 5 << 20)]
         {
-            let reading = Reading { files: &files, options: &options, progress: &Progress::silent(), readers };
+            let (treatment, progress) = (Treatment::nothing(), Progress::silent());
+            let reading =
+                Reading { files: &files, options: &options, treatment: &treatment, progress: &progress, readers };
             let log_path = folder.path().join("rejects.zst");
             let mut log = RejectLog::new(&log_path);
             let (mut found, mut lines, mut tally) = (Vec::new(), LinesBefore::default(), FileTallies::new());
@@ -286,7 +292,7 @@ mod tests {
                         Ok(())
                     });
                 for (file, part) in read.unwrap() {
-                    tally.entry(file).or_default().add(part);
+                    tally.entry(file).or_default().add(&part);
                 }
             }
             assert!(found == wanted.0, "{readers} readers, units of {unit_size}");
@@ -317,7 +323,9 @@ mod tests {
         let options = ReadOptions::default();
         let unit = plan_units(&files, 1 << 30, &options).unwrap().remove(0);
         for readers in [0, 1, 4] {
-            let reading = Reading { files: &files, options: &options, progress: &Progress::silent(), readers };
+            let (treatment, progress) = (Treatment::nothing(), Progress::silent());
+            let reading =
+                Reading { files: &files, options: &options, treatment: &treatment, progress: &progress, readers };
             let read = |work: &mut dyn FnMut(Batch) -> Result<()>| {
                 reading.for_each_batch(&unit.parts, &mut LinesBefore::default(), RejectSink::Count, 0, work)
             };

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::Split;
 use super::atomic::write_atomic;
+use crate::clean::CleanCounts;
 use crate::error::{Error, ManifestFault, Result};
 use crate::vocab::Fingerprint;
 
@@ -38,6 +39,9 @@ pub struct Manifest {
     pub repaired_bytes: u64,
     /// Byte order marks that were taken off.
     pub byte_order_marks: u64,
+    /// What was done to texts beside that.
+    #[serde(default, skip_serializing_if = "CleanCounts::is_empty")]
+    pub cleaning: CleanCounts,
     /// Ids in all shards.
     pub tokens: u64,
     /// The shards, in order.
@@ -58,29 +62,22 @@ pub struct Tally {
     pub left: u64,
     /// What was rejected.
     pub rejected: u64,
-    /// What filters took out.
+    /// What filters refused.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub filtered: u64,
-    /// What was there already.
+    /// What was left out because the same text stands earlier.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub deduplicated: u64,
+    /// What normalisation and masking took out of texts that were not left out (of bytes).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub removed: u64,
+    /// What they added (of bytes): some composed characters take more bytes than before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub added: u64,
 }
 
 fn is_zero(number: &u64) -> bool {
     *number == 0
-}
-
-/// `9 in = 7 out + 1 rejected + 1 filtered`; what filters and deduplication took out is named where there is any.
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} in = {} out + {} rejected", self.entered, self.left, self.rejected)?;
-        for (number, what) in [(self.filtered, "filtered"), (self.deduplicated, "deduplicated")] {
-            if number > 0 {
-                write!(f, " + {number} {what}")?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Tally {
@@ -91,11 +88,37 @@ impl Tally {
         self.rejected += other.rejected;
         self.filtered += other.filtered;
         self.deduplicated += other.deduplicated;
+        self.removed += other.removed;
+        self.added += other.added;
     }
 
-    /// Where everything is that went in.
+    /// What filters, deduplication and normalisation took out, less what they added.
+    fn treated(&self) -> u64 {
+        let taken = self.filtered.saturating_add(self.deduplicated).saturating_add(self.removed);
+        taken.wrapping_sub(self.added)
+    }
+
+    /// What must have entered.
     fn accounted(&self) -> u64 {
-        [self.left, self.rejected, self.filtered, self.deduplicated].into_iter().fold(0, u64::saturating_add)
+        self.left.saturating_add(self.rejected).wrapping_add(self.treated())
+    }
+
+    /// The sum in words, each number as `show` has it; what is left out or changed by settings is named where there is
+    /// some.
+    #[must_use]
+    pub fn balance(&self, show: impl Fn(u64) -> String) -> String {
+        let mut out = format!("{} in = {} out + {} rejected", show(self.entered), show(self.left), show(self.rejected));
+        for (sign, number, what) in [
+            ('+', self.filtered, "filtered"),
+            ('+', self.deduplicated, "duplicates"),
+            ('+', self.removed, "taken out by cleaning"),
+            ('-', self.added, "added by cleaning"),
+        ] {
+            if number > 0 {
+                out.push_str(&format!(" {sign} {} {what}", show(number)));
+            }
+        }
+        out
     }
 
     /// Checks that nothing was lost.
@@ -107,8 +130,14 @@ impl Tally {
         if self.entered == self.accounted() {
             return Ok(());
         }
-        let Self { entered, left, rejected, filtered, deduplicated } = *self;
-        Err(Error::Accounting { what, entered, left, rejected, filtered, deduplicated })
+        let Self { entered, left, rejected, .. } = *self;
+        Err(Error::Accounting { what, entered, left, rejected, treated: self.treated() as i64 })
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.balance(|number| number.to_string()))
     }
 }
 

@@ -215,7 +215,7 @@ impl<'o> Members<'o> {
     fn read(&self, form: Form, compression: Compression, path: Arc<Path>) -> Result<Records<'o>> {
         let reader = decompressed(MemberReader(self.stream.clone()), compression)
             .map_err(|error| Error::io("read", &*path, error))?;
-        text_records(form, LineReader::new(reader, path, self.options.max_document)?, self.options)
+        text_records(form, LineReader::new(reader, path, self.options)?, self.options)
     }
 
     fn step(&mut self) -> Result<Option<Record>> {

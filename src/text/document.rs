@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::encoding::FoundEncoding;
 use crate::error::{Error, RecordFault};
 
 /// Where a record stands.
@@ -26,8 +27,10 @@ pub struct Document {
     pub id: Option<String>,
     /// Where it stands.
     pub origin: Origin,
-    /// Bytes that were no UTF-8 and were replaced or skipped.
+    /// Bytes that were invalid and were replaced or skipped.
     pub repaired: u64,
+    /// What it was encoded in.
+    pub encoding: FoundEncoding,
     /// Whether a byte order mark was taken off right before this document.
     pub signature: bool,
 }

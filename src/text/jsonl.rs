@@ -9,11 +9,12 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 
+use super::decoding::Decoded;
 use super::document::{Document, Record, Reject};
+use super::encoding::FoundEncoding;
 use super::fields::{Fields, Found};
 use super::lines::{Line, LineReader};
 use super::reader::{ReadOptions, RecordReader};
-use super::utf8;
 use crate::error::{RecordFault, Result};
 
 /// The records of JSON Lines.
@@ -32,30 +33,40 @@ impl<'o> JsonLines<'o> {
         if line.too_long {
             return line.reject(RecordFault::TooLong { max: self.options.max_document }, 0);
         }
-        let invalid = match std::str::from_utf8(&line.bytes) {
-            Ok(json) => match self.parsed(json) {
-                Ok((text, id)) => return self.document(line, text, id, 0, signature),
-                Err(fault) => return fault.of(line),
-            },
-            Err(_) => utf8::decode(line.bytes.clone(), self.options.on_invalid_utf8),
-        };
-        match invalid {
-            Ok((json, repaired)) => match self.parsed(&json) {
-                Ok((text, id)) => self.document(line, text, id, repaired, signature),
+        let (decoding, policy) = (self.lines.decoding, self.options.on_invalid_utf8);
+        // What is UTF-8 already is not copied.
+        if matches!(decoding.file, FoundEncoding::Utf8 | FoundEncoding::Utf16)
+            && let Ok(json) = std::str::from_utf8(&line.bytes)
+        {
+            let read = Read { repaired: 0, encoding: decoding.file, signature };
+            return match self.parsed(json) {
+                Ok((text, id)) => self.document(line, text, id, read),
                 Err(fault) => fault.of(line),
-            },
-            Err(at) => line.reject(RecordFault::InvalidUtf8, at),
+            };
+        }
+        let Decoded { text: json, invalid, encoding } = match decoding.decode(line.bytes.clone(), policy) {
+            Ok(decoded) => decoded,
+            Err(at) => return line.reject(RecordFault::InvalidUtf8, at),
+        };
+        let bytes = line.bytes.len() as u64;
+        if self.options.is_too_invalid(invalid, bytes) {
+            return line.reject(RecordFault::TooManyInvalid { invalid, bytes }, 0);
+        }
+        match self.parsed(&json) {
+            Ok((text, id)) => self.document(line, text, id, Read { repaired: invalid, encoding, signature }),
+            Err(fault) => fault.of(line),
         }
     }
 
-    fn document(&self, line: Line, text: String, id: Option<String>, repaired: u64, signature: bool) -> Record {
+    fn document(&self, line: Line, text: String, id: Option<String>, read: Read) -> Record {
         let fault = if text.is_empty() {
             RecordFault::Empty
         } else if text.len() as u64 > self.options.max_document {
             // A template may make a text that is longer than its line.
             RecordFault::TooLong { max: self.options.max_document }
         } else {
-            return Record::Document(Document { text, id, origin: line.origin, repaired, signature });
+            let Read { repaired, encoding, signature } = read;
+            return Record::Document(Document { text, id, origin: line.origin, repaired, encoding, signature });
         };
         Fault { fault, at: 0, id }.of(line)
     }
@@ -104,6 +115,15 @@ impl RecordReader for JsonLines<'_> {
     fn lines(&self) -> u64 {
         self.lines.line
     }
+}
+
+/// What was seen while a line was read.
+struct Read {
+    /// Bytes that were invalid.
+    repaired: u64,
+    encoding: FoundEncoding,
+    /// Whether a byte order mark stood before it.
+    signature: bool,
 }
 
 /// What is wrong with a line, where in it, and whose it is.
@@ -235,7 +255,7 @@ mod tests {
 
     /// Text and identifier of a line, or its fault.
     fn parsed(json: &str, options: &ReadOptions) -> std::result::Result<(String, Option<String>), RecordFault> {
-        let lines = LineReader::new(Box::new(std::io::empty()), std::path::Path::new("x").into(), 1 << 30).unwrap();
+        let lines = LineReader::new(Box::new(std::io::empty()), std::path::Path::new("x").into(), options).unwrap();
         JsonLines::new(lines, options).unwrap().parsed(json).map_err(|fault| fault.fault)
     }
 

@@ -1,19 +1,17 @@
 //! Lines of bytes with their places, of a whole stream or of a range of a file.
 
-use std::io::BufRead;
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::decoding::{Decoding, decoded};
 use super::document::{Origin, Record, Reject};
+use super::reader::ReadOptions;
 use crate::error::{Error, RecordFault, Result};
 
 /// How much of a record that is too long goes into the quarantine.
 pub(super) const RAW_HEAD: usize = 1 << 10;
-
-/// The byte order mark of UTF-8.
-const MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Lines with their places; holds one line at a time, and of a line that is too long only its head.
 pub(super) struct LineReader {
@@ -30,6 +28,8 @@ pub(super) struct LineReader {
     /// Lines that begin here or behind are not read.
     end: u64,
     signature: bool,
+    /// How its records are decoded.
+    pub(super) decoding: Decoding,
 }
 
 /// A line without its line feed, and where it stands.
@@ -44,33 +44,25 @@ pub(super) struct Line {
 
 impl LineReader {
     /// The lines of a stream. A byte order mark at its head is taken off.
-    pub(super) fn new(mut reader: Box<dyn BufRead + Send>, path: Arc<Path>, max: u64) -> Result<Self> {
-        let io = |error| Error::io("read", &*path, error);
-        let known = reader.fill_buf().map_err(io)?.len();
-        if (1..MARK.len()).contains(&known) {
-            // The head comes in pieces, as from a pipe.
-            let mut head = Vec::new();
-            (&mut reader).take(MARK.len() as u64).read_to_end(&mut head).map_err(io)?;
-            reader = Box::new(std::io::Cursor::new(head).chain(reader));
-        }
-        let signature = reader.fill_buf().map_err(io)?.starts_with(MARK);
-        let offset = if signature { MARK.len() } else { 0 };
-        reader.consume(offset);
-        let offset = offset as u64;
-        Ok(Self { reader, path, max, line: 0, offset, begin: 0, end: u64::MAX, signature })
+    pub(super) fn new(reader: Box<dyn BufRead + Send>, path: Arc<Path>, options: &ReadOptions) -> Result<Self> {
+        let (reader, mark, decoding) =
+            decoded(reader, options.encoding).map_err(|error| Error::io("read", &*path, error))?;
+        let (max, offset, signature) = (options.max_document, mark as u64, mark > 0);
+        Ok(Self { reader, path, max, line: 0, offset, begin: 0, end: u64::MAX, signature, decoding })
     }
 
     /// The lines that begin in `range`, which is not at the head of the file. `reader` is at the byte before the range:
-    /// where that is a line feed, a line begins with the range.
+    /// where that is a line feed, a line begins with the range. The encoding is none that the head of the file tells.
     pub(super) fn of_range(
         reader: Box<dyn BufRead + Send>,
         path: Arc<Path>,
-        max: u64,
+        options: &ReadOptions,
         range: &Range<u64>,
     ) -> Result<Self> {
-        let before = range.start.saturating_sub(1);
+        let (before, end, max) = (range.start.saturating_sub(1), range.end, options.max_document);
+        let decoding = Decoding::of_values(options.encoding);
         let mut lines =
-            Self { reader, path, max, line: 0, offset: before, begin: before, end: range.end, signature: false };
+            Self { reader, path, max, line: 0, offset: before, begin: before, end, signature: false, decoding };
         // The line that began earlier is another reader's. Where it goes on behind the range there is no line here.
         let left = range.end.saturating_sub(before);
         lines.offset += lines.skip_line(left)?;

@@ -15,12 +15,13 @@ use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
+use super::decoding::{Decoded, Decoding};
 use super::document::{Document, Origin, Record, Reject};
+use super::encoding::FoundEncoding;
 use super::fields::{Fields, Found};
 use super::reader::{ReadOptions, RecordReader, Records};
 use super::source::InputFile;
 use super::unit::Extent;
-use super::utf8;
 use crate::error::{Error, RecordFault, Result};
 
 /// Rows that are held at a time.
@@ -202,7 +203,8 @@ impl Rows<'_> {
         self.row += 1;
         let origin = Origin { file: self.path.clone(), line: self.row, offset: self.row };
         let max = self.options.max_document;
-        let (mut found, mut repaired) = (self.fields.nothing(), 0);
+        let (mut found, mut repaired, mut encoding) = (self.fields.nothing(), 0, FoundEncoding::Utf8);
+        let decoding = Decoding::of_values(self.options.encoding);
         let (mut read, mut raw, mut fault) = (0, Vec::new(), None);
         for (column, cell) in self.columns.iter().zip(cells) {
             found[column.node] = match cell {
@@ -215,9 +217,12 @@ impl Rows<'_> {
                         fault = Some(RecordFault::TooLong { max });
                         break;
                     }
-                    match utf8::decode(bytes.data().to_vec(), self.options.on_invalid_utf8) {
-                        Ok((text, invalid)) => {
-                            repaired += if is_text { invalid } else { 0 };
+                    match decoding.decode(bytes.data().to_vec(), self.options.on_invalid_utf8) {
+                        Ok(Decoded { text, invalid, encoding: of_cell }) => {
+                            if is_text {
+                                repaired += invalid;
+                                encoding = of_cell;
+                            }
                             Found::Text(text.into())
                         }
                         // An identifier that cannot be read is none.
@@ -233,11 +238,14 @@ impl Rows<'_> {
         }
         let id = self.fields.id(&found);
         let fault = match fault.map_or_else(|| self.fields.text(&found), Err) {
+            Ok(_) if self.options.is_too_invalid(repaired, read) => {
+                RecordFault::TooManyInvalid { invalid: repaired, bytes: read }
+            }
             Ok(text) if text.is_empty() => RecordFault::Empty,
             Ok(text) if text.len() as u64 > max => RecordFault::TooLong { max },
             Ok(text) => {
                 let text = text.into_owned();
-                return Record::Document(Document { text, id, origin, repaired, signature: false });
+                return Record::Document(Document { text, id, origin, repaired, encoding, signature: false });
             }
             Err(fault) => fault,
         };

@@ -4,13 +4,16 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::decoding::{Decoded, Decoding};
 use super::document::{Document, Origin, Record, Reject};
+use super::encoding::{Encoding, FoundEncoding};
 use super::fields::Fields;
 use super::lines::{Line, LineReader, RAW_HEAD};
 use super::separated::Separated;
 use super::source::{Form, InputFile};
 use super::unit::Extent;
-use super::utf8::{self, Utf8Policy};
+use super::utf8::Utf8Policy;
+use crate::clean::CleanSettings;
 #[cfg(not(feature = "parquet"))]
 use crate::error::Error;
 use crate::error::{RecordFault, Result};
@@ -28,8 +31,8 @@ pub enum TxtDocuments {
     Blocks,
 }
 
-/// How files are read.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// How files are read, and what is done to their texts.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ReadOptions {
     /// The field (or Parquet column) that holds the text: a name, or names with dots between where objects lie in
     /// objects, `meta.text`. A dot that belongs to a name is written `\.`, a backslash `\\`.
@@ -52,6 +55,19 @@ pub struct ReadOptions {
     pub on_invalid_utf8: Utf8Policy,
     /// The longest document allowed, in bytes; a longer one is rejected, and read no further.
     pub max_document: u64,
+    /// What the text is encoded in.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub encoding: Encoding,
+    /// The largest share of a document's bytes that may be invalid, and so be replaced or skipped; all, without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_invalid: Option<f64>,
+    /// What is done to each text; nothing by default. [`records`] gives texts as they stand in the file.
+    #[serde(flatten)]
+    pub clean: CleanSettings,
+}
+
+fn is_default(encoding: &Encoding) -> bool {
+    *encoding == Encoding::default()
 }
 
 impl Default for ReadOptions {
@@ -64,6 +80,9 @@ impl Default for ReadOptions {
             separator: None,
             on_invalid_utf8: Utf8Policy::default(),
             max_document: 1 << 30,
+            encoding: Encoding::default(),
+            max_invalid: None,
+            clean: CleanSettings::default(),
         }
     }
 }
@@ -80,6 +99,11 @@ impl ReadOptions {
             return Err(crate::Error::Setting { name: "separator", value: "empty".to_owned(), expected });
         }
         Fields::of(self).map(|_| ())
+    }
+
+    /// Whether more of a document's bytes are invalid than may be.
+    pub(super) fn is_too_invalid(&self, invalid: u64, bytes: u64) -> bool {
+        self.max_invalid.is_some_and(|max| invalid as f64 > max * bytes as f64)
     }
 }
 
@@ -159,10 +183,10 @@ pub fn records_in<'o>(file: &InputFile, extent: &Extent, options: &'o ReadOption
             let path: Arc<Path> = file.path.as_path().into();
             let lines = match extent {
                 Extent::Bytes(range) if range.start > 0 => {
-                    LineReader::of_range(file.open_at(range.start - 1)?, path, options.max_document, range)?
+                    LineReader::of_range(file.open_at(range.start - 1)?, path, options, range)?
                 }
-                Extent::Bytes(range) => LineReader::new(file.open()?, path, options.max_document)?.until(range.end),
-                _ => LineReader::new(file.open()?, path, options.max_document)?,
+                Extent::Bytes(range) => LineReader::new(file.open()?, path, options)?.until(range.end),
+                _ => LineReader::new(file.open()?, path, options)?,
             };
             text_records(form, lines, options)
         }
@@ -181,21 +205,30 @@ pub(super) fn text_records<'o>(form: Form, lines: LineReader, options: &'o ReadO
 }
 
 /// The document in `bytes`, or the reject they are.
-pub(super) fn document(bytes: Vec<u8>, mut origin: Origin, options: &ReadOptions, signature: bool) -> Record {
+pub(super) fn document(
+    bytes: Vec<u8>,
+    mut origin: Origin,
+    options: &ReadOptions,
+    decoding: Decoding,
+    signature: bool,
+) -> Record {
     let length = bytes.len() as u64;
     // A whole file is its own copy: its bytes are not quarantined.
     let keep = |bytes: &[u8]| {
         if origin.line == 0 { Vec::new() } else { bytes.to_vec() }
     };
-    let raw = if options.on_invalid_utf8 == Utf8Policy::Reject && std::str::from_utf8(&bytes).is_err() {
-        keep(&bytes)
-    } else {
-        Vec::new()
-    };
+    // Valid UTF-8 that is decoded as another encoding may come to be rejected, too.
+    let may_fail = decoding.file != FoundEncoding::Utf8 || std::str::from_utf8(&bytes).is_err();
+    let raw = if may_fail { keep(&bytes) } else { Vec::new() };
     let reject = |origin, fault, raw| Record::Reject(Reject { origin, id: None, fault, bytes: length, raw });
-    match utf8::decode(bytes, options.on_invalid_utf8) {
-        Ok((text, _)) if text.is_empty() => reject(origin, RecordFault::Empty, Vec::new()),
-        Ok((text, repaired)) => Record::Document(Document { text, id: None, origin, repaired, signature }),
+    match decoding.decode(bytes, options.on_invalid_utf8) {
+        Ok(decoded) if decoded.text.is_empty() => reject(origin, RecordFault::Empty, Vec::new()),
+        Ok(decoded) if options.is_too_invalid(decoded.invalid, length) => {
+            reject(origin, RecordFault::TooManyInvalid { invalid: decoded.invalid, bytes: length }, raw)
+        }
+        Ok(Decoded { text, invalid, encoding }) => {
+            Record::Document(Document { text, id: None, origin, repaired: invalid, encoding, signature })
+        }
         Err(at) => {
             origin.offset += at;
             reject(origin, RecordFault::InvalidUtf8, raw)
@@ -225,7 +258,7 @@ impl WholeFile<'_> {
         if bytes.len() as u64 > lines.max {
             return Ok(too_long(origin, bytes.len() as u64, Vec::new(), self.options));
         }
-        Ok(document(bytes, origin, self.options, lines.take_signature()))
+        Ok(document(bytes, origin, self.options, lines.decoding, lines.take_signature()))
     }
 }
 
@@ -251,7 +284,7 @@ impl TextLines<'_> {
             return line.reject(RecordFault::TooLong { max: self.options.max_document }, 0);
         }
         let signature = self.lines.take_signature() && line.is_first();
-        document(line.bytes, line.origin, self.options, signature)
+        document(line.bytes, line.origin, self.options, self.lines.decoding, signature)
     }
 }
 
@@ -324,7 +357,7 @@ impl Iterator for Blocks<'_> {
             bytes.pop();
         }
         let signature = self.lines.take_signature();
-        Some(Ok(document(bytes, origin, self.options, signature)))
+        Some(Ok(document(bytes, origin, self.options, self.lines.decoding, signature)))
     }
 }
 

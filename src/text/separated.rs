@@ -103,7 +103,7 @@ impl Iterator for Separated<'_> {
             }
             if !bytes.iter().all(u8::is_ascii_whitespace) {
                 let signature = self.lines.take_signature();
-                return Some(Ok(document(bytes, origin, self.options, signature)));
+                return Some(Ok(document(bytes, origin, self.options, self.lines.decoding, signature)));
             }
         }
     }
@@ -131,7 +131,7 @@ mod tests {
     fn read(text: &str, separator: &str, step: usize, max: u64) -> Vec<std::result::Result<(String, u64, u64), u64>> {
         let options = ReadOptions { max_document: max, ..ReadOptions::default() };
         let reader = Box::new(BufReader::with_capacity(step, Steps(std::io::Cursor::new(text.into()), step)));
-        let lines = LineReader::new(reader, Path::new("x").into(), max).unwrap();
+        let lines = LineReader::new(reader, Path::new("x").into(), &options).unwrap();
         let found = Separated::new(lines, separator, &options).map(|record| match record.unwrap() {
             Record::Document(document) => Ok((document.text, document.origin.line, document.origin.offset)),
             Record::Reject(reject) => {

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::encoding::Encoding;
 use super::reader::{ReadOptions, TxtDocuments};
 use super::source::{Compression, Form, InputFile};
 use crate::error::Result;
@@ -61,7 +62,7 @@ pub(crate) fn whole_files(files: &[InputFile]) -> Vec<Part> {
 }
 
 /// Cuts `files` into units of at most `unit_size` bytes as they lie on disk; what is larger and cannot be cut is a unit of
-/// its own, and no file is cut into parts of less than 1 KiB.
+/// its own, and no file is cut into parts of less than 1 KiB. Text whose encoding is to be detected, and UTF-16, is not cut.
 ///
 /// Units depend on the files, on `unit_size` and on what is a record, never on threads, so that outputs do not either.
 /// The records of all units in order are those of all files.
@@ -115,6 +116,11 @@ fn parts_of(file: usize, input: &InputFile, size: u64, options: &ReadOptions) ->
         return Ok(vec![whole]);
     }
     let lines = options.separator.is_none() && options.txt_documents == TxtDocuments::Lines;
+    // The head of a file may have to tell its encoding, and a part does not see it; UTF-16 has other line feeds.
+    let is_text = matches!(input.form, Form::Jsonl | Form::Txt);
+    if is_text && matches!(options.encoding, Encoding::Auto | Encoding::Utf16) {
+        return Ok(vec![whole]);
+    }
     Ok(match input.form {
         Form::Jsonl => byte_parts(file, 0..input.bytes, size),
         Form::Txt if lines => byte_parts(file, 0..input.bytes, size),

@@ -244,6 +244,13 @@ impl TokenizerSpec {
         self.vocab.id_end().max(self.added.last().map_or(0, |token| token.id + 1))
     }
 
+    /// This tokenizer with another normalizer: what is done to a text before it is cut.
+    #[must_use]
+    pub fn with_normalizer(mut self, steps: Vec<NormalizerStep>) -> Self {
+        self.normalizer = steps;
+        self
+    }
+
     /// The fingerprint.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {

@@ -73,7 +73,7 @@ pub fn export(
     let info = corpus.info();
     if export.done != info.documents {
         let (entered, left) = (info.documents, export.done);
-        return Err(Error::Accounting { what: "documents", entered, left, rejected: 0, filtered: 0, deduplicated: 0 });
+        return Err(Error::Accounting { what: "documents", entered, left, rejected: 0, treated: 0 });
     }
     Ok(Exported { documents: info.documents, tokens: info.tokens, bytes: export.bytes, files: export.files })
 }
