@@ -135,7 +135,7 @@ mod tests {
         let found = Separated::new(lines, separator, &options).map(|record| match record.unwrap() {
             Record::Document(document) => Ok((document.text, document.origin.line, document.origin.offset)),
             Record::Reject(reject) => {
-                assert!(text[reject.origin.offset as usize..].as_bytes().starts_with(&reject.raw));
+                assert!(text.as_bytes()[reject.origin.offset as usize..].starts_with(&reject.raw));
                 Err(reject.bytes)
             }
         });
