@@ -152,6 +152,7 @@ impl Fields {
     }
 
     /// The wanted nodes with the names that lead to them, and their paths as they were written.
+    #[cfg(feature = "parquet")]
     pub(super) fn paths(&self) -> Vec<(usize, Vec<&str>, &str)> {
         let (mut found, mut open) = (Vec::new(), vec![(0, Vec::new())]);
         while let Some((node, names)) = open.pop() {
@@ -168,6 +169,7 @@ impl Fields {
     }
 
     /// Whether a node is only the identifier, which may be missing.
+    #[cfg(feature = "parquet")]
     pub(super) fn is_only_id(&self, node: usize) -> bool {
         self.id == Some(node) && !self.text.iter().any(|part| matches!(part, Part::Field(field) if *field == node))
     }
