@@ -82,7 +82,7 @@ fn gold_words_and_parallel_lines() {
     let compare = |more: &[&str]| workshop.run(&[&["compare", "bytes.json", "words.json"][..], more].concat());
     let json = compare(&["--gold", "gold.txt", "--parallel", "a.txt,b.txt", "--json"]).json();
     assert_eq!((&json["corpora"][0]["name"], &json["corpora"][0]["documents"]), (&"gold".into(), &2.into()));
-    // Six words of 12 characters: three bytes a character.
+    // Six words of eleven characters, three bytes each; the full stop is no word.
     assert_eq!(measure(&json, 0, "tokens_per_word")["values"][0]["value"], 33.0 / 6.0);
     assert_eq!(measure(&json, 0, "boundary_recall")["values"][0]["value"], 1.0);
     assert_eq!(json["parallel"]["values"][0]["value"], 24.0 / 17.0);
@@ -90,7 +90,7 @@ fn gold_words_and_parallel_lines() {
     compare(&["--parallel", "a.txt,c.txt"]).fails(2, &["one has 2 lines, the other 1"]);
     compare(&["--parallel", "a.txt"]).fails(2, &["A,B"]);
     std::fs::write(workshop.path("empty.txt"), "\n").unwrap();
-    compare(&["--gold", "empty.txt"]).fails(1, &["empty.txt"]);
+    compare(&["--gold", "empty.txt"]).fails(3, &["empty.txt"]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ fn read(layout: Layout, files: &[PathBuf], vocab_size: u32, end: Option<u32>) ->
     let (mut documents, mut ids) = (Vec::new(), Vec::new());
     import(&settings, files, &mut |piece| {
         match piece {
+            Piece::File => {}
             Piece::Ids(more) => ids.extend(more),
             Piece::End(marked) => documents.push((std::mem::take(&mut ids), marked)),
         }
@@ -280,6 +281,20 @@ fn the_command_makes_a_folder_like_that_of_encode() {
             assert!(shard(&again, split) == shard("out", split), "{layout} {split}");
         }
         workshop.run(&["verify", &again]).ok();
+        // What each file held; an index beside it holds no documents of its own.
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(workshop.path(&format!("{again}/manifest.json"))).unwrap()).unwrap();
+        let of = |split: &str| {
+            let shards = manifest["shards"].as_array().unwrap();
+            shards.iter().find(|shard| shard["split"] == split).map(|shard| shard["documents"].clone()).unwrap()
+        };
+        let inputs = manifest["inputs"].as_array().unwrap().iter();
+        let held: Vec<_> = inputs.filter(|input| input["documents"] != serde_json::Value::Null).collect();
+        assert_eq!(held.len(), 2, "{layout}");
+        for (input, split) in held.into_iter().zip(["train", "val"]) {
+            assert_eq!(input["documents"]["in"], of(split), "{layout} {split}");
+            assert_eq!(input["documents"]["out"], of(split), "{layout} {split}");
+        }
         let text = workshop.run(&["inspect", &again, "--document", "0"]).ok();
         assert_eq!(text, workshop.run(&["inspect", "out", "--document", "0"]).ok());
         workshop.run(&import).fails(1, &["holds shards already"]);

@@ -432,6 +432,7 @@ pub fn import(data: &[u8]) {
     let (mut ids, mut document, mut documents) = (Vec::new(), Vec::new(), 0);
     let result = read_foreign(&settings, &paths, &mut |piece| {
         match piece {
+            Piece::File => {}
             Piece::Ids(more) => document.extend_from_slice(more),
             Piece::End(marked) => {
                 let end = marked.then_some(399);

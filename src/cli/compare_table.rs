@@ -139,7 +139,8 @@ fn verdicts(comparison: &Comparison) -> String {
             &format!(
                 "bits per byte of held-out text, by n-grams of order {}; a difference below {} % is none\n",
                 comparison.config.order,
-                100.0 * comparison.config.margin
+                // 0.007 is 0.7 %, not 0.7000000000000001 %.
+                (1e6 * comparison.config.margin).round() / 1e4
             ),
         );
     }

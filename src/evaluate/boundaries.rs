@@ -170,9 +170,13 @@ mod tests {
                 .filter(|(start, end)| text[*start as usize..*end as usize].contains(char::is_alphanumeric)).collect();
             prop_assert_eq!(counts.words, letters.len() as u64);
             prop_assert_eq!(counts.kept, letters.iter().filter(|word| spans(&tokens).contains(word)).count() as u64);
-            let touching = |word: &(u32, u32)| spans(&tokens).iter().filter(|(s, e)| *s < word.1 && *e > word.0).count() as u64;
+            let touching = |word: &(u32, u32)| {
+                spans(&tokens).iter().filter(|(s, e)| *s < word.1 && *e > word.0).count() as u64
+            };
             prop_assert_eq!(counts.pieces, letters.iter().map(touching).sum::<u64>());
             prop_assert_eq!((counts.word_edges, counts.token_edges), (inner(&words), inner(&tokens)));
+            let shared: Vec<u32> = words.iter().copied().filter(|end| tokens.contains(end)).collect();
+            prop_assert_eq!(counts.shared_edges, inner(&shared));
             let crosses = |(s, e): &&(u32, u32)| words.iter().any(|edge| s < edge && edge < e);
             prop_assert_eq!(counts.crossing, spans(&tokens).iter().filter(crosses).count() as u64);
         }

@@ -2,10 +2,10 @@
 //!
 //! **Takes** a tokenizer, held-out ids and a trained model; **gives** bits per byte and what they are to be compared
 //! with, by language, and the report as data, text and page; of texts, how many tokens each script takes; of spans and
-//! words, how they agree with a gold segmentation and how often they repeat; of a vocabulary, what it is made of and what
-//! of it texts use; of several tokenizers, how they compare, with intervals. **Promises** that every byte of every held-out document is scored once and that the bytes of the
-//! scored tokens are the bytes of the documents, or the evaluation fails; sums are in f64. **Does not know** files: it
-//! gives strings.
+//! words, how they agree with a gold segmentation and how often they repeat; of a vocabulary, what it is made of and
+//! what of it texts use; of several tokenizers, how they compare, with intervals. **Promises** that every byte of every
+//! held-out document is scored once and that the bytes of the scored tokens are the bytes of the documents, or the
+//! evaluation fails; sums are in f64. **Does not know** files: it gives strings.
 //!
 //! Bits per byte make different tokenizers comparable: nats of all text tokens / (ln 2 x raw UTF-8 bytes). The
 //! end-of-text token stands for no bytes; what it costs is given apart.

@@ -171,12 +171,13 @@ fn kind(count: u32) -> usize {
 }
 
 /// The discounts of an order in which so many n-grams have a count of 1, 2, 3 and 4. Where there are too few for the
-/// estimate of Chen and Goodman, or it leaves its range, those that KenLM falls back to.
+/// estimate of Chen and Goodman, or it leaves its range, those that KenLM falls back to. A discount of 0 is out of the
+/// range here: after a history it would leave nothing for tokens that were never seen there, and cost infinitely much.
 fn discounts_of(seen: [u64; 4]) -> [f64; 3] {
     let [n1, n2, n3, n4] = seen.map(|count| count as f64);
     let y = n1 / (n1 + 2.0 * n2);
     let discounts = [1.0 - 2.0 * y * n2 / n1, 2.0 - 3.0 * y * n3 / n2, 3.0 - 4.0 * y * n4 / n3];
-    let fits = discounts.iter().zip([1.0, 2.0, 3.0]).all(|(discount, count)| (0.0..=count).contains(discount));
+    let fits = discounts.iter().zip([1.0, 2.0, 3.0]).all(|(discount, count)| *discount > 0.0 && *discount <= count);
     if fits { discounts } else { [0.5, 1.0, 1.5] }
 }
 
@@ -342,6 +343,8 @@ mod tests {
         let [one, two, three] = discounts_of([10, 5, 3, 2]);
         assert!((one - 0.5).abs() < 1e-12 && (two - 1.1).abs() < 1e-12 && (three - (3.0 - 4.0 / 3.0)).abs() < 1e-12);
         assert_eq!(discounts_of([10, 0, 3, 2]), [0.5, 1.0, 1.5]);
+        // Y = 1 / 2, and 2 - 3 / 2 * 4 / 3 is nothing.
+        assert_eq!(discounts_of([6, 3, 4, 2]), [0.5, 1.0, 1.5]);
     }
 
     fn documents() -> impl Strategy<Value = Vec<Vec<u32>>> {

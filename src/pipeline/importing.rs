@@ -95,12 +95,15 @@ pub fn import_files(
         let why = "holds shards already; choose another folder, or remove it";
         return Err(Error::Output { path: output.to_owned(), why });
     }
+    // The parts of each file that was named.
     let mut inputs = Vec::new();
-    for path in files.train.iter().chain(&files.val).flat_map(|path| parts(path, files.layout)) {
-        let bytes = std::fs::metadata(&path).map_err(|error| Error::io("read", &path, error))?.len();
-        let checksum = checksum(&path, progress)?;
-        let path = path.display().to_string();
-        inputs.push(InputEntry { path, bytes, checksum, documents: None, text_bytes: None });
+    for path in files.train.iter().chain(&files.val) {
+        let entries = parts(path, files.layout).into_iter().map(|path| {
+            let bytes = std::fs::metadata(&path).map_err(|error| Error::io("read", &path, error))?.len();
+            let checksum = checksum(&path, progress)?;
+            Ok(InputEntry { path: path.display().to_string(), bytes, checksum, documents: None, text_bytes: None })
+        });
+        inputs.push(entries.collect::<Result<Vec<_>>>()?);
     }
     progress.stage("importing", (files.train.len() + files.val.len()) as u64, Unit::Files);
     let lengths = match vocabulary {
@@ -118,7 +121,9 @@ pub fn import_files(
         writer: None,
         entries: Vec::new(),
         document: (0, 0),
+        begun_in: None,
         documents: Tally::default(),
+        files: Vec::new(),
         ended: 0,
         progress,
     };
@@ -181,7 +186,11 @@ struct Shards<'s> {
     entries: Vec<ShardEntry>,
     /// Ids and bytes of the document so far.
     document: (u64, u64),
+    /// The file in which it began.
+    begun_in: Option<usize>,
     documents: Tally,
+    /// The documents and bytes of text that began in each file so far.
+    files: Vec<[Tally; 2]>,
     ended: u64,
     progress: &'s Progress<'s>,
 }
@@ -189,8 +198,13 @@ struct Shards<'s> {
 impl Shards<'_> {
     fn take(&mut self, piece: Piece<'_>) -> Result<()> {
         match piece {
+            Piece::File => {
+                self.files.push([Tally::default(); 2]);
+                Ok(())
+            }
             Piece::Ids(ids) => {
                 self.progress.check("importing")?;
+                self.begun_in.get_or_insert(self.files.len() - 1);
                 self.document.0 += ids.len() as u64;
                 self.document.1 += ids.iter().map(|&id| u64::from(self.length(id))).sum::<u64>();
                 if ids.is_empty() { Ok(()) } else { self.writer()?.extend(ids) }
@@ -206,11 +220,17 @@ impl Shards<'_> {
     fn end(&mut self, marked: bool) -> Result<()> {
         let (ids, bytes) = std::mem::take(&mut self.document);
         let end_of_text = self.vocabulary.end_of_text();
+        let file = self.begun_in.take().unwrap_or(self.files.len() - 1);
+        let [documents_of_file, bytes_of_file] = &mut self.files[file];
         self.documents.entered += 1;
+        documents_of_file.entered += 1;
         if ids == 0 && end_of_text.is_none() {
             self.documents.rejected += 1;
+            documents_of_file.rejected += 1;
             return Ok(());
         }
+        documents_of_file.left += 1;
+        bytes_of_file.add(Tally { entered: bytes, left: bytes, ..Tally::default() });
         self.ended += u64::from(end_of_text.is_some() && !marked);
         let writer = self.writer()?;
         writer.end_document(bytes)?;
@@ -249,12 +269,17 @@ impl Shards<'_> {
         Ok(())
     }
 
-    fn manifest(self, layout: Layout, inputs: Vec<InputEntry>) -> Result<Manifest> {
+    /// The manifest of the shards, by the parts of each file; the first part is what documents are counted with, an index
+    /// beside it holds none.
+    fn manifest(self, layout: Layout, mut inputs: Vec<Vec<InputEntry>>) -> Result<Manifest> {
         self.documents.check("documents")?;
         if self.documents.left == 0 {
             return Err(Error::NoDocuments { rejected: self.documents.rejected });
         }
         let bytes = self.entries.iter().map(|entry| entry.bytes).sum();
+        for (parts, [documents, text_bytes]) in inputs.iter_mut().zip(self.files) {
+            (parts[0].documents, parts[0].text_bytes) = (Some(documents), Some(text_bytes));
+        }
         Ok(Manifest {
             version: MANIFEST_VERSION,
             ciyuan: env!("CARGO_PKG_VERSION").to_owned(),
@@ -264,7 +289,7 @@ impl Shards<'_> {
                 fingerprint: self.vocabulary.fingerprint(),
                 vocab_size: self.vocabulary.size(),
             },
-            inputs,
+            inputs: inputs.concat(),
             documents: self.documents,
             bytes: Tally { entered: bytes, left: bytes, ..Tally::default() },
             repaired_bytes: 0,

@@ -27,6 +27,8 @@ pub struct ImportSettings {
 /// A part of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'p> {
+    /// The next one of the files begins; a document of the one before may go on.
+    File,
     /// The next ids of the document; there may be none.
     Ids(&'p [TokenId]),
     /// The end of the document, and whether an end-of-text token stood there.
@@ -48,6 +50,7 @@ pub fn import(
 ) -> Result<()> {
     let mut reading = Reading { settings: *settings, sink, held: false, begun: false, marked: false };
     for path in paths {
+        (reading.sink)(Piece::File)?;
         match settings.layout {
             Layout::Megatron => megatron::read(path, &mut reading)?,
             Layout::NanoGpt => nanogpt::read(path, &mut reading)?,
