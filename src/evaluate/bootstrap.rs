@@ -293,7 +293,7 @@ mod tests {
     fn equal_tokenizers_are_seldom_told_apart() {
         let (mut alarms, mut alike) = (0, 0);
         for run in 0..400 {
-            // A standard error is 1.4 %, so that an interval within 10 % is one that misses 0 by less than five of them.
+            // A standard error is 1.4 %: an interval that leaves 10 % is one that lies five of them from 0.
             let bootstrap = Bootstrap::new(&rows(&mut Uniform::new(5000 + run), 300, 1.0), 3, run);
             let difference = bootstrap.difference(FIRST, SECOND).unwrap();
             alarms += u32::from(matches!(Verdict::of(&difference, 0.005), Verdict::More | Verdict::Less));

@@ -212,23 +212,17 @@ fn set_words(row: &mut Row, counts: &WordCounts) {
 /// Han characters of a text, and tokens that have a part in one.
 fn han(text: &str, token_ends: &[u32]) -> (u64, u64) {
     let (mut characters, mut tokens) = (0, 0);
-    let (mut token, mut counted) = (0, usize::MAX);
-    for (start, c) in text.char_indices() {
-        if !is_han(c) {
-            continue;
-        }
+    // The tokens before these are behind, and are counted as far as they count.
+    let (mut first, mut uncounted) = (0, 0);
+    for (start, c) in text.char_indices().filter(|(_, c)| is_han(*c)) {
         characters += 1;
-        while token < token_ends.len() && token_ends[token] as usize <= start {
-            token += 1;
-        }
-        // All tokens from here to the end of the character, of which the first may have been counted before.
-        for at in token..token_ends.len() {
-            tokens += u64::from(counted == usize::MAX || at > counted);
-            counted = if counted == usize::MAX { at } else { counted.max(at) };
-            if token_ends[at] as usize >= start + c.len_utf8() {
-                break;
-            }
-        }
+        let is_before = |place: usize| move |end: &&u32| **end as usize <= place;
+        first += token_ends[first..].iter().take_while(is_before(start)).count();
+        // From there on, up to the one that reaches the character's end.
+        let inside = token_ends[first..].iter().take_while(is_before(start + c.len_utf8() - 1)).count();
+        let stop = token_ends.len().min(first + inside + 1);
+        tokens += stop.saturating_sub(first.max(uncounted)) as u64;
+        uncounted = stop;
     }
     (characters, tokens)
 }
