@@ -46,16 +46,16 @@
 //! | [`vocab`] | what a tokenizer is; `tokenizer.json`, `.tiktoken` | |
 //! | [`learn`] | spans → counts → merges | files of counts: `counts-file` |
 //! | [`encode`] | texts → ids → bytes | |
-//! | [`shard`] | ids → mapped shards → batches | |
-//! | [`model`] | batches → a small GPT, its loss, samples | `gpt` |
-//! | [`evaluate`] | held-out ids → bits per byte, the report | `pipeline` |
+//! | [`shard`] | ids → mapped shards → batches; the shards of other programs | |
+//! | [`model`] | batches → a small GPT, its loss, samples; n-grams | `gpt` |
+//! | [`evaluate`] | held-out ids → bits per byte, the report; tokenizers → how they compare | `pipeline` |
 //! | [`pipeline`] | the stages, from files to the report | `pipeline` |
 //!
 //! Default features are `cli` (the command, which includes `pipeline`, and that `counts-file`), `chinese`, `gpt` and
 //! `parquet`. Without default features remains the light library: segment, clean, vocab, learn, encode, shard.
 //!
-//! Pure rooms (`segment`, `clean`, `vocab`, `learn`, `encode`, `model`) do no I/O. The library never prints, exits or reads the
-//! environment. `unsafe` stands in `shard/reader.rs` (the map), in `segment/lanes.rs` (vector instructions), in
+//! Pure rooms (`segment`, `clean`, `vocab`, `learn`, `encode`, `model`) do no I/O. The library never prints, exits or
+//! reads the environment. `unsafe` stands in `shard/reader.rs` (the map), in `segment/lanes.rs` (vector instructions), in
 //! `segment/prefetch.rs` (one instruction), and in `model/real.rs` and `model/matmul.rs` (the matrix kernels), nowhere else.
 //!
 //! # Untrusted input

@@ -6,6 +6,8 @@
 //! (Another processor may take another kernel of the matrix-multiply crate, and round otherwise.)
 //! **Does not know** text, files or shards: bytes of a checkpoint in and out, no I/O.
 //!
+//! Beside it stand n-grams of tokens with Kneser-Ney smoothing ([`NGram`]), which take seconds.
+//!
 //! The model is GPT-2's (Radford et al. 2019): a decoder-only Transformer with learned positions, causal attention,
 //! layer norm before each part, GELU in its tanh form, and the token embedding also as output matrix. The backward pass
 //! is written by hand; `gpt.rs` has it checked against central differences in f64, parameter by parameter.
