@@ -218,7 +218,11 @@ fn duplicates() {
         one["documents"],
         json!({"in": 1800, "out": expected.len(), "rejected": 0, "deduplicated": 1800 - expected.len()})
     );
-    let many = workshop.encodes("in", "many", &[&flags[..], &["--threads", "3", "--unit-size", "8KB"]].concat());
+    workshop.write("x.tar", "");
+    let archive = workshop.run(&["learn", "x.tar", "-o", "x.json", "--deduplicate"]);
+    archive.fails(2, &["x.tar", "no archives", "unpack it"]);
+    // Units smaller than a file, which are cut into parts.
+    let many = workshop.encodes("in", "many", &[&flags[..], &["--threads", "3", "--unit-size", "2KB"]].concat());
     assert_eq!(many["documents"], one["documents"]);
     for number in [0, 1, expected.len() / 2, expected.len() - 1] {
         for out in ["one", "many"] {

@@ -223,6 +223,10 @@ impl Rows<'_> {
                                 repaired += invalid;
                                 encoding = of_cell;
                             }
+                            if is_text && invalid > 0 {
+                                // For the quarantine, if more is invalid than may be.
+                                raw = bytes.data().to_vec();
+                            }
                             Found::Text(text.into())
                         }
                         // An identifier that cannot be read is none.

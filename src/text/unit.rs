@@ -270,4 +270,24 @@ mod tests {
         let runs: Vec<Range<usize>> = packed(&lengths, 10).into_iter().map(|(run, _)| run).collect();
         assert_eq!(runs, [0..2, 2..3, 3..6]);
     }
+
+    #[test]
+    fn encodings_that_a_part_cannot_tell_are_not_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        let text: String = (0..40).map(|n| format!("第{n}行词元\r\n")).collect();
+        std::fs::write(&path, encoding_rs::GB18030.encode(&text).0).unwrap();
+        let files = Source::find(&[path], None).unwrap().files;
+        let lines = ReadOptions { txt_documents: TxtDocuments::Lines, ..ReadOptions::default() };
+        let gb = ReadOptions { encoding: Encoding::Gb18030, ..lines.clone() };
+        let whole: Vec<Record> = records(&files[0], &gb).unwrap().collect::<Result<_>>().unwrap();
+        assert_eq!(whole.len(), 40);
+        for size in [1, 2, 7, 20, 300] {
+            assert!(by_units(&files, size, 5, &gb) == whole, "{size}");
+        }
+        for encoding in [Encoding::Auto, Encoding::Utf16] {
+            let parts = parts_of(0, &files[0], 7, &ReadOptions { encoding, ..lines.clone() }).unwrap();
+            assert!(matches!(parts[..], [Part { extent: Extent::Whole, .. }]), "{encoding:?}");
+        }
+    }
 }
