@@ -83,7 +83,7 @@ fn unescaped(text: &str) -> Result<String, String> {
     Ok(out)
 }
 
-fn val_fraction(text: &str) -> Result<ValFraction, String> {
+pub(super) fn val_fraction(text: &str) -> Result<ValFraction, String> {
     if text == "auto" {
         return Ok(ValFraction::Auto);
     }

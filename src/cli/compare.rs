@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
 }
 
 /// A tokenizer of `FILE` or `NAME=FILE`, and its name.
-fn load(named: &str, pattern: Option<&str>) -> Outcome<(String, Tokenizer)> {
+pub(super) fn load(named: &str, pattern: Option<&str>) -> Outcome<(String, Tokenizer)> {
     let (name, path) = match named.split_once('=') {
         Some((name, path)) if !Path::new(named).exists() => (name.to_owned(), PathBuf::from(path)),
         _ => (short_name(Path::new(named)), PathBuf::from(named)),
@@ -100,9 +100,10 @@ fn short_name(path: &Path) -> String {
     name.map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-fn read(args: &Args, context: &Context) -> Outcome<Vec<ComparedCorpus>> {
+/// The inputs of each language of `LANGUAGE=INPUT`, in the order of the languages.
+pub(super) fn by_language(on: &[String]) -> Outcome<Vec<(&str, Vec<PathBuf>)>> {
     let mut inputs: Vec<(&str, Vec<PathBuf>)> = Vec::new();
-    for named in &args.on {
+    for named in on {
         let wrong = || Failure::Usage(format!("`{named}` in --on is not LANGUAGE=INPUT, as in zh=corpora/zh"));
         let (language, input) = named.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(wrong)?;
         match inputs.iter_mut().find(|(known, _)| *known == language) {
@@ -110,8 +111,12 @@ fn read(args: &Args, context: &Context) -> Outcome<Vec<ComparedCorpus>> {
             None => inputs.push((language, vec![input.into()])),
         }
     }
+    Ok(inputs)
+}
+
+fn read(args: &Args, context: &Context) -> Outcome<Vec<ComparedCorpus>> {
     let mut corpora = Vec::new();
-    for (language, inputs) in inputs {
+    for (language, inputs) in by_language(&args.on)? {
         let mut documents = Vec::new();
         args.read.for_each_document(&inputs, context, |document| {
             let word_ends = word_ends(&document.text);

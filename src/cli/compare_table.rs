@@ -30,11 +30,11 @@ pub(super) fn table(comparison: &Comparison, style: Style) -> String {
     out + "\n" + &verdicts(comparison)
 }
 
-fn head(style: Style) -> &'static str {
+pub(super) fn head(style: Style) -> &'static str {
     if style == Style::Markdown { "## " } else { "" }
 }
 
-fn of_rows(rows: Vec<Vec<String>>, style: Style) -> String {
+pub(super) fn of_rows(rows: Vec<Vec<String>>, style: Style) -> String {
     if style == Style::Text {
         return render(&rows);
     }
@@ -95,7 +95,7 @@ fn difference(one: &DifferenceReport, better: Better) -> String {
     format!("{value:+.2} %{} {}", interval.unwrap_or_default(), word(one.verdict, better))
 }
 
-fn word(verdict: Verdict, better: Better) -> &'static str {
+pub(super) fn word(verdict: Verdict, better: Better) -> &'static str {
     match (verdict, better) {
         (Verdict::NoDifference, _) => "no difference",
         (Verdict::Undecided, _) => "undecided",

@@ -26,6 +26,8 @@ mod learn;
 mod lines;
 mod model;
 mod prepare;
+mod probe;
+mod probe_table;
 mod progress;
 mod sample;
 mod segment;
@@ -77,6 +79,7 @@ enum Command {
     Train(train::Args),
     Eval(eval::Args),
     Compare(compare::Args),
+    Probe(probe::Args),
     Sample(sample::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
@@ -115,6 +118,7 @@ fn run() -> Outcome {
         Command::Train(args) => train::run(&args, &context),
         Command::Eval(args) => eval::run(&args, &context),
         Command::Compare(args) => compare::run(&args, &context),
+        Command::Probe(args) => probe::run(&args, &context),
         Command::Sample(args) => sample::run(&args, &context),
         Command::Completions(args) => generate::completions(&args, &mut Cli::command()),
         Command::Man(args) => generate::man(&args, Cli::command()),

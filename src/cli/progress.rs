@@ -45,7 +45,7 @@ impl Bars {
 fn new_bar(name: &'static str, total: u64, unit: Unit) -> ProgressBar {
     let counts = match unit {
         Unit::Bytes => "{decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}",
-        Unit::Merges | Unit::Steps | Unit::Documents | Unit::Files => "{human_pos}/{human_len}",
+        Unit::Merges | Unit::Steps | Unit::Documents | Unit::Files | Unit::Trainings => "{human_pos}/{human_len}",
     };
     let bar = if total > 0 { ProgressBar::new(total) } else { ProgressBar::new_spinner() };
     bar.set_draw_target(ProgressDrawTarget::stderr());

@@ -124,6 +124,18 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A corpus has no documents on one side of the split.
+    #[error(
+        "`{corpus}` has no documents {what}; give more documents (--txt-documents lines makes each line of a .txt file one), or \
+         another share to --val"
+    )]
+    TooFewDocuments {
+        /// The corpus.
+        corpus: String,
+        /// Which are missing.
+        what: &'static str,
+    },
+
     /// The output path cannot hold the output.
     #[error("output `{}` {why}", path.display())]
     Output {

@@ -18,7 +18,9 @@ mod held_out;
 mod html;
 mod language;
 mod measures;
+mod paired;
 mod plots;
+mod probe;
 mod report;
 mod scripts;
 mod segmentation;
@@ -37,6 +39,9 @@ pub use held_out::{HeldOut, evaluate};
 pub use html::to_html;
 pub use language::Language;
 pub use measures::Better;
+pub use paired::{OverSeeds, PairedDifference, smallest_visible};
+pub(crate) use probe::over_documents;
+pub use probe::{ArmReport, ProbeDifference, ProbeReport, ProbedArm, ProbedCorpus};
 pub use report::{
     ColouredPage, ColouredPiece, CorpusReport, FileReport, InputReport, LanguageReport, ModelReport, Report,
     SampleReport, TokenizerReport,

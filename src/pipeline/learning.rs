@@ -182,7 +182,7 @@ impl LearnSettings {
     }
 
     /// The tokenizer from counts, and whether the text held fewer tokens than asked for.
-    fn learn(
+    pub(super) fn learn(
         &self,
         counts: &Counts,
         partial: Option<&Partial<'_>>,

@@ -18,6 +18,7 @@
 //! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
 //! | [`prepare`] | files | all of that, and the report |
 //! | [`compare_tokenizers`] | documents, tokenizers | their figures and differences, with intervals |
+//! | [`Probe::run`] | documents, tokenizers | which is better for a small GPT, with intervals |
 //! | [`export_folder`] | shards | the shards of another program |
 //! | [`import_files`] | the shards of another program | `train/*.shard`, `val/*.shard`, `manifest.json` |
 //! | [`Survey::of`] | files | what the corpus is like, and what would be left out |
@@ -39,6 +40,7 @@ mod learning;
 mod lock;
 mod partial;
 mod prepare;
+mod probing;
 mod progress;
 mod reading;
 mod settings;
@@ -73,6 +75,7 @@ pub use learning::{Counted, LearnSettings, LearnedTokenizer, count, learn_from_c
 pub use lock::FolderLock;
 pub use partial::partial_path;
 pub use prepare::{PrepareSettings, prepare};
+pub use probing::{PlannedArm, Probe, ProbeArm, ProbeCorpus, ProbePlan, ProbeSettings};
 pub use progress::{Event, Progress, Unit};
 pub use settings::Settings;
 pub use split::ValFraction;

@@ -18,6 +18,8 @@ pub enum Unit {
     Documents,
     /// Files.
     Files,
+    /// Trainings of a model.
+    Trainings,
 }
 
 /// What happens.
