@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use ciyuan::evaluate::probe_to_html;
 use ciyuan::pipeline::{
-    FolderLock, LearnSettings, Probe, ProbeArm, ProbeCorpus, ProbeSettings, REPORT_FILE, ValFraction,
+    FolderLock, LearnSettings, Probe, ProbeArm, ProbeCorpus, ProbeSettings, REPORT_FILE, REPORT_PAGE, ValFraction,
 };
 use ciyuan::shard::write_atomic;
 use clap::Parser;
@@ -23,7 +24,7 @@ use super::probe_table::{plan_table, report_table};
 /// no verdict before models are better than n-grams. Bytes and characters stand beside them as scales.
 ///
 /// With --vary the tokenizers are learned here, from the texts for training alone: one for each combination of the values.
-/// Trainings are kept in the output folder: a probe that was stopped goes on when the same command is given again.
+/// The output folder holds report.html, report.json and report.md, and the finished trainings: a probe that was stopped goes on when the same command is given again.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example: ciyuan probe out1 out2 --on zh=zh.jsonl en=en.jsonl -o probe
@@ -178,6 +179,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let report = context.with_progress(|progress| probe.run(folder, progress))?;
     let json = serde_json::to_vec_pretty(&report).map_err(std::io::Error::from)?;
     write_atomic(&folder.join(REPORT_FILE), &json)?;
+    write_atomic(&folder.join(REPORT_PAGE), probe_to_html(&report).as_bytes())?;
     write_atomic(&folder.join("report.md"), report_table(&report, Style::Markdown).as_bytes())?;
     context.show(&report, || report_table(&report, style))
 }
@@ -198,7 +200,8 @@ fn varied(vary: &[String]) -> Outcome<Vec<(String, LearnSettings)>> {
     }
     let mut combinations: Vec<(Vec<String>, Vec<String>)> = vec![Default::default()];
     for flag in vary {
-        let wrong = || Failure::Usage(format!("`{flag}` in --vary is not FLAG=VALUE,VALUE, as in han=learn-words,runs"));
+        let wrong =
+            || Failure::Usage(format!("`{flag}` in --vary is not FLAG=VALUE,VALUE, as in han=learn-words,runs"));
         let (name, values) = flag.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(wrong)?;
         let values: Vec<&str> = values.split(',').collect();
         let mut further = Vec::new();
@@ -211,7 +214,11 @@ fn varied(vary: &[String]) -> Outcome<Vec<(String, LearnSettings)>> {
                     value => arguments.push(format!("--{name}={value}")),
                 }
                 if values.len() > 1 {
-                    named.push(if matches!(*value, "yes" | "no") { format!("{name} {value}") } else { (*value).to_owned() });
+                    named.push(if matches!(*value, "yes" | "no") {
+                        format!("{name} {value}")
+                    } else {
+                        (*value).to_owned()
+                    });
                 }
                 further.push((arguments, named));
             }

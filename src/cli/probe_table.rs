@@ -62,8 +62,17 @@ pub(super) fn report_table(report: &ProbeReport, style: Style) -> String {
 }
 
 fn arms(report: &ProbeReport) -> Vec<Vec<String>> {
-    let names =
-        ["tokenizer", "ids", "bytes/token", "window", "parameters", "of them body", "head", "MFLOP/byte", "learning rate"];
+    let names = [
+        "tokenizer",
+        "ids",
+        "bytes/token",
+        "window",
+        "parameters",
+        "of them body",
+        "head",
+        "MFLOP/byte",
+        "learning rate",
+    ];
     let mut rows = vec![names.map(str::to_owned).to_vec()];
     for arm in &report.arms {
         rows.push(vec![
@@ -82,7 +91,8 @@ fn arms(report: &ProbeReport) -> Vec<Vec<String>> {
 }
 
 fn bits(report: &ProbeReport, corpus: &ProbedCorpus) -> Vec<Vec<String>> {
-    let names = ["bits per byte", "bytes/token", "mean", "sd", "equal compute", "a character", "2-grams", "3-grams", "a cut"];
+    let names =
+        ["bits per byte", "bytes/token", "mean", "sd", "equal compute", "a character", "2-grams", "3-grams", "a cut"];
     let mut rows = vec![names.map(str::to_owned).to_vec()];
     for (arm, ProbedArm { bytes_per_token, bits_per_byte, bits_per_character, equal_compute, n_grams, cut_bits, .. }) in
         report.arms.iter().zip(&corpus.arms)

@@ -6,7 +6,7 @@ use super::plots;
 use super::report::{ColouredPage, LanguageReport, Report};
 use super::summary::{accounted, grouped};
 
-const STYLE: &str = include_str!("report.css");
+pub(super) const STYLE: &str = include_str!("report.css");
 
 /// The page.
 #[must_use]
@@ -184,7 +184,7 @@ fn settings(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "</dl>")
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

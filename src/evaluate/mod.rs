@@ -21,6 +21,8 @@ mod measures;
 mod paired;
 mod plots;
 mod probe;
+mod probe_page;
+mod probe_plots;
 mod report;
 mod scripts;
 mod segmentation;
@@ -42,6 +44,7 @@ pub use measures::Better;
 pub use paired::{OverSeeds, PairedDifference, smallest_visible};
 pub(crate) use probe::over_documents;
 pub use probe::{ArmReport, ProbeDifference, ProbeReport, ProbedArm, ProbedCorpus};
+pub use probe_page::probe_to_html;
 pub use report::{
     ColouredPage, ColouredPiece, CorpusReport, FileReport, InputReport, LanguageReport, ModelReport, Report,
     SampleReport, TokenizerReport,

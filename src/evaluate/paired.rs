@@ -60,7 +60,8 @@ impl PairedDifference {
     pub fn of(first: &[f64], second: &[f64], margin: f64) -> Self {
         let differences: Vec<f64> = first.iter().zip(second).map(|(first, second)| second / first - 1.0).collect();
         let OverSeeds { mean, sd } = OverSeeds::of(&differences);
-        let reach = sd.map(|sd| student_quantile(differences.len() as u32 - 1) * sd / (differences.len() as f64).sqrt());
+        let reach =
+            sd.map(|sd| student_quantile(differences.len() as u32 - 1) * sd / (differences.len() as f64).sqrt());
         let difference = Estimate { value: mean, interval: reach.map(|reach| [mean - reach, mean + reach]) };
         Self {
             difference,

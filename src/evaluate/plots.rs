@@ -5,10 +5,10 @@ use plotters::prelude::*;
 use super::report::{ModelReport, TokenizerReport};
 
 const SIZE: (u32, u32) = (720, 300);
-const INK: RGBColor = RGBColor(96, 105, 120);
-const LINE: RGBColor = RGBColor(37, 99, 190);
+pub(super) const INK: RGBColor = RGBColor(96, 105, 120);
+pub(super) const LINE: RGBColor = RGBColor(37, 99, 190);
 const BAND: RGBColor = RGBColor(160, 190, 230);
-const FONT: (&str, i32) = ("sans-serif", 13);
+pub(super) const FONT: (&str, i32) = ("sans-serif", 13);
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
@@ -25,7 +25,7 @@ pub(super) fn loss_curve(model: &ModelReport) -> String {
         .collect();
     let last = losses.last().map_or(1.0, |(step, _)| *step).max(2.0);
     let top = losses.iter().map(|(_, loss)| *loss).fold(0.1, f64::max) * 1.05;
-    svg(|area| {
+    svg(SIZE, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(8)
             .x_label_area_size(36)
@@ -53,7 +53,7 @@ pub(super) fn token_lengths(tokenizer: &TokenizerReport) -> String {
         bars[length.min(longest) as usize] += count;
     }
     let top = bars.iter().copied().max().unwrap_or(1) as f64 * 1.05;
-    svg(|area| {
+    svg(SIZE, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(8)
             .x_label_area_size(36)
@@ -79,9 +79,12 @@ pub(super) fn token_lengths(tokenizer: &TokenizerReport) -> String {
     })
 }
 
-fn svg(draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, plotters::coord::Shift>) -> Drawn) -> String {
+pub(super) fn svg(
+    size: (u32, u32),
+    draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, plotters::coord::Shift>) -> Drawn,
+) -> String {
     let mut text = String::new();
-    let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
+    let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
     // Drawing into a string fails only for impossible ranges, and those above are never empty.
     let drawn = draw(&area).and_then(|()| area.present().map_err(Into::into));
     drop(area);

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::bootstrap::{Bootstrap, Estimate, Ratio};
 use super::paired::{OverSeeds, PairedDifference};
+use super::report::ColouredPage;
 use crate::vocab::Fingerprint;
 
 /// Tokenizers judged by models.
@@ -21,6 +22,8 @@ pub struct ProbeReport {
     pub arms: Vec<ArmReport>,
     /// Figures by corpus, and in the last place the mean of the corpora if there are several.
     pub corpora: Vec<ProbedCorpus>,
+    /// The beginning of a held-out document of each corpus, by each tokenizer: its name, and the text in its tokens.
+    pub pages: Vec<(String, ColouredPage)>,
     /// What to keep in mind.
     pub warnings: Vec<String>,
     /// Seconds of training, those kept from an earlier start among them.

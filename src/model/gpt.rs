@@ -22,6 +22,7 @@ pub struct Gpt<R: Real = f32> {
 }
 
 /// What the forward pass of one window leaves for the backward pass, and scratch space.
+#[derive(Clone)]
 pub(super) struct Pass<R> {
     blocks: Vec<BlockPass<R>>,
     /// (T, C): the residual stream behind the last layer, and its norm.
@@ -108,15 +109,8 @@ impl<R: Real> Gpt<R> {
         let layout = Layout::new(&config);
         let mut random = Random::new(seed);
         let mut parameters = vec![R::default(); layout.len];
-        let wide = 1.0 / (config.width as f64).sqrt();
         for tensor in &layout.tensors {
-            let values = &mut parameters[tensor.range.clone()];
-            match tensor.kind {
-                Kind::Matrix => values.fill_with(|| R::of(wide * random.normal())),
-                Kind::Position | Kind::Residual => values.fill_with(|| R::of(0.1 * wide * random.normal())),
-                Kind::Scale => values.fill(R::of(1.0)),
-                Kind::Bias => {}
-            }
+            initialise(tensor.kind, config.width, &mut random, &mut parameters[tensor.range.clone()]);
         }
         Ok(Self { config, layout, parameters })
     }
@@ -265,6 +259,17 @@ impl<R: Real> Gpt<R> {
 fn both<'g, R>(gradients: &'g mut [R], [first, second]: [&std::ops::Range<usize>; 2]) -> [&'g mut [R]; 2] {
     let (head, tail) = gradients.split_at_mut(second.start);
     [&mut head[first.clone()], &mut tail[..second.len()]]
+}
+
+/// Gives a tensor, or a part of one, its first values.
+pub(super) fn initialise<R: Real>(kind: Kind, width: usize, random: &mut Random, values: &mut [R]) {
+    let wide = 1.0 / (width as f64).sqrt();
+    match kind {
+        Kind::Matrix => values.fill_with(|| R::of(wide * random.normal())),
+        Kind::Position | Kind::Residual => values.fill_with(|| R::of(0.1 * wide * random.normal())),
+        Kind::Scale => values.fill(R::of(1.0)),
+        Kind::Bias => {}
+    }
 }
 
 #[cfg(test)]

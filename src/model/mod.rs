@@ -24,6 +24,7 @@ mod layers;
 mod layout;
 mod matmul;
 mod ngram;
+mod paired;
 mod random;
 mod real;
 mod sampler;

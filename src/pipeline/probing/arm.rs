@@ -55,9 +55,11 @@ impl Arm {
             texts.par_iter().map(|text| tokenizer.encode(&text.text)).collect()
         };
         let (train, held_out) = (encode(&texts.train)?, encode(&texts.held_out)?);
-        let lossy = texts.held_out.par_iter().zip(&held_out).map(|(text, ids)| {
-            Ok(u64::from(tokenizer.decode(ids)? != text.text.as_bytes()))
-        });
+        let lossy = texts
+            .held_out
+            .par_iter()
+            .zip(&held_out)
+            .map(|(text, ids)| Ok(u64::from(tokenizer.decode(ids)? != text.text.as_bytes())));
         let lossy = lossy.sum::<Result<u64>>()?;
         let tokens: usize = train.iter().map(Vec::len).sum();
         let bytes_per_token = texts.train_bytes() as f64 / tokens.max(1) as f64;

@@ -58,17 +58,12 @@ pub(super) fn assess(gpt: &Gpt, arm: &Arm, texts: &Texts, cuts: usize) -> Result
         }
         let has = text.text.len() as u64;
         if at != has && arm.lossy == 0 && !arm.tokenizer.changes_text() {
-            return Err(Error::Accounting {
-                what: "held-out bytes",
-                entered: has,
-                left: at,
-                rejected: 0,
-                treated: 0,
-            });
+            return Err(Error::Accounting { what: "held-out bytes", entered: has, left: at, rejected: 0, treated: 0 });
         }
         documents.push(bits.iter().sum());
     }
-    let cuts = (0..texts.names.len()).map(|corpus| cost_of_cuts(gpt, arm, texts, corpus, cuts)).collect::<Result<_>>()?;
+    let cuts =
+        (0..texts.names.len()).map(|corpus| cost_of_cuts(gpt, arm, texts, corpus, cuts)).collect::<Result<_>>()?;
     Ok(Assessment { documents, places, cuts })
 }
 
@@ -119,7 +114,12 @@ fn cost_of_cut(gpt: &Gpt, arm: &Arm, text: &str, at: usize) -> Result<Option<f64
     let cut: Vec<TokenId> = first.iter().chain(&second).copied().collect();
     let lengths = |ids: &[TokenId]| -> Vec<usize> {
         let length = |id: &TokenId| arm.tokenizer.token_bytes(*id).map_or(0, <[u8]>::len);
-        ids.iter().scan(0, |end, id| { *end += length(id); Some(*end) }).collect()
+        ids.iter()
+            .scan(0, |end, id| {
+                *end += length(id);
+                Some(*end)
+            })
+            .collect()
     };
     let (whole_ends, cut_ends) = (lengths(&whole), lengths(&cut));
     let wanted = before.len() + BEHIND_CUT;

@@ -71,7 +71,8 @@ impl Texts {
         let mut copied = copied.into_iter();
         train.retain(|_| !copied.next().unwrap_or(false));
         let near_duplicates = (before - train.len()) as u64;
-        let hash_of = |texts: &[Text], seed| texts.iter().fold(seed, |hash, text| xxh3_64_with_seed(text.text.as_bytes(), hash));
+        let hash_of =
+            |texts: &[Text], seed| texts.iter().fold(seed, |hash, text| xxh3_64_with_seed(text.text.as_bytes(), hash));
         let hash = hash_of(&held_out, hash_of(&train, 0) ^ 1);
         if train.is_empty() {
             let corpus = "all corpora".to_owned();

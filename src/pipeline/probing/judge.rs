@@ -7,7 +7,8 @@ use super::settings::ProbeSettings;
 use super::training::RunRecord;
 use crate::error::Result;
 use crate::evaluate::{
-    ArmReport, OverSeeds, PairedDifference, ProbeDifference, ProbeReport, ProbedArm, ProbedCorpus, over_documents,
+    ArmReport, ColouredPage, OverSeeds, PairedDifference, ProbeDifference, ProbeReport, ProbedArm, ProbedCorpus,
+    over_documents,
 };
 use crate::model::NGramCounts;
 
@@ -42,6 +43,7 @@ pub(super) fn judge(trained: &[Trained<'_>], texts: &Texts, settings: &ProbeSett
         near_duplicates: texts.near_duplicates,
         arms: shown.iter().map(|one| arm_report(one, settings)).collect(),
         corpora,
+        pages: pages(trained, texts)?,
         warnings,
         seconds: trained.iter().flat_map(|one| &one.records).map(|record| record.seconds).sum(),
     })
@@ -75,6 +77,26 @@ fn arm_report(one: &Trained<'_>, settings: &ProbeSettings) -> ArmReport {
     }
 }
 
+/// Bytes of a page.
+const PAGE_BYTES: usize = 600;
+
+/// The beginning of the first held-out document of each corpus that fills a page, by each tokenizer.
+fn pages(trained: &[Trained<'_>], texts: &Texts) -> Result<Vec<(String, ColouredPage)>> {
+    let mut pages = Vec::new();
+    for (corpus, language) in texts.names.iter().enumerate() {
+        let mut own = texts.held_out.iter().filter(|text| text.corpus == corpus);
+        let first = own.clone().next();
+        let Some(text) = own.find(|text| text.text.len() >= PAGE_BYTES).or(first) else { continue };
+        let text = &text.text[..text.text.floor_char_boundary(PAGE_BYTES)];
+        for one in compared(trained) {
+            let tokenizer = &one.arm.tokenizer;
+            let bytes_of = |id| tokenizer.token_bytes(id).unwrap_or_default();
+            pages.push((one.arm.name.clone(), ColouredPage::new(language, &tokenizer.encode(text)?, bytes_of)));
+        }
+    }
+    Ok(pages)
+}
+
 /// What is the same for all arms, by corpus.
 struct Facts {
     documents: Vec<Vec<usize>>,
@@ -85,7 +107,8 @@ struct Facts {
 impl Facts {
     fn of(texts: &Texts) -> Self {
         let count = texts.names.len();
-        let mut facts = Self { documents: vec![Vec::new(); count], bytes: vec![0.0; count], characters: vec![0; count] };
+        let mut facts =
+            Self { documents: vec![Vec::new(); count], bytes: vec![0.0; count], characters: vec![0; count] };
         for (at, text) in texts.held_out.iter().enumerate() {
             facts.documents[text.corpus].push(at);
             facts.bytes[text.corpus] += text.text.len() as f64;
@@ -116,7 +139,8 @@ impl Facts {
         let is_compared = one.arm.role == Role::Compared;
         let at_equal = is_compared.then(|| OverSeeds::of(&self.by_seed_at_equal_compute(one, corpus)));
         let by_place = PLACES.iter().enumerate().filter_map(|(range, start)| {
-            let sum = |part: usize| one.records.iter().map(|record| record.full.places[corpus][range][part]).sum::<f64>();
+            let sum =
+                |part: usize| one.records.iter().map(|record| record.full.places[corpus][range][part]).sum::<f64>();
             (sum(1) > 0.0).then(|| (*start, sum(0) / sum(1)))
         });
         let cuts: Vec<f64> = one.records.iter().filter_map(|record| record.full.cuts[corpus]).collect();
@@ -204,7 +228,8 @@ fn mean(corpora: &[ProbedCorpus], trained: &[Trained<'_>], facts: &Facts, margin
     let short = |one: &Trained<'_>| over(&|corpus| facts.by_seed_at_equal_compute(one, corpus));
     let shown: Vec<&Trained<'_>> = trained.iter().filter(|one| one.arm.role != Role::Noise).collect();
     let arm = |(at, one): (usize, &&Trained<'_>)| {
-        let of = |figure: fn(&ProbedArm) -> f64| corpora.iter().map(|corpus| figure(&corpus.arms[at])).sum::<f64>() / count;
+        let of =
+            |figure: fn(&ProbedArm) -> f64| corpora.iter().map(|corpus| figure(&corpus.arms[at])).sum::<f64>() / count;
         let cuts: Vec<f64> = corpora.iter().filter_map(|corpus| corpus.arms[at].cut_bits).collect();
         ProbedArm {
             bytes_per_token: of(|arm| arm.bytes_per_token),

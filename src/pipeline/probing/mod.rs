@@ -297,7 +297,9 @@ impl Probe {
         for (at, arm) in self.arms.iter().enumerate() {
             let (learning_rate, sweep) = match self.sweeps(arm) {
                 true => self.sweep(at, &mut done)?,
-                false => (trained.first().map_or(self.settings.learning_rates[0], |first| first.learning_rate), Vec::new()),
+                false => {
+                    (trained.first().map_or(self.settings.learning_rates[0], |first| first.learning_rate), Vec::new())
+                }
             };
             let mut records = Vec::new();
             for seed in self.seeds_of(arm) {
@@ -341,8 +343,7 @@ struct Done<'p> {
 
 impl Done<'_> {
     fn record(&mut self, probe: &Probe, run: &Run) -> Result<RunRecord> {
-        let record =
-            run.record(&probe.arms[run.arm], &probe.texts, &probe.settings, &self.folder, self.progress)?;
+        let record = run.record(&probe.arms[run.arm], &probe.texts, &probe.settings, &self.folder, self.progress)?;
         self.count += 1;
         self.progress.done(self.count);
         Ok(record)

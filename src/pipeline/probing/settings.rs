@@ -72,7 +72,8 @@ impl Default for ProbeSettings {
 
 impl ProbeSettings {
     pub(super) fn check(&self) -> Result<()> {
-        let wrong = |name, value: String, expected: &str| Err(Error::Setting { name, value, expected: expected.to_owned() });
+        let wrong =
+            |name, value: String, expected: &str| Err(Error::Setting { name, value, expected: expected.to_owned() });
         if self.seeds == 0 || self.seeds > 1000 {
             return wrong("seeds", self.seeds.to_string(), "from 1 to 1000");
         }

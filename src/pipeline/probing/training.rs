@@ -21,7 +21,7 @@ use super::assess::{Assessment, assess};
 use super::corpus::Texts;
 use super::settings::ProbeSettings;
 use crate::error::{Error, Result};
-use crate::model::{Gpt, Optimizer, Schedule, TrainConfig, Trainer};
+use crate::model::{Gpt, TrainConfig, Trainer};
 use crate::shard::write_atomic;
 
 /// Points of a curve of losses.
@@ -60,8 +60,6 @@ impl Run {
             steps: self.steps,
             batch: settings.batch,
             learning_rate: self.learning_rate,
-            optimizer: Optimizer::Muon,
-            schedule: Schedule::Wsd,
             ..TrainConfig::default()
         }
     }
@@ -127,7 +125,12 @@ impl Run {
             steps_in_sum += 1;
             if (step + 1) % every == 0 || step + 1 == self.steps {
                 curve.push((step + 1, sum / f64::from(steps_in_sum)));
-                progress.figure(format!("{}, seed {}: {:.3} bits per byte", arm.name, self.seed, sum / f64::from(steps_in_sum)));
+                progress.figure(format!(
+                    "{}, seed {}: {:.3} bits per byte",
+                    arm.name,
+                    self.seed,
+                    sum / f64::from(steps_in_sum)
+                ));
                 (sum, steps_in_sum) = (0.0, 0);
             }
             progress.check("probing")?;
