@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn combinations() {
         let vary = ["han=learn-words,runs", "vocab-size=4096", "character-boundaries=no,yes"].map(str::to_owned);
-        let arms = varied(&vary).unwrap();
+        let Ok(arms) = varied(&vary) else { panic!("the flags are those of `learn`") };
         let names: Vec<&str> = arms.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(
             names,
@@ -262,7 +262,7 @@ mod tests {
         let settings = &arms[3].1;
         assert_eq!((settings.han, settings.config.character_boundaries), (Han::Runs, true));
         assert_eq!(settings.config.vocab_size, VocabSize::Tokens(4096));
-        assert_eq!(varied(&["vocab-size=512".to_owned()]).unwrap()[0].0, "learned");
+        assert!(matches!(&varied(&["vocab-size=512".to_owned()]), Ok(arms) if arms[0].0 == "learned"));
     }
 
     #[test]
