@@ -6,7 +6,7 @@ use ciyuan::clean::CleanCounts;
 use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::shortened;
 use ciyuan::learn::VocabSize;
-use ciyuan::model::TrainConfig;
+use ciyuan::model::{Activation, GptForm, NormKind, Positions, TrainConfig};
 use ciyuan::pipeline::{BadRecords, MaxBad, ModelSettings, Treated, Treatment, ValFraction, load_tokenizer};
 use ciyuan::text::{Document, Form, ReadOptions, Record, Source, TxtDocuments, Utf8Policy, records};
 use ciyuan::vocab::SpecialTokens;
@@ -388,6 +388,27 @@ pub(super) struct ModelArgs {
     /// Width, a multiple of the heads
     #[arg(long, default_value_t = ModelSettings::default().width, value_name = "N", help_heading = "Model")]
     width: usize,
+    /// What the parts of the model are; the flags from --positions to --kv-heads override single ones
+    #[arg(long, default_value = "gpt2", value_parser = ["gpt2", "modern"], value_name = "FORM", help_heading = "Model")]
+    form: String,
+    /// How the model knows where a token stands
+    #[arg(long, value_parser = word::<Positions>(&["learned", "rotary"]), value_name = "KIND", help_heading = "Model")]
+    positions: Option<Positions>,
+    /// The norm before each part
+    #[arg(long, value_parser = word::<NormKind>(&["layer", "rms"]), value_name = "KIND", help_heading = "Model")]
+    norm: Option<NormKind>,
+    /// What stands between the two matrices of the feed-forward part
+    #[arg(long, value_parser = word::<Activation>(&["gelu", "swiglu", "relu2"]), value_name = "KIND", help_heading = "Model")]
+    activation: Option<Activation>,
+    /// Whether queries and keys are normed
+    #[arg(long, value_name = "true|false", help_heading = "Model")]
+    qk_norm: Option<bool>,
+    /// Give the output a matrix of its own, instead of the token embedding
+    #[arg(long, help_heading = "Model")]
+    untied: bool,
+    /// Heads of keys and values, a divisor of the heads; as many as heads by default
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    kv_heads: Option<usize>,
     /// Highest learning rate
     #[arg(long, default_value_t = TrainConfig::default().learning_rate, value_name = "RATE", help_heading = "Model")]
     learning_rate: f64,
@@ -398,9 +419,22 @@ pub(super) struct ModelArgs {
 
 impl ModelArgs {
     pub(super) fn settings(&self) -> ModelSettings {
-        let Self { steps, batch, context, layers, heads, width, learning_rate, seed } = *self;
+        let Self { steps, batch, context, layers, heads, width, learning_rate, seed, .. } = *self;
         let training = TrainConfig { steps, batch, learning_rate, ..TrainConfig::default() };
-        ModelSettings { layers, heads, width, context, seed, training }
+        ModelSettings { layers, heads, width, context, form: self.form(), seed, training }
+    }
+
+    fn form(&self) -> GptForm {
+        let form = if self.form == "modern" { GptForm::MODERN } else { GptForm::GPT2 };
+        GptForm {
+            positions: self.positions.unwrap_or(form.positions),
+            norm: self.norm.unwrap_or(form.norm),
+            activation: self.activation.unwrap_or(form.activation),
+            qk_norm: self.qk_norm.unwrap_or(form.qk_norm),
+            tied: !self.untied,
+            kv_heads: self.kv_heads,
+            ..form
+        }
     }
 }
 

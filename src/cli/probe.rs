@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ciyuan::evaluate::probe_to_html;
+use ciyuan::model::GptForm;
 use ciyuan::pipeline::{
     FolderLock, LearnSettings, Probe, ProbeArm, ProbeCorpus, ProbeSettings, REPORT_FILE, REPORT_PAGE, ValFraction,
 };
@@ -115,6 +116,9 @@ struct Model {
     /// Width, a multiple of the heads
     #[arg(long, default_value_t = ProbeSettings::default().width, value_name = "N")]
     width: usize,
+    /// What the parts of the models are: GPT-2's, or today's
+    #[arg(long, default_value = "modern", value_parser = ["gpt2", "modern"], value_name = "FORM")]
+    form: String,
     /// Learning rates to try, by commas; each tokenizer gets its best
     #[arg(long, value_delimiter = ',', default_values_t = ProbeSettings::default().learning_rates, value_name = "LIST")]
     learning_rates: Vec<f64>,
@@ -126,7 +130,7 @@ struct Model {
 impl Args {
     fn settings(&self) -> ProbeSettings {
         let Design { seeds, seed, margin, val, no_anchors, no_noise, no_equal_compute, cuts, force } = self.design;
-        let Model { context_bytes, batch, epochs, layers, heads, width, ref learning_rates, sweep } = self.model;
+        let Model { context_bytes, batch, epochs, layers, heads, width, ref form, ref learning_rates, sweep } = self.model;
         ProbeSettings {
             seeds,
             seed,
@@ -137,6 +141,7 @@ impl Args {
             layers,
             heads,
             width,
+            form: if form == "modern" { GptForm::MODERN } else { GptForm::GPT2 },
             learning_rates: learning_rates.clone(),
             sweep,
             val,

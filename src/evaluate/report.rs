@@ -222,8 +222,9 @@ mod tests {
 
     #[test]
     fn final_loss_is_a_mean() {
+        use crate::model::GptForm;
         let step = |step, loss| StepReport { step, loss, learning_rate: 0.0, gradient_norm: 0.0 };
-        let gpt = GptConfig { vocab_size: 1, context: 1, layers: 1, heads: 1, width: 1 };
+        let gpt = GptConfig { vocab_size: 1, context: 1, layers: 1, heads: 1, width: 1, form: GptForm::GPT2 };
         let report = |steps| ModelReport { gpt, parameters: 0, training: TrainConfig::default(), tokens: 0, steps };
         assert_eq!(report((1..=20).map(|n| step(n, n as f64)).collect()).final_loss(), 19.5);
         assert_eq!(report(vec![step(1, 4.0)]).final_loss(), 4.0);

@@ -76,13 +76,13 @@ pub(super) fn norm(gradients: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::GptConfig;
+    use super::super::config::{GptConfig, GptForm};
     use super::*;
 
     /// Three steps against the paper's formula, written out in f64 for one decaying and one constant scalar.
     #[test]
     fn follows_the_formula() {
-        let config = GptConfig { vocab_size: 1, context: 1, layers: 1, heads: 1, width: 1 };
+        let config = GptConfig { vocab_size: 1, context: 1, layers: 1, heads: 1, width: 1, form: GptForm::GPT2 };
         let layout = Layout::new(&config);
         let settings = Settings { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
         let mut adam = AdamW::new(layout.len, settings);

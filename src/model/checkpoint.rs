@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::config::GptConfig;
+use super::config::{Activation, GptConfig, GptForm};
 use super::gpt::Gpt;
 use super::layout::Layout;
 use crate::error::CheckpointFault;
@@ -25,6 +25,9 @@ pub struct ModelConfig {
     pub n_embd: usize,
     pub n_layer: usize,
     pub n_head: usize,
+    /// What the parts are, where they are not GPT-2's.
+    #[serde(default, skip_serializing_if = "GptForm::is_gpt2")]
+    pub form: GptForm,
     pub bos_token_id: Option<u32>,
     pub eos_token_id: Option<u32>,
     /// Fingerprint of the tokenizer.
@@ -38,16 +41,17 @@ impl ModelConfig {
     #[must_use]
     pub fn new(gpt: &GptConfig, end_of_text: Option<u32>, tokenizer: Fingerprint, weights: &[u8]) -> Self {
         Self {
-            model_type: "gpt2".to_owned(),
-            architectures: vec!["GPT2LMHeadModel".to_owned()],
-            activation_function: "gelu_new".to_owned(),
+            model_type: model_type(gpt.form).to_owned(),
+            architectures: if gpt.form.is_gpt2() { vec!["GPT2LMHeadModel".to_owned()] } else { Vec::new() },
+            activation_function: activation(gpt.form).to_owned(),
             layer_norm_epsilon: 1e-5,
-            tie_word_embeddings: true,
+            tie_word_embeddings: gpt.form.tied,
             vocab_size: gpt.vocab_size,
             n_positions: gpt.context,
             n_embd: gpt.width,
             n_layer: gpt.layers,
             n_head: gpt.heads,
+            form: gpt.form,
             bos_token_id: end_of_text,
             eos_token_id: end_of_text,
             tokenizer,
@@ -76,8 +80,14 @@ impl ModelConfig {
     /// [`CheckpointFault::Config`] for another kind of model, or sizes that make none.
     pub fn gpt(&self) -> Result<GptConfig, CheckpointFault> {
         let fault = |reason: &str| CheckpointFault::Config { reason: reason.to_owned() };
-        if self.model_type != "gpt2" || self.activation_function != "gelu_new" || !self.tie_word_embeddings {
-            return Err(fault("only gpt2 with gelu_new and tied embeddings is supported"));
+        let form = self.form;
+        if self.model_type != model_type(form)
+            || self.activation_function != activation(form)
+            || self.tie_word_embeddings != form.tied
+        {
+            return Err(fault(
+                "only gpt2 with gelu_new and tied embeddings is supported, and the forms of this program",
+            ));
         }
         if self.bos_token_id.max(self.eos_token_id).is_some_and(|id| id as usize >= self.vocab_size) {
             return Err(fault("a special token is outside the vocabulary"));
@@ -88,9 +98,23 @@ impl ModelConfig {
             layers: self.n_layer,
             heads: self.n_head,
             width: self.n_embd,
+            form: self.form,
         };
         config.check().map_err(|error| fault(&error.to_string()))?;
         Ok(config)
+    }
+}
+
+/// GPT-2's models are those of Hugging Face; other forms have a type that no other program takes for its own.
+fn model_type(form: GptForm) -> &'static str {
+    if form.is_gpt2() { "gpt2" } else { "ciyuan-gpt" }
+}
+
+fn activation(form: GptForm) -> &'static str {
+    match form.activation {
+        Activation::Gelu => "gelu_new",
+        Activation::SwiGlu => "swiglu",
+        Activation::Relu2 => "relu2",
     }
 }
 
@@ -166,7 +190,8 @@ impl Gpt {
 mod tests {
     use super::*;
 
-    const SMALL: GptConfig = GptConfig { vocab_size: 12, context: 6, layers: 1, heads: 2, width: 8 };
+    const SMALL: GptConfig =
+        GptConfig { vocab_size: 12, context: 6, layers: 1, heads: 2, width: 8, form: GptForm::GPT2 };
 
     #[test]
     fn round_trip() {

@@ -1,8 +1,9 @@
-//! Matrix multiplication over slices: a safe door to the `matrixmultiply` crate.
+//! Matrix multiplication over slices: a safe door to the kernel for AVX2, and to the `gemm` crate elsewhere.
 //!
-//! This and `real.rs` are the room's only places with `unsafe`.
+//! A product of a few rows, as in sampling, reads the second matrix once where it lies: packing it would take longer.
 
 use super::real::Real;
+use super::wide::{sum_pairs, wide};
 
 /// A matrix inside a slice.
 #[derive(Clone, Copy)]
@@ -42,6 +43,36 @@ impl<'d, R: Real> Matrix<'d, R> {
     }
 }
 
+/// Rows of a product that takes the way without packing.
+const THIN: usize = 3;
+
+wide! {
+    /// [`matmul`] of a few rows by a matrix whose rows or columns are contiguous; in the second case, the rows of the few.
+    fn thin<R>(alpha: R, a: Matrix<'_, R>, b: Matrix<'_, R>, beta: R, c: &mut [R], c_stride: usize) {
+        let n = b.columns;
+        for (row, c) in c.chunks_mut(c_stride).take(a.rows).enumerate() {
+            let c = &mut c[..n];
+            if beta == R::default() {
+                c.fill(R::default());
+            } else if beta != R::of(1.0) {
+                c.iter_mut().for_each(|c| *c *= beta);
+            }
+            let a_row = &a.data[row * a.row_stride..];
+            if b.column_stride == 1 {
+                for (at, b) in b.data.chunks(b.row_stride).take(b.rows).enumerate() {
+                    let factor = alpha * a_row[at * a.column_stride];
+                    c.iter_mut().zip(b).for_each(|(c, &b)| *c += factor * b);
+                }
+            } else {
+                let a_row = &a_row[..a.columns];
+                for (c, b) in c.iter_mut().zip(b.data.chunks(b.column_stride)) {
+                    *c += alpha * sum_pairs(a_row, &b[..a.columns], |a, b| a * b);
+                }
+            }
+        }
+    }
+}
+
 /// `c = alpha a b + beta c`, where the rows of `c` begin `c_stride` numbers apart.
 ///
 /// # Panics
@@ -51,6 +82,9 @@ pub(super) fn matmul<R: Real>(alpha: R, a: Matrix<'_, R>, b: Matrix<'_, R>, beta
     let (m, k, n) = (a.rows, a.columns, b.columns);
     assert_eq!(k, b.rows, "the columns of the first matrix are the rows of the second");
     assert!(c_stride >= n && extent(m, n, c_stride, 1) <= c.len(), "the product must lie inside its slice");
+    if m <= THIN && k > 0 && (b.column_stride == 1 || (b.row_stride == 1 && a.column_stride == 1)) {
+        return thin(alpha, a, b, beta, c, c_stride);
+    }
     let strides = |matrix: &Matrix<'_, R>| [matrix.row_stride as isize, matrix.column_stride as isize];
     // SAFETY: `Matrix::new` has checked that every element of `a` and `b` lies inside its slice (transposing exchanges
     // sizes and strides together), the assertion above that every element of `c` does. `c` is borrowed mutably, so it
@@ -76,23 +110,78 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    proptest! {
-        #[test]
-        fn equals_three_loops(m in 1usize..9, k in 1usize..9, n in 1usize..9, pad in 0usize..3, transpose in any::<bool>(), seed in any::<u32>()) {
-            let numbers = |count: usize, salt: u32| (0..count).map(|at| f64::from((at as u32).wrapping_mul(2_654_435_761).wrapping_add(seed ^ salt) % 97) - 48.0).collect::<Vec<_>>();
-            let (a, b, before) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * (n + pad), 3));
-            let mut c = before.clone();
-            let left = if transpose { Matrix::dense(&a, k, m).transposed() } else { Matrix::dense(&a, m, k) };
-            matmul(2.0, left, Matrix::dense(&b, k, n), -1.0, &mut c, n + pad);
-            for i in 0..m {
-                for j in 0..n + pad {
-                    let at = i * (n + pad) + j;
-                    let sum: f64 = (0..k).map(|l| if transpose { a[l * m + i] } else { a[i * k + l] } * b[l * n + j.min(n - 1)]).sum();
-                    let expected = if j < n { 2.0 * sum - before[at] } else { before[at] };
-                    prop_assert_eq!(c[at], expected);
-                }
+    /// The plain version: three loops.
+    fn loops<R: Real>(alpha: R, a: Matrix<'_, R>, b: Matrix<'_, R>, beta: R, c: &mut [R], c_stride: usize) {
+        let at = |matrix: Matrix<'_, R>, row: usize, column: usize| {
+            matrix.data[row * matrix.row_stride + column * matrix.column_stride]
+        };
+        for i in 0..a.rows {
+            for j in 0..b.columns {
+                let sum: R = (0..a.columns).map(|l| at(a, i, l) * at(b, l, j)).sum();
+                let before = if beta == R::default() { R::default() } else { beta * c[i * c_stride + j] };
+                c[i * c_stride + j] = alpha * sum + before;
             }
         }
+    }
+
+    /// Sizes that cross each border of the kernel: rows of a tile and of a block, columns of a panel, products.
+    fn size(far: usize) -> impl Strategy<Value = usize> {
+        prop_oneof![3 => 1usize..20, 2 => 20usize..70, 1 => far - 8..far + 8]
+    }
+
+    fn check<R: Real + std::fmt::Debug>(
+        [m, k, n]: [usize; 3],
+        pads: [usize; 3],
+        transposed: [bool; 2],
+        beta: f64,
+        seed: u32,
+    ) {
+        // Whole numbers whose sums f32 holds: every order of additions gives the same.
+        let numbers = |count: usize, salt: u32| -> Vec<R> {
+            let number = |at: u32| (at ^ salt).wrapping_mul(2_654_435_761).wrapping_add(seed) >> 16;
+            (0..count as u32).map(|at| R::of(f64::from(number(at) % 17) - 8.0)).collect()
+        };
+        let [a_pad, b_pad, c_pad] = pads;
+        let place = |rows: usize, columns: usize, pad: usize, transposed: bool| {
+            if transposed { (columns, rows, rows + pad) } else { (rows, columns, columns + pad) }
+        };
+        let (a_place, b_place) = (place(m, k, a_pad, transposed[0]), place(k, n, b_pad, transposed[1]));
+        let (a, b) = (numbers(a_place.0 * a_place.2, 1), numbers(b_place.0 * b_place.2, 2));
+        let matrix = |data, (rows, columns, stride): (usize, usize, usize), transposed: bool| {
+            let matrix = Matrix::<R>::new(data, rows, columns, stride);
+            if transposed { matrix.transposed() } else { matrix }
+        };
+        let mut got = numbers(m * (n + c_pad), 3);
+        if beta == 0.0 {
+            got.fill(R::of(f64::NAN));
+        }
+        let mut expected = got.clone();
+        let [a, b] = [matrix(&a, a_place, transposed[0]), matrix(&b, b_place, transposed[1])];
+        matmul(R::of(2.0), a, b, R::of(beta), &mut got, n + c_pad);
+        loops(R::of(2.0), a, b, R::of(beta), &mut expected, n + c_pad);
+        let same = |(got, expected): (&R, &R)| got == expected || (got.f64().is_nan() && expected.f64().is_nan());
+        assert!(got.iter().zip(&expected).all(same), "{got:?} should be {expected:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn equals_three_loops(
+            sizes in [size(144), size(256), size(96)],
+            pads in [0usize..3, 0usize..3, 0usize..3],
+            transposed in any::<[bool; 2]>(),
+            beta in prop_oneof![Just(0.0), Just(1.0), Just(-1.0)],
+            seed in any::<u32>(),
+        ) {
+            check::<f32>(sizes, pads, transposed, beta, seed);
+            check::<f64>(sizes, pads, transposed, beta, seed);
+        }
+    }
+
+    #[test]
+    fn more_columns_than_are_packed_at_a_time() {
+        check::<f32>([7, 3, 1024 + 21], [1, 0, 2], [false, true], 1.0, 5);
+        check::<f32>([2, 300, 1024 + 21], [1, 0, 2], [false, false], 1.0, 6);
     }
 
     #[test]

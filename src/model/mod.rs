@@ -8,31 +8,42 @@
 //!
 //! Beside it stand n-grams of tokens with Kneser-Ney smoothing ([`NGram`]), which take seconds.
 //!
-//! The model is GPT-2's (Radford et al. 2019): a decoder-only Transformer with learned positions, causal attention,
-//! layer norm before each part, GELU in its tanh form, and the token embedding also as output matrix. The backward pass
-//! is written by hand; `gpt.rs` has it checked against central differences in f64, parameter by parameter.
+//! The model is a decoder-only Transformer of GPT-2's form (Radford et al. 2019): learned positions, causal attention,
+//! layer norm before each part, GELU in its tanh form, biases, and the token embedding also as output matrix; or of
+//! today's: rotary positions, RMSNorm, SwiGLU, norms of queries and keys, no biases, shared heads of keys and values
+//! ([`GptForm`]). The backward pass is written by hand; `gpt.rs` has it checked against central differences in f64,
+//! parameter by parameter, for each form.
 //!
-//! Shapes are written with: T tokens of a window, C width, H heads, D = C / H, F = 4 C, V vocabulary, L layers. Matrices
-//! are row-major; `(T, C)` is T rows of C numbers.
+//! Shapes are written with: T tokens of a window, C width, H heads, K heads of keys and values, D = C / H, F rows of the
+//! feed-forward part's second matrix, V vocabulary, L layers. Matrices are row-major; `(T, C)` is T rows of C numbers.
 
+mod activation;
 mod adamw;
 mod attention;
+mod backward;
+mod cache;
 mod checkpoint;
 mod config;
 mod gpt;
+#[cfg(target_arch = "x86_64")]
+mod kernel;
 mod layers;
 mod layout;
 mod matmul;
 mod ngram;
+mod norms;
 mod paired;
+mod pass;
 mod random;
 mod real;
+mod rotary;
 mod sampler;
 mod score;
 mod trainer;
+mod wide;
 
 pub use checkpoint::ModelConfig;
-pub use config::GptConfig;
+pub use config::{Activation, GptConfig, GptForm, NormKind, Positions};
 pub use gpt::Gpt;
 pub use ngram::{MAX_ORDER, NGram, NGramCounts};
 pub use sampler::{SampleConfig, Sampler};

@@ -46,9 +46,11 @@ impl Gpt {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::GptForm;
     use super::*;
 
-    const SMALL: GptConfig = GptConfig { vocab_size: 12, context: 8, layers: 2, heads: 2, width: 16 };
+    const SMALL: GptConfig =
+        GptConfig { vocab_size: 12, context: 8, layers: 2, heads: 2, width: 16, form: GptForm::GPT2 };
 
     fn paired(vocab_size: usize, context: usize, tokens: &[&'static str], seed: u64) -> Gpt {
         let bytes = |id: TokenId| tokens.get(id as usize).map(|token| token.as_bytes());

@@ -28,7 +28,8 @@ pub(super) trait Real:
     fn exp(self) -> Self;
     /// Square root.
     fn sqrt(self) -> Self;
-    /// `c = alpha a b + beta c` through pointers; see [`matmul`](super::matmul). `strides` are those of rows and columns.
+    /// `c = alpha a b + beta c` through pointers; see [`matmul`](super::matmul). `strides` are those of rows and columns;
+    /// the columns of `c` are neighbours.
     ///
     /// # Safety
     ///
@@ -98,6 +99,15 @@ impl Real for f32 {
         c: *mut Self,
         [c_rows, c_columns]: [isize; 2],
     ) {
+        #[cfg(target_arch = "x86_64")]
+        if super::wide::avx2() {
+            use super::kernel::{Strided, multiply};
+            let a = Strided { data: a, rows: a_rows, columns: a_columns };
+            let b = Strided { data: b, rows: b_rows, columns: b_columns };
+            debug_assert_eq!(c_columns, 1);
+            // SAFETY: the processor has AVX2; the caller keeps the rest of the same contract.
+            return unsafe { multiply([m, k, n], alpha, a, b, beta, c, c_rows as usize) };
+        }
         let gemm = gemm_f32::gemm::f32::get_gemm_fn();
         let alone = gemm_common::Parallelism::None;
         // SAFETY: the caller keeps the same contract. The crate computes `alpha c + beta a b`, its names for the factors

@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::gpt::{Gpt, Pass};
+use super::gpt::Gpt;
 use super::layers::softmax;
+use super::pass::Pass;
 use super::random::Random;
 use crate::error::{Error, Result};
 use crate::vocab::TokenId;
@@ -102,11 +103,12 @@ fn draw(logits: &mut [f32], config: &SampleConfig, random: &mut Random) -> Token
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::GptConfig;
+    use super::super::config::{GptConfig, GptForm};
     use super::*;
 
     fn gpt() -> Gpt {
-        Gpt::new(GptConfig { vocab_size: 12, context: 6, layers: 1, heads: 2, width: 8 }, 9).unwrap()
+        Gpt::new(GptConfig { vocab_size: 12, context: 6, layers: 1, heads: 2, width: 8, form: GptForm::GPT2 }, 9)
+            .unwrap()
     }
 
     fn sample(config: SampleConfig, end: Option<TokenId>) -> Vec<TokenId> {

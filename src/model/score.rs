@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::gpt::{Gpt, Pass};
+use super::backward::HEAD_ROWS;
+use super::gpt::Gpt;
 use super::layers::softmax;
+use super::pass::Pass;
 use crate::vocab::TokenId;
 
 /// The nats of each id of `ids` but the first, given those before it: every one is scored once.
@@ -44,18 +46,21 @@ fn window_nats(gpt: &Gpt, ids: &[TokenId], window: &Window, pass: &mut Pass<f32>
     gpt.forward(&ids[window.start..window.end], pass);
     let positions: Range<usize> = window.scored - window.start..window.end - window.start;
     let targets = &ids[window.scored + 1..=window.end];
-    let logits = gpt.logits(positions, pass);
-    let rows = logits.chunks_exact_mut(gpt.config().vocab_size);
-    let nats = rows.zip(targets).map(|(row, &target)| {
-        let logit = f64::from(row[target as usize]);
-        softmax(row) - logit
-    });
-    nats.collect()
+    let mut nats = Vec::with_capacity(targets.len());
+    for (start, targets) in positions.step_by(HEAD_ROWS).zip(targets.chunks(HEAD_ROWS)) {
+        let logits = gpt.logits(start..start + targets.len(), pass);
+        let rows = logits.chunks_exact_mut(gpt.config().vocab_size);
+        nats.extend(rows.zip(targets).map(|(row, &target)| {
+            let logit = f64::from(row[target as usize]);
+            softmax(row) - logit
+        }));
+    }
+    nats
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::GptConfig;
+    use super::super::config::{GptConfig, GptForm};
     use super::super::layers::cross_entropy;
     use super::*;
     use proptest::prelude::*;
@@ -76,7 +81,7 @@ mod tests {
 
     #[test]
     fn equals_the_loss_of_the_window() {
-        let config = GptConfig { vocab_size: 12, context: 6, layers: 1, heads: 2, width: 8 };
+        let config = GptConfig { vocab_size: 12, context: 6, layers: 1, heads: 2, width: 8, form: GptForm::GPT2 };
         let gpt = Gpt::<f32>::new(config, 9).unwrap();
         let ids = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5];
         let nats = score(&gpt, &ids);

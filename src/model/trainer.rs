@@ -4,7 +4,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::adamw::{AdamW, Settings, norm};
-use super::gpt::{Gpt, Pass};
+use super::gpt::Gpt;
+use super::pass::Pass;
 use crate::error::{Error, Result};
 use crate::vocab::TokenId;
 
@@ -210,10 +211,11 @@ impl Trainer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::GptConfig;
+    use super::super::config::{GptConfig, GptForm};
     use super::*;
 
-    const SMALL: GptConfig = GptConfig { vocab_size: 12, context: 8, layers: 2, heads: 2, width: 16 };
+    const SMALL: GptConfig =
+        GptConfig { vocab_size: 12, context: 8, layers: 2, heads: 2, width: 16, form: GptForm::GPT2 };
 
     /// A text that can be learned: each id is followed by one of its own.
     fn batch(step: u64) -> Vec<TokenId> {

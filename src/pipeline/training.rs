@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::evaluating::open_if_there;
 use super::progress::{Progress, Unit};
 use crate::error::{Error, Result};
-use crate::model::{Gpt, GptConfig, StepReport, TrainConfig, Trainer};
+use crate::model::{Gpt, GptConfig, GptForm, StepReport, TrainConfig, Trainer};
 use crate::shard::{Batches, Split};
 use crate::vocab::{Fingerprint, TokenId};
 
@@ -23,6 +23,9 @@ pub struct ModelSettings {
     pub width: usize,
     /// Tokens of a window.
     pub context: usize,
+    /// What the parts of the model are; GPT-2's where a file does not say.
+    #[serde(default)]
+    pub form: GptForm,
     /// The start of all random numbers: weights and batches.
     pub seed: u64,
     /// The training.
@@ -32,7 +35,15 @@ pub struct ModelSettings {
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        Self { layers: 2, heads: 4, width: 96, context: 128, seed: 1, training: TrainConfig::default() }
+        Self {
+            layers: 2,
+            heads: 4,
+            width: 96,
+            context: 128,
+            form: GptForm::GPT2,
+            seed: 1,
+            training: TrainConfig::default(),
+        }
     }
 }
 
@@ -40,8 +51,8 @@ impl ModelSettings {
     /// The size of the model for a vocabulary.
     #[must_use]
     pub fn gpt(&self, vocab_size: u32) -> GptConfig {
-        let Self { layers, heads, width, context, .. } = *self;
-        GptConfig { vocab_size: vocab_size as usize, context, layers, heads, width }
+        let Self { layers, heads, width, context, form, .. } = *self;
+        GptConfig { vocab_size: vocab_size as usize, context, layers, heads, width, form }
     }
 }
 

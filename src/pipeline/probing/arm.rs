@@ -117,7 +117,10 @@ impl Arm {
 
     /// Parameters but for those of embeddings: the same for all arms.
     pub(super) fn body_parameters(&self) -> u64 {
-        self.model.parameters() - self.embedding() - (self.model.context * self.model.width) as u64
+        // One token and one position less one of each is what a token and a position take.
+        let with = |vocab_size, context| GptConfig { vocab_size, context, ..self.model }.parameters();
+        let (token, position) = (with(2, 1) - with(1, 1), with(1, 2) - with(1, 1));
+        with(1, 1) - token - position
     }
 
     fn embedding(&self) -> u64 {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::split::ValFraction;
 use crate::error::{Error, Result};
-use crate::model::GptConfig;
+use crate::model::{GptConfig, GptForm};
 
 /// Settings of a probe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct ProbeSettings {
     pub heads: usize,
     /// Width.
     pub width: usize,
+    /// What the parts of the model are.
+    pub form: GptForm,
     /// Learning rates to try; the best for each tokenizer is taken.
     pub learning_rates: Vec<f64>,
     /// The part of a training that each is tried for.
@@ -58,6 +60,7 @@ impl Default for ProbeSettings {
             layers: 2,
             heads: 4,
             width: 128,
+            form: GptForm::MODERN,
             learning_rates: vec![1e-3, 2e-3, 4e-3],
             sweep: 0.25,
             val: ValFraction::Auto,
@@ -99,7 +102,7 @@ impl ProbeSettings {
     }
 
     pub(super) fn model(&self, vocab_size: usize, context: usize) -> GptConfig {
-        let Self { layers, heads, width, .. } = *self;
-        GptConfig { vocab_size, context, layers, heads, width }
+        let Self { layers, heads, width, form, .. } = *self;
+        GptConfig { vocab_size, context, layers, heads, width, form }
     }
 }

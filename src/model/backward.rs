@@ -1,0 +1,123 @@
+//! The backward pass of one window, by hand.
+
+use std::ops::Range;
+
+use super::activation::activate_backward;
+use super::attention::attention_backward;
+use super::gpt::Gpt;
+use super::layers::{cross_entropy, linear_backward};
+use super::layout::{Block, Linear, Norm};
+use super::matmul::{Matrix, matmul};
+use super::norms::{Stats, head_norm_backward, norm_backward};
+use super::pass::{BlockPass, Pass};
+use super::real::Real;
+use crate::vocab::TokenId;
+
+/// Rows whose logits are held at a time. It decides the order of sums, so it is a part of the results.
+pub(super) const HEAD_ROWS: usize = 128;
+
+impl<R: Real> Gpt<R> {
+    /// The summed loss in nats of predicting `targets` after `ids` (at most T of each). Adds to `gradients` the
+    /// gradient of the loss times `weight`.
+    pub(super) fn backward(
+        &self,
+        ids: &[TokenId],
+        targets: &[TokenId],
+        weight: R,
+        pass: &mut Pass<R>,
+        gradients: &mut [R],
+    ) -> f64 {
+        self.forward(ids, pass);
+        let loss = self.head_backward(targets, weight, pass, gradients);
+        for layer in (0..self.config().layers).rev() {
+            self.block_backward(layer, ids.len(), pass, gradients);
+        }
+        let c = self.config().width;
+        for (row, &id) in pass.stream.chunks_exact(c).zip(ids) {
+            let sum = &mut gradients[self.layout.wte.start + id as usize * c..][..c];
+            sum.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value);
+        }
+        // Empty with rotary positions.
+        let positions = &mut gradients[self.layout.wpe.clone()];
+        positions.iter_mut().zip(&pass.stream[..ids.len() * c]).for_each(|(sum, &value)| *sum += value);
+        loss
+    }
+
+    /// The loss, and the gradient by the residual stream behind the last layer, through output matrix and final norm.
+    fn head_backward(&self, targets: &[TokenId], weight: R, pass: &mut Pass<R>, gradients: &mut [R]) -> f64 {
+        let (v, c, t) = (self.config().vocab_size, self.config().width, targets.len());
+        let head = Matrix::dense(self.get(&self.layout.head), v, c);
+        let mut loss = 0.0;
+        for start in (0..t).step_by(HEAD_ROWS) {
+            let range = start..(start + HEAD_ROWS).min(t);
+            let logits = self.logits(range.clone(), pass);
+            loss += cross_entropy(logits, &targets[range.clone()], weight);
+            let dlogits = Matrix::dense(&pass.logits, range.len(), v);
+            matmul(R::of(1.0), dlogits, head, R::of(0.0), &mut pass.narrow[start * c..], c);
+            let normed = Matrix::dense(&pass.normed[start * c..], range.len(), c);
+            let dhead = &mut gradients[self.layout.head.clone()];
+            matmul(R::of(1.0), dlogits.transposed(), normed, R::of(1.0), dhead, c);
+        }
+        pass.stream[..t * c].fill(R::default());
+        let (dy, dx) = (&pass.narrow[..t * c], &mut pass.stream[..t * c]);
+        self.norm_backward(&self.layout.final_norm, &pass.last[..t * c], &pass.stats, dy, dx, gradients);
+        loss
+    }
+
+    /// Takes the gradient by the residual stream, `pass.stream`, from behind a layer to before it.
+    fn block_backward(&self, layer: usize, t: usize, pass: &mut Pass<R>, gradients: &mut [R]) {
+        let (config, c) = (self.config(), self.config().width);
+        let (f, fan, qkv) = (config.hidden(), config.fan(), config.qkv());
+        let block = &self.layout.blocks[layer];
+        let p = &pass.blocks[layer];
+        let (stream, narrow) = (&mut pass.stream[..t * c], &mut pass.narrow[..t * c]);
+        let (act, fc, dqkv) = (&mut pass.act[..t * f], &mut pass.fc[..t * fan], &mut pass.qkv[..t * qkv]);
+
+        self.linear_backward(&block.out, &p.act, stream, act, gradients);
+        activate_backward(config.form.activation, &p.fc[..t * fan], act, fc, f);
+        self.linear_backward(&block.fc, &p.norm2, fc, narrow, gradients);
+        self.norm_backward(&block.norm2, &p.middle[..t * c], &p.stats2, narrow, stream, gradients);
+
+        self.linear_backward(&block.proj, &p.mix, stream, narrow, gradients);
+        attention_backward(self.shape(t), &p.qkv, &p.sums, narrow, dqkv, &mut pass.scratch);
+        self.place_backward(block, p, dqkv, gradients);
+        self.linear_backward(&block.qkv, &p.norm1, dqkv, narrow, gradients);
+        self.norm_backward(&block.norm1, &p.input[..t * c], &p.stats1, narrow, stream, gradients);
+    }
+
+    /// The gradient by queries and keys before their norm and rotation, in `dqkv`, from that behind them.
+    fn place_backward(&self, block: &Block, p: &BlockPass<R>, dqkv: &mut [R], gradients: &mut [R]) {
+        let config = self.config();
+        let (d, all) = (config.head_width(), config.heads + config.kv_heads());
+        for (position, row) in dqkv.chunks_exact_mut(config.qkv()).enumerate() {
+            let row = &mut row[..all * d];
+            if let Some(angles) = &self.angles {
+                angles.rotate_back(row, position);
+            }
+            if config.form.qk_norm {
+                let (queries, keys) = row.split_at_mut(config.heads * d);
+                let (raw_queries, raw_keys) = p.raw[position * all * d..].split_at(config.heads * d);
+                let (of_queries, of_keys) = p.reciprocals[position * all..].split_at(config.heads);
+                let [dq, dk] = both(gradients, [&block.q_norm, &block.k_norm]);
+                head_norm_backward(raw_queries, self.get(&block.q_norm), of_queries, queries, dq);
+                head_norm_backward(raw_keys, self.get(&block.k_norm), of_keys, keys, dk);
+            }
+        }
+    }
+
+    fn linear_backward(&self, linear: &Linear, x: &[R], dy: &[R], dx: &mut [R], gradients: &mut [R]) {
+        let [dw, db] = both(gradients, [&linear.weight, &linear.bias]);
+        linear_backward(x, self.get(&linear.weight), dy, linear.outputs, dx, dw, db);
+    }
+
+    fn norm_backward(&self, norm: &Norm, x: &[R], stats: &[Stats<R>], dy: &[R], dx: &mut [R], gradients: &mut [R]) {
+        let [dscale, dbias] = both(gradients, [&norm.scale, &norm.bias]);
+        norm_backward(self.config().form.norm, x, self.get(&norm.scale), stats, dy, dx, dscale, dbias);
+    }
+}
+
+/// Two neighbouring parts of the gradients, the first before the second.
+fn both<'g, R>(gradients: &'g mut [R], [first, second]: [&Range<usize>; 2]) -> [&'g mut [R]; 2] {
+    let (head, tail) = gradients.split_at_mut(second.start);
+    [&mut head[first.clone()], &mut tail[..second.len()]]
+}

@@ -1,0 +1,94 @@
+//! What the forward pass of one window leaves for the backward pass, and scratch space.
+
+use super::attention::Scratch;
+use super::config::GptConfig;
+use super::norms::Stats;
+use super::real::Real;
+
+/// What the forward pass of one window leaves for the backward pass, and scratch space.
+#[derive(Clone)]
+pub(super) struct Pass<R> {
+    pub(super) blocks: Vec<BlockPass<R>>,
+    /// (T, C): the residual stream behind the last layer, and its norm.
+    pub(super) last: Vec<R>,
+    pub(super) normed: Vec<R>,
+    pub(super) stats: Vec<Stats<R>>,
+    /// Of a block of rows, (rows, V).
+    pub(super) logits: Vec<R>,
+    /// Gradients by the residual stream (T, C), by rows beside it (T, C), by queries, keys and values (T, (H + 2 K) D),
+    /// and by the rows before (T, F or 2 F) and behind (T, F) the activation.
+    pub(super) stream: Vec<R>,
+    pub(super) narrow: Vec<R>,
+    pub(super) qkv: Vec<R>,
+    pub(super) fc: Vec<R>,
+    pub(super) act: Vec<R>,
+    pub(super) scratch: Scratch<R>,
+}
+
+/// Activations of one layer.
+#[derive(Clone)]
+pub(super) struct BlockPass<R> {
+    /// (T, C): the residual stream before the layer.
+    pub(super) input: Vec<R>,
+    pub(super) norm1: Vec<R>,
+    pub(super) stats1: Vec<Stats<R>>,
+    /// (T, (H + 2 K) D).
+    pub(super) qkv: Vec<R>,
+    /// (T, (H + K) D): queries and keys before their norm, and the reciprocals of its deviations (T, H + K).
+    pub(super) raw: Vec<R>,
+    pub(super) reciprocals: Vec<R>,
+    /// (H, T): the logarithms of the sums in attention's softmax.
+    pub(super) sums: Vec<R>,
+    pub(super) mix: Vec<R>,
+    /// (T, C): the residual stream behind attention.
+    pub(super) middle: Vec<R>,
+    pub(super) norm2: Vec<R>,
+    pub(super) stats2: Vec<Stats<R>>,
+    /// (T, F or 2 F) and (T, F): before and behind the activation.
+    pub(super) fc: Vec<R>,
+    pub(super) act: Vec<R>,
+}
+
+impl<R: Real> BlockPass<R> {
+    pub(super) fn new(config: &GptConfig) -> Self {
+        let (t, c) = (config.context, config.width);
+        let zeros = |width: usize| vec![R::default(); t * width];
+        let stats = vec![(R::default(), R::default()); t];
+        let normed = if config.form.qk_norm { config.heads + config.kv_heads() } else { 0 };
+        Self {
+            input: zeros(c),
+            norm1: zeros(c),
+            stats1: stats.clone(),
+            qkv: zeros(config.qkv()),
+            raw: zeros(normed * config.head_width()),
+            reciprocals: zeros(normed),
+            sums: zeros(config.heads),
+            mix: zeros(c),
+            middle: zeros(c),
+            norm2: zeros(c),
+            stats2: stats,
+            fc: zeros(config.fan()),
+            act: zeros(config.hidden()),
+        }
+    }
+}
+
+impl<R: Real> Pass<R> {
+    pub(super) fn new(config: &GptConfig) -> Self {
+        let (t, c) = (config.context, config.width);
+        let zeros = |width: usize| vec![R::default(); t * width];
+        Self {
+            blocks: vec![BlockPass::new(config); config.layers],
+            last: zeros(c),
+            normed: zeros(c),
+            stats: vec![(R::default(), R::default()); t],
+            logits: Vec::new(),
+            stream: zeros(c),
+            narrow: zeros(c),
+            qkv: zeros(config.qkv()),
+            fc: zeros(config.fan()),
+            act: zeros(config.hidden()),
+            scratch: Scratch::default(),
+        }
+    }
+}
