@@ -6,7 +6,6 @@ use super::norms::Stats;
 use super::real::Real;
 
 /// What the forward pass of one window leaves for the backward pass, and scratch space.
-#[derive(Clone)]
 pub(super) struct Pass<R> {
     pub(super) blocks: Vec<BlockPass<R>>,
     /// (T, C): the residual stream behind the last layer, and its norm.

@@ -81,7 +81,6 @@ pub struct StepReport {
 }
 
 /// A model in training.
-#[derive(Clone)]
 pub struct Trainer {
     gpt: Gpt,
     config: TrainConfig,
@@ -90,7 +89,6 @@ pub struct Trainer {
     step: u64,
 }
 
-#[derive(Clone)]
 struct Lane {
     pass: Pass<f32>,
     gradients: Vec<f32>,
@@ -165,26 +163,6 @@ impl Trainer {
         let learning_rate = self.learning_rate();
         self.adam.update(&self.gpt.layout, &mut self.gpt.parameters, gradients, scale as f32, learning_rate);
         Ok(StepReport { step: self.step, loss, learning_rate, gradient_norm })
-    }
-
-    /// Steps that were done.
-    #[must_use]
-    pub fn steps_done(&self) -> u64 {
-        self.step
-    }
-
-    /// After how many steps the learning rate would begin to fall in a training of so many.
-    #[must_use]
-    pub fn decay_begins(&self, steps: u64) -> u64 {
-        (0.6 * steps as f64) as u64
-    }
-
-    /// The same training with another number of steps in all.
-    #[must_use]
-    pub fn with_steps(&self, steps: u64) -> Self {
-        let mut trainer = self.clone();
-        trainer.config.steps = steps;
-        trainer
     }
 
     /// Adds the gradients of all lanes to those of the first, in the order of the lanes.
