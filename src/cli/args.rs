@@ -6,7 +6,7 @@ use ciyuan::clean::CleanCounts;
 use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::shortened;
 use ciyuan::learn::VocabSize;
-use ciyuan::model::{Activation, GptForm, NormKind, Positions, TrainConfig};
+use ciyuan::model::{Activation, GptForm, NormKind, Optimizer, Positions, Schedule, TrainConfig};
 use ciyuan::pipeline::{BadRecords, MaxBad, ModelSettings, Treated, Treatment, ValFraction, load_tokenizer};
 use ciyuan::text::{Document, Form, ReadOptions, Record, Source, TxtDocuments, Utf8Policy, records};
 use ciyuan::vocab::SpecialTokens;
@@ -373,9 +373,12 @@ pub(super) struct ModelArgs {
     /// Training steps
     #[arg(long, default_value_t = TrainConfig::default().steps, value_name = "N", help_heading = "Model")]
     steps: u64,
-    /// Windows a step
+    /// Windows of a batch
     #[arg(long, default_value_t = TrainConfig::default().batch, value_name = "N", help_heading = "Model")]
     batch: usize,
+    /// Batches of a step, whose gradients are added up
+    #[arg(long, default_value_t = TrainConfig::default().accumulate, value_name = "N", help_heading = "Model")]
+    accumulate: usize,
     /// Tokens of a window
     #[arg(long, default_value_t = ModelSettings::default().context, value_name = "N", help_heading = "Model")]
     context: usize,
@@ -409,6 +412,15 @@ pub(super) struct ModelArgs {
     /// Heads of keys and values, a divisor of the heads; as many as heads by default
     #[arg(long, value_name = "N", help_heading = "Model")]
     kv_heads: Option<usize>,
+    /// What moves the parameters: AdamW, or Muon for the matrices inside the layers and AdamW for the rest
+    #[arg(long, default_value = "muon", value_parser = word::<Optimizer>(&["adamw", "muon"]), help_heading = "Model")]
+    optimizer: Optimizer,
+    /// How the learning rate falls: along a cosine to a tenth, or (warm-up, stable, decay) over the last 40 % of the steps to 0
+    #[arg(long, default_value = "wsd", value_parser = word::<Schedule>(&["cosine", "wsd"]), help_heading = "Model")]
+    schedule: Schedule,
+    /// Gradients with a larger norm are scaled down to it
+    #[arg(long, default_value_t = TrainConfig::default().clip, value_name = "NORM", help_heading = "Model")]
+    clip: f64,
     /// Highest learning rate
     #[arg(long, default_value_t = TrainConfig::default().learning_rate, value_name = "RATE", help_heading = "Model")]
     learning_rate: f64,
@@ -419,8 +431,18 @@ pub(super) struct ModelArgs {
 
 impl ModelArgs {
     pub(super) fn settings(&self) -> ModelSettings {
-        let Self { steps, batch, context, layers, heads, width, learning_rate, seed, .. } = *self;
-        let training = TrainConfig { steps, batch, learning_rate, ..TrainConfig::default() };
+        let Self { steps, batch, accumulate, optimizer, learning_rate, schedule, clip, .. } = *self;
+        let training = TrainConfig {
+            steps,
+            batch,
+            accumulate,
+            optimizer,
+            learning_rate,
+            schedule,
+            clip,
+            ..TrainConfig::default()
+        };
+        let Self { context, layers, heads, width, seed, .. } = *self;
         ModelSettings { layers, heads, width, context, form: self.form(), seed, training }
     }
 

@@ -1,15 +1,32 @@
-//! AdamW: Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2).
+//! AdamW: Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2), for all tensors or for those that
+//! [`muon`](super::muon) does not move.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::layout::{Kind, Layout};
+use super::layout::{Kind, Layout, Tensor};
+use super::muon;
 
 /// Numbers that one task works on. Sums over gradients are taken chunk by chunk, so it is a part of the results.
 const CHUNK: usize = 1 << 14;
 
+/// Embeddings move by so many times the learning rate where Muon moves the layers: each token's row sees few gradients.
+const EMBEDDING_RATE: f64 = 2.0;
+
+/// What moves the parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// AdamW for all.
+    AdamW,
+    /// Muon for the matrices inside the layers, AdamW at twice the learning rate for the rest.
+    Muon,
+}
+
 /// The optimizer's settings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
+    pub(super) optimizer: Optimizer,
     pub(super) beta1: f64,
     pub(super) beta2: f64,
     pub(super) epsilon: f64,
@@ -20,14 +37,30 @@ pub(super) struct Settings {
 #[derive(Debug, Clone)]
 pub(super) struct AdamW {
     settings: Settings,
+    /// Running means of gradients; Muon's momentum, where it moves a tensor.
     mean: Vec<f32>,
+    /// Running means of their squares; zeros where Muon moves a tensor.
     square: Vec<f32>,
-    step: i32,
+    step: u64,
+}
+
+/// A tensor with its part of everything.
+struct Job<'j> {
+    tensor: &'j Tensor,
+    parameters: &'j mut [f32],
+    gradients: &'j [f32],
+    mean: &'j mut [f32],
+    square: &'j mut [f32],
 }
 
 impl AdamW {
     pub(super) fn new(parameters: usize, settings: Settings) -> Self {
         Self { settings, mean: vec![0.0; parameters], square: vec![0.0; parameters], step: 0 }
+    }
+
+    #[cfg(test)]
+    pub(super) fn moment_norm(&self) -> f64 {
+        norm(&self.mean)
     }
 
     /// One update. Gradients are scaled by `scale` first.
@@ -40,31 +73,64 @@ impl AdamW {
         learning_rate: f64,
     ) {
         self.step += 1;
-        let Settings { beta1, beta2, epsilon, weight_decay } = self.settings;
-        let correction1 = 1.0 - beta1.powi(self.step);
-        let correction2 = 1.0 - beta2.powi(self.step);
-        let rate = (learning_rate / correction1) as f32;
-        let root = (1.0 / correction2.sqrt()) as f32;
-        let (beta1, beta2, epsilon) = (beta1 as f32, beta2 as f32, epsilon as f32);
-        for tensor in &layout.tensors {
-            let decays = !matches!(tensor.kind, Kind::Scale | Kind::Bias);
-            let keep = if decays { (1.0 - learning_rate * weight_decay) as f32 } else { 1.0 };
-            let range = tensor.range.clone();
-            let chunks = parameters[range.clone()]
-                .par_chunks_mut(CHUNK)
-                .zip(gradients[range.clone()].par_chunks(CHUNK))
-                .zip(self.mean[range.clone()].par_chunks_mut(CHUNK))
-                .zip(self.square[range].par_chunks_mut(CHUNK));
-            chunks.for_each(|(((parameters, gradients), mean), square)| {
-                for at in 0..parameters.len() {
-                    let gradient = gradients[at] * scale;
-                    mean[at] = beta1 * mean[at] + (1.0 - beta1) * gradient;
-                    square[at] = beta2 * square[at] + (1.0 - beta2) * gradient * gradient;
-                    parameters[at] = keep * parameters[at] - rate * mean[at] / (square[at].sqrt() * root + epsilon);
-                }
-            });
-        }
+        let (settings, step) = (self.settings, self.step);
+        let jobs = jobs(layout, parameters, gradients, &mut self.mean, &mut self.square);
+        jobs.into_par_iter().for_each(|job| match settings.optimizer {
+            Optimizer::Muon if muon::is_hidden(job.tensor) => {
+                let Job { tensor, parameters, gradients, mean, .. } = job;
+                let rates = [learning_rate, settings.weight_decay];
+                muon::update(tensor, parameters, gradients, mean, scale, rates);
+            }
+            Optimizer::Muon => adam(job, settings, step, scale, EMBEDDING_RATE * learning_rate),
+            Optimizer::AdamW => adam(job, settings, step, scale, learning_rate),
+        });
     }
+}
+
+/// The tensors, which lie one behind the other, each with its part of everything.
+fn jobs<'j>(
+    layout: &'j Layout,
+    mut parameters: &'j mut [f32],
+    mut gradients: &'j [f32],
+    mut mean: &'j mut [f32],
+    mut square: &'j mut [f32],
+) -> Vec<Job<'j>> {
+    let split = |tensor: &'j Tensor| {
+        let count = tensor.range.len();
+        Job {
+            tensor,
+            parameters: parameters.split_off_mut(..count).unwrap_or_default(),
+            gradients: gradients.split_off(..count).unwrap_or_default(),
+            mean: mean.split_off_mut(..count).unwrap_or_default(),
+            square: square.split_off_mut(..count).unwrap_or_default(),
+        }
+    };
+    layout.tensors.iter().map(split).collect()
+}
+
+fn adam(job: Job<'_>, settings: Settings, step: u64, scale: f32, learning_rate: f64) {
+    let Settings { beta1, beta2, epsilon, weight_decay, .. } = settings;
+    // Beyond so many steps the powers are 0.
+    let power = i32::try_from(step).unwrap_or(i32::MAX);
+    let rate = (learning_rate / (1.0 - beta1.powi(power))) as f32;
+    let root = (1.0 / (1.0 - beta2.powi(power)).sqrt()) as f32;
+    let (beta1, beta2, epsilon) = (beta1 as f32, beta2 as f32, epsilon as f32);
+    let decays = !matches!(job.tensor.kind, Kind::Scale | Kind::Bias);
+    let keep = if decays { (1.0 - learning_rate * weight_decay) as f32 } else { 1.0 };
+    let chunks = job
+        .parameters
+        .par_chunks_mut(CHUNK)
+        .zip(job.gradients.par_chunks(CHUNK))
+        .zip(job.mean.par_chunks_mut(CHUNK))
+        .zip(job.square.par_chunks_mut(CHUNK));
+    chunks.for_each(|(((parameters, gradients), mean), square)| {
+        for at in 0..parameters.len() {
+            let gradient = gradients[at] * scale;
+            mean[at] = beta1 * mean[at] + (1.0 - beta1) * gradient;
+            square[at] = beta2 * square[at] + (1.0 - beta2) * gradient * gradient;
+            parameters[at] = keep * parameters[at] - rate * mean[at] / (square[at].sqrt() * root + epsilon);
+        }
+    });
 }
 
 /// The Euclidean norm of the gradients, summed in f64 in a fixed order.
@@ -84,7 +150,8 @@ mod tests {
     fn follows_the_formula() {
         let config = GptConfig { vocab_size: 1, context: 1, layers: 1, heads: 1, width: 1, form: GptForm::GPT2 };
         let layout = Layout::new(&config);
-        let settings = Settings { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
+        let settings =
+            Settings { optimizer: Optimizer::AdamW, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 };
         let mut adam = AdamW::new(layout.len, settings);
         let mut parameters = vec![0.5f32; layout.len];
         let (mut decaying, mut constant, mut mean, mut square) = (0.5f64, 0.5f64, 0.0f64, 0.0f64);

@@ -3,9 +3,10 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::adamw::{AdamW, Settings, norm};
+use super::adamw::{AdamW, Optimizer, Settings, norm};
 use super::gpt::Gpt;
 use super::pass::Pass;
+use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::vocab::TokenId;
 
@@ -18,11 +19,17 @@ const LANES: usize = 8;
 pub struct TrainConfig {
     /// Steps in all.
     pub steps: u64,
-    /// Windows a step.
+    /// Windows of a batch.
     pub batch: usize,
+    /// Batches of a step, whose gradients are added up.
+    pub accumulate: usize,
+    /// What moves the parameters.
+    pub optimizer: Optimizer,
     /// The highest learning rate, reached after the warm-up.
     pub learning_rate: f64,
-    /// Share of the steps over which the learning rate rises to it; behind them it falls along a cosine to a tenth.
+    /// How the learning rate goes.
+    pub schedule: Schedule,
+    /// Share of the steps over which the learning rate rises.
     pub warmup: f64,
     /// Decay of matrices a step, times the learning rate.
     pub weight_decay: f64,
@@ -39,7 +46,10 @@ impl Default for TrainConfig {
         Self {
             steps: 600,
             batch: 8,
+            accumulate: 1,
+            optimizer: Optimizer::AdamW,
             learning_rate: 3e-3,
+            schedule: Schedule::Cosine,
             warmup: 0.05,
             weight_decay: 0.1,
             beta1: 0.9,
@@ -50,18 +60,40 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// Windows of a step.
+    #[must_use]
+    pub fn windows(&self) -> usize {
+        self.batch * self.accumulate
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
     ///
     /// [`Error::Setting`] for one outside its range.
     pub fn check(&self) -> Result<()> {
-        if self.batch == 0 {
-            return Err(Error::Setting { name: "batch", value: "0".to_owned(), expected: "at least 1".to_owned() });
+        let wrong =
+            |name, value: String, expected: &str| Err(Error::Setting { name, value, expected: expected.to_owned() });
+        for (name, value) in [("batch", self.batch), ("accumulate", self.accumulate)] {
+            if !(1..=1 << 20).contains(&value) {
+                return wrong(name, value.to_string(), "from 1 to 1048576");
+            }
         }
         if !(self.learning_rate > 0.0 && self.learning_rate < 1.0) {
-            let expected = "above 0 and below 1".to_owned();
-            return Err(Error::Setting { name: "learning-rate", value: self.learning_rate.to_string(), expected });
+            return wrong("learning-rate", self.learning_rate.to_string(), "above 0 and below 1");
+        }
+        if !(0.0..=1.0).contains(&self.warmup) {
+            return wrong("warmup", self.warmup.to_string(), "a share from 0 to 1");
+        }
+        if !(self.weight_decay >= 0.0 && self.weight_decay * self.learning_rate < 0.5) {
+            return wrong(
+                "weight-decay",
+                self.weight_decay.to_string(),
+                "0 or more, and times --learning-rate below 0.5",
+            );
+        }
+        if !(self.clip > 0.0) {
+            return wrong("clip", self.clip.to_string(), "above 0");
         }
         Ok(())
     }
@@ -94,6 +126,11 @@ struct Lane {
     gradients: Vec<f32>,
 }
 
+fn lanes(gpt: &Gpt, config: &TrainConfig) -> Vec<Lane> {
+    let lane = |_| Lane { pass: Pass::new(gpt.config()), gradients: vec![0.0; gpt.parameters.len()] };
+    (0..LANES.min(config.windows())).map(lane).collect()
+}
+
 impl Trainer {
     /// Prepares to train `gpt`.
     ///
@@ -103,11 +140,22 @@ impl Trainer {
     pub fn new(gpt: Gpt, config: TrainConfig) -> Result<Self> {
         config.check()?;
         let parameters = gpt.parameters.len();
-        let TrainConfig { beta1, beta2, weight_decay, .. } = config;
-        let adam = AdamW::new(parameters, Settings { beta1, beta2, epsilon: 1e-8, weight_decay });
-        let lane = |_| Lane { pass: Pass::new(gpt.config()), gradients: vec![0.0; parameters] };
-        let lanes = (0..LANES.min(config.batch)).map(lane).collect();
-        Ok(Self { gpt, config, adam, lanes, step: 0 })
+        let TrainConfig { optimizer, beta1, beta2, weight_decay, .. } = config;
+        let adam = AdamW::new(parameters, Settings { optimizer, beta1, beta2, epsilon: 1e-8, weight_decay });
+        Ok(Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: 0 })
+    }
+
+    /// The same training as far as it is, to be ended after another number of steps.
+    #[must_use]
+    pub fn with_steps(&self, steps: u64) -> Self {
+        let (gpt, config) = (self.gpt.clone(), TrainConfig { steps, ..self.config });
+        Self { lanes: lanes(&gpt, &config), gpt, config, adam: self.adam.clone(), step: self.step }
+    }
+
+    /// Steps that are done.
+    #[must_use]
+    pub fn steps_done(&self) -> u64 {
+        self.step
     }
 
     /// The model.
@@ -122,7 +170,8 @@ impl Trainer {
         self.gpt
     }
 
-    /// Learns from one batch: rows of T + 1 ids, each of which is to be predicted from those before it in its row.
+    /// Learns from the batches of one step: rows of T + 1 ids, each of which is to be predicted from those before it in
+    /// its row. Memory does not grow with them: gradients are added up window by window.
     ///
     /// # Errors
     ///
@@ -160,7 +209,8 @@ impl Trainer {
         let gradients = &self.lanes[0].gradients;
         let gradient_norm = norm(gradients);
         let scale = if gradient_norm > self.config.clip { self.config.clip / gradient_norm } else { 1.0 };
-        let learning_rate = self.learning_rate();
+        let TrainConfig { steps, warmup, schedule, .. } = self.config;
+        let learning_rate = self.config.learning_rate * schedule.factor(self.step, steps, warmup);
         self.adam.update(&self.gpt.layout, &mut self.gpt.parameters, gradients, scale as f32, learning_rate);
         Ok(StepReport { step: self.step, loss, learning_rate, gradient_norm })
     }
@@ -173,18 +223,6 @@ impl Trainer {
             pairs.for_each(|(sum, part)| sum.iter_mut().zip(part).for_each(|(sum, &value)| *sum += value));
         }
     }
-
-    /// Linear up, then a cosine down to a tenth.
-    fn learning_rate(&self) -> f64 {
-        let TrainConfig { steps, learning_rate, warmup, .. } = self.config;
-        let rise = (warmup * steps as f64).max(1.0);
-        let step = self.step as f64;
-        if step <= rise {
-            return learning_rate * step / rise;
-        }
-        let fall = ((step - rise) / (steps as f64 - rise).max(1.0)).min(1.0);
-        learning_rate * (0.1 + 0.9 * 0.5 * (1.0 + (std::f64::consts::PI * fall).cos()))
-    }
 }
 
 #[cfg(test)]
@@ -196,44 +234,69 @@ mod tests {
         GptConfig { vocab_size: 12, context: 8, layers: 2, heads: 2, width: 16, form: GptForm::GPT2 };
 
     /// A text that can be learned: each id is followed by one of its own.
-    fn batch(step: u64) -> Vec<TokenId> {
+    fn batch_of(step: u64) -> Vec<TokenId> {
         (0..4).flat_map(|row| (0..9).map(move |at| ((step * 5 + row * 3 + at * 7) % 12) as TokenId)).collect()
     }
 
-    fn train(steps: u64, threads: usize) -> (Vec<StepReport>, Gpt) {
-        let config = TrainConfig { steps, batch: 4, ..TrainConfig::default() };
+    fn train(steps: u64, threads: usize, optimizer: Optimizer) -> (Vec<StepReport>, Gpt) {
+        let config = TrainConfig { steps, batch: 4, optimizer, ..TrainConfig::default() };
         let mut trainer = Trainer::new(Gpt::new(SMALL, 5).unwrap(), config).unwrap();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let reports = pool.install(|| (0..steps).map(|step| trainer.step(&batch(step)).unwrap()).collect());
+        let reports = pool.install(|| (0..steps).map(|step| trainer.step(&batch_of(step)).unwrap()).collect());
         (reports, trainer.into_gpt())
     }
 
     #[test]
     fn learns_what_can_be_learned() {
-        let (reports, _) = train(300, 2);
-        assert!(reports[0].loss > 12f64.ln(), "{:?}", reports[0]);
-        assert!(reports[299].loss < 0.1, "{:?}", reports[299]);
-    }
-
-    #[test]
-    fn any_number_of_threads_gives_the_same_bits() {
-        let (one, gpt1) = train(12, 1);
-        for threads in [2, 3, 8] {
-            let (many, gpt) = train(12, threads);
-            assert_eq!(one, many);
-            assert_eq!(gpt1.parameters, gpt.parameters);
+        for optimizer in [Optimizer::AdamW, Optimizer::Muon] {
+            let (reports, _) = train(300, 2, optimizer);
+            assert!(reports[0].loss > 12f64.ln(), "{:?}", reports[0]);
+            assert!(reports[299].loss < 0.1, "{optimizer:?}: {:?}", reports[299]);
         }
     }
 
     #[test]
-    fn learning_rate_rises_and_falls() {
-        let (reports, _) = train(100, 2);
-        let rates: Vec<f64> = reports.iter().map(|report| report.learning_rate).collect();
-        assert!(
-            (rates[0] - 6e-4).abs() < 1e-12 && (rates[4] - 3e-3).abs() < 1e-12 && (rates[99] - 3e-4).abs() < 1e-12,
-            "{rates:?}"
-        );
-        assert!(rates[4..].windows(2).all(|pair| pair[0] > pair[1]));
+    fn any_number_of_threads_gives_the_same_bits() {
+        for optimizer in [Optimizer::AdamW, Optimizer::Muon] {
+            let (one, gpt1) = train(12, 1, optimizer);
+            for threads in [2, 3, 8] {
+                let (many, gpt) = train(12, threads, optimizer);
+                assert_eq!(one, many);
+                assert_eq!(gpt1.parameters, gpt.parameters);
+            }
+        }
+    }
+
+    /// Four batches of two windows are a batch of eight.
+    #[test]
+    fn gradients_accumulate() {
+        let step = |batch, accumulate| {
+            let config = TrainConfig { batch, accumulate, ..TrainConfig::default() };
+            let mut trainer = Trainer::new(Gpt::new(SMALL, 5).unwrap(), config).unwrap();
+            let report = trainer.step(&[batch_of(0), batch_of(1)].concat()).unwrap();
+            (report, trainer.into_gpt().parameters)
+        };
+        let (report, parameters) = step(8, 1);
+        assert_eq!((report, parameters.clone()), step(2, 4));
+        // And in one lane, where sums come in another order, they are nearly so.
+        let config = TrainConfig { batch: 1, ..TrainConfig::default() };
+        let mut trainer = Trainer::new(Gpt::new(SMALL, 5).unwrap(), config).unwrap();
+        let alone = trainer.step(&[batch_of(0), batch_of(1)].concat()).unwrap();
+        assert!((alone.loss - report.loss).abs() < 1e-6 && (alone.gradient_norm - report.gradient_norm).abs() < 1e-4);
+    }
+
+    /// Gradients of a small norm and of a large one move the parameters alike once they are clipped to the smaller.
+    #[test]
+    fn large_gradients_are_clipped() {
+        let first = |clip| {
+            let config = TrainConfig { clip, batch: 4, optimizer: Optimizer::AdamW, ..TrainConfig::default() };
+            let mut trainer = Trainer::new(Gpt::new(SMALL, 5).unwrap(), config).unwrap();
+            let report = trainer.step(&batch_of(0)).unwrap();
+            assert!(report.gradient_norm > 0.1, "{report:?}");
+            trainer.adam.moment_norm()
+        };
+        // After one step the mean is a tenth of the gradient.
+        assert!((first(1e-3) - 1e-4).abs() < 1e-8 && (first(2e-3) - 2e-4).abs() < 1e-8);
     }
 
     #[test]
@@ -241,14 +304,18 @@ mod tests {
         let mut gpt = Gpt::new(SMALL, 5).unwrap();
         gpt.parameters[0] = f32::NAN;
         let mut trainer = Trainer::new(gpt, TrainConfig { batch: 4, ..TrainConfig::default() }).unwrap();
-        assert!(matches!(trainer.step(&batch(0)), Err(Error::Diverged { step: 1, .. })));
+        assert!(matches!(trainer.step(&batch_of(0)), Err(Error::Diverged { step: 1, .. })));
     }
 
     #[test]
     fn settings_outside_their_range() {
         for config in [
             TrainConfig { batch: 0, ..TrainConfig::default() },
+            TrainConfig { accumulate: 0, ..TrainConfig::default() },
             TrainConfig { learning_rate: f64::NAN, ..TrainConfig::default() },
+            TrainConfig { warmup: 1.5, ..TrainConfig::default() },
+            TrainConfig { weight_decay: f64::INFINITY, ..TrainConfig::default() },
+            TrainConfig { clip: 0.0, ..TrainConfig::default() },
         ] {
             assert!(matches!(Trainer::new(Gpt::new(SMALL, 5).unwrap(), config), Err(Error::Setting { .. })));
         }

@@ -232,6 +232,6 @@ fn corpus_report(manifest: &Manifest, split: Split) -> CorpusReport {
 fn model_report(trained: Trained, settings: &PrepareSettings) -> ModelReport {
     let gpt = *trained.gpt.config();
     let training = settings.model.training;
-    let tokens = trained.steps.len() as u64 * (training.batch * gpt.context) as u64;
+    let tokens = trained.steps.len() as u64 * (training.windows() * gpt.context) as u64;
     ModelReport { gpt, parameters: gpt.parameters(), training, tokens, steps: trained.steps }
 }

@@ -83,7 +83,7 @@ pub fn train(folder: &Path, settings: &ModelSettings, progress: &Progress<'_>) -
     let info = corpus.info();
     let size = settings.gpt(info.vocab_size);
     size.check()?;
-    let batches = Batches::new(&corpus, settings.context, settings.training.batch, settings.seed)?;
+    let batches = Batches::new(&corpus, settings.context, settings.training.windows(), settings.seed)?;
     let mut trainer = Trainer::new(Gpt::new(size, settings.seed)?, settings.training)?;
     corpus.verify()?;
     progress.stage("training", settings.training.steps, Unit::Steps);
@@ -92,7 +92,7 @@ pub fn train(folder: &Path, settings: &ModelSettings, progress: &Progress<'_>) -
     for step in 0..settings.training.steps {
         let report = trainer.step(&batches.batch(step)?)?;
         let rate =
-            (step + 1) as f64 * (settings.training.batch * settings.context) as f64 / start.elapsed().as_secs_f64();
+            (step + 1) as f64 * (settings.training.windows() * settings.context) as f64 / start.elapsed().as_secs_f64();
         progress.figure(format!("loss {:.3}, {rate:.0} tokens/s", report.loss));
         progress.done(step + 1);
         progress.check("training")?;

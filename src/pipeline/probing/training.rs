@@ -21,7 +21,7 @@ use super::assess::{Assessment, assess};
 use super::corpus::Texts;
 use super::settings::ProbeSettings;
 use crate::error::{Error, Result};
-use crate::model::{Gpt, TrainConfig, Trainer};
+use crate::model::{Gpt, Optimizer, Schedule, TrainConfig, Trainer, decay_begins};
 use crate::shard::write_atomic;
 
 /// Points of a curve of losses.
@@ -60,6 +60,8 @@ impl Run {
             steps: self.steps,
             batch: settings.batch,
             learning_rate: self.learning_rate,
+            optimizer: Optimizer::Muon,
+            schedule: Schedule::Wsd,
             ..TrainConfig::default()
         }
     }
@@ -117,7 +119,7 @@ impl Run {
         let mut short = None;
         let cuts = if self.with_cuts { settings.cuts } else { 0 };
         for step in 0..self.steps {
-            if let Some(steps) = self.short.filter(|steps| step == trainer.decay_begins(*steps)) {
+            if let Some(steps) = self.short.filter(|steps| step == decay_begins(*steps)) {
                 short = Some(self.branch(&trainer, steps, &stream, arm, texts, settings, progress)?);
             }
             let report = trainer.step(&arm.batch(&stream, step, settings.batch))?;
