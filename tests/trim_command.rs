@@ -112,6 +112,14 @@ fn unreachable_tokens_go() {
     assert_eq!((&json["unreachable"], &json["merges"], &json["vocab_size"]), (&2.into(), &2.into(), &258.into()));
     assert_eq!(ids(&workshop, "r.json", "qxjqxj"), ids(&workshop, "t.json", "qxjqxj"));
     assert!(workshop.run(&["inspect", "r.json", "--audit"]).ok().contains("unreachable   none"));
+    let strict = workshop.run(&["inspect", "t.json", "--audit", "--strict"]);
+    assert!(strict.stdout.contains("no text comes to it"), "{}", strict.stdout);
+    strict.fails(3, &["t.json", "2 tokens: no text comes to it"]);
+    workshop.run(&["inspect", "r.json", "--audit", "--strict"]).ok();
+    // With text that uses one of two tokens the other is found.
+    workshop.write("a.txt", "xj");
+    workshop.run(&["inspect", "r.json", "--audit", "--strict", "--texts", "a.txt"]).fails(3, &["1 tokens: not used"]);
+    workshop.run(&["inspect", "r.json", "--strict"]).fails(2, &["--audit"]);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use ciyuan::encode::Tokenizer;
-use ciyuan::evaluate::{ClassAudit, TokenAudit, TokenClass, UseCounter, UseReport, VocabularyAudit};
+use ciyuan::evaluate::{
+    ClassAudit, Finding, FindingKind, TokenAudit, TokenClass, UseCounter, UseReport, VocabularyAudit,
+};
 
 use super::args::ReadArgs;
 use super::context::Context;
@@ -25,6 +27,7 @@ pub(super) fn audit_of(
             counter.add(&document.text).map_err(place)
         })?;
         audit.texts = counter.report();
+        audit.findings.extend(counter.never_used());
     }
     Ok(audit)
 }
@@ -44,6 +47,12 @@ pub(super) fn audit_table(audit: &VocabularyAudit) -> String {
         percent(*learned_text_share),
         lengths(audit),
     ));
+    if !audit.findings.is_empty() {
+        let head = ["finding", "tokens", "for example"].map(str::to_owned).to_vec();
+        let row = |one: &Finding| vec![finding(one.kind).to_owned(), one.tokens.to_string(), list(&one.examples)];
+        out.push('\n');
+        out.push_str(&render_left(&[head].into_iter().chain(audit.findings.iter().map(row)).collect::<Vec<_>>()));
+    }
     if !audit.texts.is_empty() {
         out.push('\n');
         out.push_str(&uses(&audit.texts));
@@ -68,6 +77,25 @@ fn name(class: TokenClass) -> &'static str {
         TokenClass::Crossing => "across characters",
         TokenClass::Added => "added",
     }
+}
+
+fn finding(kind: FindingKind) -> &'static str {
+    match kind {
+        FindingKind::Unreachable => "no text comes to it",
+        FindingKind::AcrossCharacters => "over the edge of a character",
+        FindingKind::LongHan => "Chinese, six characters or more",
+        FindingKind::SpecialLookAlike => "looks special",
+        FindingKind::SpaceDuplicate => "another with a space before it",
+        FindingKind::CaseDuplicate => "another with capitals",
+        FindingKind::NeverUsed => "not used by the texts",
+    }
+}
+
+/// What a strict audit fails for, in a line; `None` where there is nothing.
+pub(super) fn strict_findings(audit: &VocabularyAudit) -> Option<String> {
+    let strict = audit.findings.iter().filter(|one| one.kind.is_strict());
+    let told: Vec<String> = strict.map(|one| format!("{} tokens: {}", one.tokens, finding(one.kind))).collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// Tokens in quotation marks; of a long one the beginning.

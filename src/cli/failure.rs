@@ -78,6 +78,7 @@ fn exit_code(error: &Error) -> u8 {
         | Error::OtherCounts { .. }
         | Error::Checkpoint { .. }
         | Error::Fingerprint { .. }
+        | Error::Audit { .. }
         | Error::NoDocuments { .. }
         | Error::TooManyBad { .. }
         | Error::Accounting { .. } => 3,

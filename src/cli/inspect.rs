@@ -9,7 +9,7 @@ use ciyuan::shard::{Corpus, Manifest, Shard, ShardInfo, Split};
 use serde_json::{Value, json};
 
 use super::args::ReadArgs;
-use super::audit::{audit_of, audit_table};
+use super::audit::{audit_of, audit_table, strict_findings};
 use super::context::Context;
 use super::failure::{Failure, Outcome};
 use super::survey::{self, SurveyArgs};
@@ -49,6 +49,9 @@ pub(super) struct Args {
     /// Show what the vocabulary is made of: tokens by class and length, those that no text comes to (of a tokenizer)
     #[arg(long, conflicts_with_all = ["tokens", "tsv"])]
     audit: bool,
+    /// With --audit, end with code 3 where tokens are found that no text comes to, that reach over the edge of a character, that are long and Chinese, that look special, or that --texts does not use
+    #[arg(long, requires = "audit")]
+    strict: bool,
     /// With --audit, show what texts use of the vocabulary, by language: files, folders, globs, or `-`
     #[arg(long, value_name = "INPUT", num_args = 1.., requires = "audit")]
     texts: Vec<PathBuf>,
@@ -163,7 +166,11 @@ fn tokenizer_facts(tokenizer: &Tokenizer) -> Facts {
 
 fn audit(args: &Args, tokenizer: &Tokenizer, context: &Context) -> Outcome {
     let audit = audit_of(tokenizer, &args.texts, &args.read, context)?;
-    context.show(&audit, || audit_table(&audit))
+    context.show(&audit, || audit_table(&audit))?;
+    match strict_findings(&audit).filter(|_| args.strict) {
+        Some(findings) => Err(ciyuan::Error::Audit { path: args.path.clone(), findings }.into()),
+        None => Ok(()),
+    }
 }
 
 fn tokens(tokenizer: &Tokenizer, range: &str, context: &Context) -> Outcome {

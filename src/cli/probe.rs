@@ -130,7 +130,8 @@ struct Model {
 impl Args {
     fn settings(&self) -> ProbeSettings {
         let Design { seeds, seed, margin, val, no_anchors, no_noise, no_equal_compute, cuts, force } = self.design;
-        let Model { context_bytes, batch, epochs, layers, heads, width, ref form, ref learning_rates, sweep } = self.model;
+        let Model { context_bytes, batch, epochs, layers, heads, width, ref form, ref learning_rates, sweep } =
+            self.model;
         ProbeSettings {
             seeds,
             seed,

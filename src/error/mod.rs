@@ -124,6 +124,15 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A strict audit of a vocabulary has found something.
+    #[error("{}: {findings}; `ciyuan trim` takes tokens away, and learning with --character-boundaries and --max-token-characters makes none of some kinds", path.display())]
+    Audit {
+        /// The tokenizer.
+        path: PathBuf,
+        /// What was found.
+        findings: String,
+    },
+
     /// A corpus has no documents on one side of the split.
     #[error(
         "`{corpus}` has no documents {what}; give more documents (--txt-documents lines makes each line of a .txt file one), or \

@@ -14,6 +14,7 @@ mod anchors;
 mod bootstrap;
 mod boundaries;
 mod comparison;
+mod findings;
 mod held_out;
 mod html;
 mod language;
@@ -37,6 +38,7 @@ pub use comparison::{
     CompareConfig, ComparedCorpus, ComparedText, ComparedTokenizer, Comparison, CorpusComparison, DifferenceReport,
     MeasureComparison, ParallelTexts, TokenFigures, compare,
 };
+pub use findings::{Finding, FindingKind};
 pub use held_out::{HeldOut, evaluate};
 pub use html::to_html;
 pub use language::Language;

@@ -15,6 +15,7 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 
+use super::findings::{Finding, FindingKind, finding, findings};
 use super::language::Language;
 use crate::encode::Tokenizer;
 use crate::error::Result;
@@ -131,6 +132,8 @@ pub struct VocabularyAudit {
     pub unreachable: u64,
     /// The first of them.
     pub first_unreachable: Vec<TokenAudit>,
+    /// What may do harm.
+    pub findings: Vec<Finding>,
     /// What held-out texts use, by language; empty without texts.
     pub texts: Vec<UseReport>,
 }
@@ -159,7 +162,7 @@ pub struct TokenAudit {
 }
 
 /// How many tokens are shown of each kind.
-const SHOWN: usize = 5;
+pub(super) const SHOWN: usize = 5;
 
 impl VocabularyAudit {
     /// The audit of a tokenizer's vocabulary, without texts.
@@ -205,6 +208,7 @@ impl VocabularyAudit {
             characters,
             unreachable: unreachable.len() as u64,
             first_unreachable: unreachable.iter().take(2 * SHOWN).map(|id| show(*id)).collect(),
+            findings: findings(tokenizer, &unreachable),
             texts: Vec::new(),
         }
     }
@@ -288,6 +292,18 @@ impl<'t> UseCounter<'t> {
         sums.tokens += ids.len() as u64;
         ids.into_iter().for_each(|id| sums.used[id as usize] = true);
         Ok(())
+    }
+
+    /// Learned tokens that no text has used; `None` where all were.
+    #[must_use]
+    pub fn never_used(&self) -> Option<Finding> {
+        let spec = self.tokenizer.spec();
+        let is_learned = |id: &TokenId| {
+            spec.added_token(*id).is_none() && self.tokenizer.token_bytes(*id).is_some_and(|bytes| bytes.len() > 1)
+        };
+        let is_unused = |id: &TokenId| self.languages.iter().all(|sums| !sums.used[*id as usize]);
+        let unused: Vec<TokenId> = (0..spec.vocab_size()).filter(is_learned).filter(is_unused).collect();
+        finding(self.tokenizer, FindingKind::NeverUsed, &unused)
     }
 
     /// A row for each language that occurs, and one for all of them.

@@ -307,4 +307,3 @@ pub(super) fn initialise<R: Real>(kind: Kind, width: usize, random: &mut Random,
         Kind::Bias => {}
     }
 }
-
