@@ -17,7 +17,7 @@ use ciyuan::learn::{Counts, LearnConfig, VocabSize, learn};
 use ciyuan::segment::{HanEdges, Pattern, Segmenter};
 
 const RUNS: usize = 3;
-const SIZES: [u32; 3] = [8_192, 32_768, 131_072];
+const SIZES: [u32; 5] = [8_192, 32_768, 65_536, 131_072, 262_144];
 
 fn main() {
     // Cargo hands its own flag on.

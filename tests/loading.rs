@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
-use ciyuan::encode::{DecodeStream, Dropout, EncodeStream, Tokenizer, naive_encode};
+use ciyuan::encode::{DecodeStream, Dropout, EncodeStream, Tokenizer, naive_encode, whole_characters};
 use ciyuan::segment::Han;
 use ciyuan::vocab::TokenizerSpec;
 use proptest::prelude::*;
@@ -127,6 +127,23 @@ fn byte_level_step(prefix: bool, regex: bool) -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": true, "use_regex": regex})
 }
 
+/// Places and merges, where a tokenizer changes its texts too; `ids` and `offsets` are those of the reference, all
+/// special tokens allowed.
+fn same_places(own: &Tokenizer, text: &str, ids: &[u32], expected: &[(usize, usize)]) -> Result<(), TestCaseError> {
+    let names: Vec<&str> = own.spec().special().iter().map(|(_, name)| name).collect();
+    let (with_places, offsets) = own.encode_with_allowed_offsets(text, &names).unwrap();
+    prop_assert_eq!(&with_places, ids);
+    prop_assert!(offsets.iter().all(|range| range.start <= range.end && range.end <= text.len()), "{:?}", text);
+    let whole = offsets.into_iter().map(|bytes| whole_characters(text, bytes));
+    let whole: Vec<(usize, usize)> = whole.map(|bytes| (bytes.start, bytes.end)).collect();
+    prop_assert_eq!(&whole[..], expected, "{} {:?}", own.spec().to_json(), text);
+    let ids = own.encode(text).unwrap();
+    prop_assert_eq!(&own.encode_with_offsets(text).unwrap().0, &ids);
+    let pieces = own.explain(text).unwrap();
+    prop_assert_eq!(pieces.iter().flat_map(|piece| piece.ids.clone()).collect::<Vec<_>>(), ids);
+    Ok(())
+}
+
 /// Compares a file here and there, on texts; and what is written of it.
 fn same_ids(file: &Value, texts: &[String]) -> Result<(), TestCaseError> {
     let theirs = reference(file);
@@ -144,6 +161,8 @@ fn same_ids(file: &Value, texts: &[String]) -> Result<(), TestCaseError> {
     let own = read(file);
     for text in texts {
         prop_assert_eq!(own_ids(&own, text), ids_of(&theirs, text), "{} {:?}", file, text);
+        let encoding = theirs.encode(text.as_str(), false).unwrap();
+        same_places(&own, text, encoding.get_ids(), encoding.get_offsets())?;
     }
     // Special tokens that are not allowed are text: as without them.
     let mut without = file.clone();
@@ -283,8 +302,10 @@ fn a_file_of_the_form_of_llama() {
     let texts: Vec<String> = corpus().into_iter().chain(hostile(3000, 8)).collect();
     let mut with_bytes = 0;
     for text in &texts {
-        let ids = ids_of(&theirs, text);
+        let encoding = theirs.encode(text.as_str(), false).unwrap();
+        let ids = encoding.get_ids().to_vec();
         assert_eq!(own.encode(text).unwrap(), ids, "{text:?}");
+        same_places(&own, text, &ids, encoding.get_offsets()).unwrap();
         with_bytes += usize::from(ids.iter().any(|id| (3..259).contains(id)));
         let decoded = own.decode(&ids).unwrap();
         assert_eq!(String::from_utf8(decoded).unwrap(), theirs.decode(&ids, false).unwrap(), "{text:?}");
@@ -305,19 +326,55 @@ fn a_file_of_the_form_of_llama() {
     assert!(own.changes_text() && own.spec().characters().is_some());
     assert_eq!(own.token_bytes(3 + 10), Some(&b"\n"[..]));
     assert_eq!(own.encode_bytes(b"\xFF").unwrap(), [3 + 255]);
-    // What follows tokens to their places in the text is refused, and no id of a beginning is sure.
-    let refused = [
-        own.encode_with_offsets("a b").unwrap_err(),
-        own.explain("a b").unwrap_err(),
-        own.encode_dropout("a b", Dropout::new(0.5, 1).unwrap()).unwrap_err(),
-    ];
-    refused.iter().for_each(|error| assert!(error.to_string().contains("take a text as it is"), "{error}"));
+    // Merges dropped at random start from characters: without any, the ids are those of a model without merges.
+    for (seed, text) in (0..).zip(&texts[texts.len() - 200..]) {
+        let draw = |p| own.encode_dropout(text, Dropout::new(p, seed).unwrap()).unwrap();
+        assert_eq!(draw(0.0), own.encode(text).unwrap());
+        assert_eq!(draw(f64::MIN_POSITIVE), draw(0.0));
+        assert_eq!(draw(1.0), bare_ids(&file, text));
+        assert_eq!(own.decode(&draw(0.4)).unwrap(), own.decode(&draw(0.0)).unwrap());
+    }
+    // No id of a beginning is sure.
     assert!(own.to_prebuilt().unwrap_err().to_string().contains("of characters"));
     assert_eq!(own.encode_prefix("a b").unwrap().settled, 0);
     let (mut stream, mut ids) = (EncodeStream::new(&own), Vec::new());
     "a b 词".as_bytes().chunks(2).for_each(|piece| stream.push(piece, &mut ids).unwrap());
     stream.finish(&mut ids).unwrap();
     assert_eq!(ids, own.encode("a b 词").unwrap());
+}
+
+/// A piece of a text that a tokenizer changes: what the merges see of it, and where it stands in the text that is given.
+#[test]
+fn pieces_of_changed_text_are_explained() {
+    let mut file = llama();
+    file["normalizer"]["normalizers"].as_array_mut().unwrap().insert(0, json!({"type": "NFC"}));
+    let own = read(&file);
+    let text = "the e\u{301}\u{10FFFF}";
+    let pieces = own.explain(text).unwrap();
+    let [piece] = &pieces[..] else { panic!("one piece: {pieces:?}") };
+    assert_eq!((piece.range.clone(), &piece.text[..]), (0..11, "▁the▁é\u{10FFFF}"));
+    // Five characters, and the bytes of two that are no tokens.
+    assert_eq!(piece.units.len(), 11);
+    assert_eq!(piece.units[4..8], [6..9, 9..10, 10..11, 11..12]);
+    let mut tokens: Vec<(usize, u32)> = piece.units.iter().map(|unit| unit.start).zip(bare_ids(&file, text)).collect();
+    for step in &piece.steps {
+        let at = tokens.iter().position(|(at, _)| *at == step.at).unwrap();
+        assert_eq!((tokens[at].1, tokens[at + 1].1), (step.left, step.right));
+        tokens[at].1 = step.result;
+        tokens.remove(at + 1);
+    }
+    let offsets: Vec<(usize, usize)> = piece.steps.iter().map(|step| (step.at, step.offset)).collect();
+    assert!(!offsets.is_empty() && offsets.iter().all(|(at, offset)| *offset == at.saturating_sub(3)), "{offsets:?}");
+    assert_eq!(tokens.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), piece.ids);
+    let (_, offsets) = own.encode_with_offsets(text).unwrap();
+    assert_eq!(offsets[offsets.len() - 4..], [7..11, 7..11, 7..11, 7..11]);
+}
+
+/// The ids that merges start from.
+fn bare_ids(file: &Value, text: &str) -> Vec<u32> {
+    let mut bare = file.clone();
+    bare["model"]["merges"] = json!([]);
+    read(&bare).encode(text).unwrap()
 }
 
 /// Metaspace as a decoder, with what it makes of the first token.

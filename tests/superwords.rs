@@ -13,7 +13,7 @@ use ciyuan::text::{ReadOptions, Source};
 use ciyuan::vocab::TokenizerSpec;
 use tokenizers::Tokenizer as Reference;
 
-use super::common::{CORPORA, Workshop, corpus, hostile, root};
+use super::common::{CORPORA, Random, Workshop, corpus, hostile, root};
 
 fn inputs() -> Vec<String> {
     CORPORA.iter().map(|folder| root().join(folder).display().to_string()).collect()
@@ -77,26 +77,55 @@ fn both_stages_equal_recounting() {
     let workshop = Workshop::new();
     let text =
         "to be or not to be, that is. to be 词元是单位。词元是单位！ and so to be\n".repeat(9) + "or not; or not";
-    workshop.write("a.txt", &text);
+    for (superwords, size) in [(30, 330), (1, 300), (43, 300), (400, 900)] {
+        assert!(same_as_recounting(&workshop, &text, &settings(superwords, size)) > 0);
+    }
+}
+
+/// The same on texts of some words in any order, under rules that end a stage early, or leave out tokens.
+#[test]
+fn both_stages_of_random_texts_equal_recounting() {
+    let workshop = Workshop::new();
+    let parts =
+        ["to", "be", "tobe", " ", " ", "  ", "\n", ". ", "，", "。", "词", "词元", "元", "7", "é", "\u{301}", "'s"];
+    let mut learned = 0;
+    for seed in 0..120 {
+        let mut random = Random(seed);
+        let some: Vec<&str> = (0..=random.below(8)).map(|_| parts[random.below(parts.len())]).collect();
+        let text: String = (0..1 + random.below(300)).map(|_| some[random.below(some.len())]).collect();
+        let superwords = 1 + random.below(40) as u32;
+        let mut settings = settings(superwords, 257 + superwords + random.below(60) as u32);
+        settings.config.min_count = random.below(4) as u64;
+        settings.config.character_boundaries = random.below(3) == 0;
+        settings.config.max_token_bytes = (random.below(3) == 0).then(|| 2 + random.below(9) as u32);
+        settings.config.min_saved_per_million = (random.below(3) == 0).then(|| random.below(60_000) as u64);
+        learned += same_as_recounting(&workshop, &text, &settings);
+    }
+    assert!(learned > 500, "{learned} superwords");
+}
+
+/// Learns both stages fast, and plainly from counts of each; says how many merges the second one has.
+#[track_caller]
+fn same_as_recounting(workshop: &Workshop, text: &str, settings: &LearnSettings) -> usize {
+    workshop.write("a.txt", text);
     let source = Source::find(&[workshop.path("a.txt")], None).unwrap();
     let plan = CountPlan::of_texts(&source, &ReadOptions::default());
-    for (superwords, size) in [(30, 330), (1, 300), (43, 300), (400, 900)] {
-        let settings = settings(superwords, size);
-        let spec = learn_from_counts(&plan, &settings, None, &Progress::silent()).unwrap().spec;
-        let counts = |pattern: &str| {
-            let segmenter = Segmenter::new(Pattern::parse(pattern).unwrap(), HanEdges::None).unwrap();
-            Counts::of_texts(&segmenter, &[&text]).unwrap()
-        };
-        let sized =
-            |size| LearnConfig { vocab_size: VocabSize::Tokens(size), special: vec![], ..LearnConfig::default() };
-        let words = naive_learn(&counts("ciyuan"), &sized(size - 1 - superwords)).unwrap().pairs;
-        let base = TokenizerSpec::from_learned(SUPERWORD_PATTERN.into(), HanEdges::None, &words, &[]).unwrap();
-        let size = (size - 1).min(base.vocab_size() + superwords);
-        let more = naive_learn_more(&counts(SUPERWORD_PATTERN), &base, &sized(size)).unwrap().pairs;
-        assert!(!more.is_empty());
-        let pairs: Vec<(u32, u32)> = spec.merges().as_slice().iter().map(|merge| (merge.left, merge.right)).collect();
-        assert_eq!(pairs, [words, more].concat());
-    }
+    let spec = learn_from_counts(&plan, settings, None, &Progress::silent()).unwrap().spec;
+    let counts = |pattern: &str| {
+        let segmenter = Segmenter::new(Pattern::parse(pattern).unwrap(), HanEdges::None).unwrap();
+        Counts::of_texts(&segmenter, &[text]).unwrap()
+    };
+    let (VocabSize::Tokens(size), Some(superwords)) = (settings.config.vocab_size, settings.superwords) else {
+        panic!("both are numbers")
+    };
+    let sized = |size| LearnConfig { vocab_size: VocabSize::Tokens(size), special: vec![], ..settings.config.clone() };
+    let words = naive_learn(&counts("ciyuan"), &sized(size - 1 - superwords)).unwrap().pairs;
+    let base = TokenizerSpec::from_learned(SUPERWORD_PATTERN.into(), HanEdges::None, &words, &[]).unwrap();
+    let size = (size - 1).min(base.vocab_size() + superwords);
+    let more = naive_learn_more(&counts(SUPERWORD_PATTERN), &base, &sized(size)).unwrap().pairs;
+    let pairs: Vec<(u32, u32)> = spec.merges().as_slice().iter().map(|merge| (merge.left, merge.right)).collect();
+    assert_eq!(pairs, [words, more.clone()].concat(), "{text:?} {settings:?}");
+    more.len()
 }
 
 /// Stopped in either stage, it goes on to the same tokenizer.
@@ -130,12 +159,12 @@ fn what_is_refused() {
     workshop.write("a.txt", "some words of some text\n".repeat(9));
     workshop.run(&["learn", "a.txt", "--save-counts", "c"]).ok();
     let learn = |more: &[&str]| workshop.run(&[&["learn", "-o", "t.json", "--superwords", "9"], more].concat());
-    learn(&["a.txt"]).fails(2, &["vocab-size", "auto", "--superwords"]);
+    learn(&["a.txt"]).fails(2, &["vocab-size", "auto", "--superwords", "the last of so many tokens"]);
     learn(&["a.txt", "--vocab-size", "265"]).fails(2, &["`superwords` is 9"]);
     learn(&["a.txt", "--vocab-size", "300", "--superwords", "0"]).fails(2, &["superwords"]);
     learn(&["a.txt", "--vocab-size", "300", "--han", "words"]).fails(2, &["`superwords`", "--han learn-words"]);
     learn(&["a.txt", "--vocab-size", "300", "--granularity", "char"]).fails(2, &["`superwords`"]);
-    learn(&["--counts", "c", "--vocab-size", "300"]).fails(2, &["superwords", "read twice"]);
+    learn(&["--counts", "c", "--vocab-size", "300"]).fails(2, &["superwords", "read twice", "counts hold words"]);
     learn(&["-", "--vocab-size", "300"]).fails(2, &["superwords", "standard input"]);
     learn(&["a.txt", "--vocab-size", "300", "--superword-pattern", "("]).fails(2, &["`(`"]);
     workshop.run(&["learn", "a.txt", "-o", "t.json", "--superword-pattern", "."]).fails(2, &["--superwords"]);

@@ -196,7 +196,7 @@ fn tokens_are_counted_by_script() {
     assert!(table.lines().any(|line| line.starts_with("Han") && line.contains("10.5 %")), "{table}");
 }
 
-/// Offsets are those in the text, where a pattern takes some of it out; where a tokenizer changes the text there are none.
+/// Offsets are those in the text, where a pattern takes some of it out; where a tokenizer changes the text too.
 #[test]
 fn offsets_are_those_of_the_text() {
     let workshop = with_tokenizer();
@@ -222,7 +222,13 @@ fn offsets_are_those_of_the_text() {
     let wanted: String = text.bytes().filter(|byte| *byte != b' ').map(char::from).collect();
     assert_eq!(covered, wanted);
     let changing = tokens("changing.json");
-    assert!(changing.get("offsets").is_none() && changing["ids"] != dropping["ids"]);
+    assert_ne!(changing["ids"], dropping["ids"]);
+    // `fi` that was `ﬁ`, whatever tokens it has.
+    assert_eq!(changing["offsets"].as_array().unwrap().last().unwrap(), &serde_json::json!([9, 12]));
+    let explained = workshop.run(&["tokenize", "-t", "changing.json", "--json", "--explain", text]).json();
+    let last = explained.as_array().unwrap().last().unwrap();
+    assert_eq!((&last["text"], &last["offsets"]), (&"fi".into(), &serde_json::json!([9, 12])));
+    assert!(workshop.run(&["tokenize", "-t", "changing.json", "--explain", text]).ok().contains("\"fi\"  bytes 9..12"));
 }
 
 /// In a vocabulary of characters the first token stands for something else than later ones: texts come back whole.

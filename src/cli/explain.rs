@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::Range;
 
 use ciyuan::encode::{ExplainedPiece, MergeStep, Tokenizer};
 use serde::Serialize;
@@ -12,13 +13,14 @@ use super::failure::Outcome;
 pub(super) fn run(tokenizer: &Tokenizer, text: &str, context: &Context) -> Outcome {
     let pieces = tokenizer.explain(text)?;
     let bytes_of = |id| tokenizer.token_bytes(id).unwrap_or_default();
-    let json: Vec<Piece> = pieces.iter().map(|piece| Piece::new(piece, text, &bytes_of)).collect();
-    context.show(&json, || pieces.iter().map(|piece| shown_piece(piece, text, &bytes_of)).collect())
+    let json: Vec<Piece> = pieces.iter().map(|piece| Piece::new(piece, &bytes_of)).collect();
+    context.show(&json, || pieces.iter().map(|piece| shown_piece(piece, &bytes_of)).collect())
 }
 
 /// A pre-token as JSON.
 #[derive(Serialize)]
 struct Piece<'t> {
+    /// As the merges see it.
     text: &'t str,
     /// First and one past the last byte in the text.
     offsets: [usize; 2],
@@ -43,13 +45,13 @@ struct Step {
 }
 
 impl<'t> Piece<'t> {
-    fn new<'b>(piece: &ExplainedPiece, text: &'t str, bytes_of: &impl Fn(u32) -> &'b [u8]) -> Self {
+    fn new<'b>(piece: &'t ExplainedPiece, bytes_of: &impl Fn(u32) -> &'b [u8]) -> Self {
         let step = |step: &MergeStep| {
-            let MergeStep { rank, left, right, result, offset } = *step;
+            let MergeStep { rank, left, right, result, offset, .. } = *step;
             Step { rank, left, right, result, offset, parts: [left, right].map(|id| readable(bytes_of(id))) }
         };
         Self {
-            text: &text[piece.range.clone()],
+            text: &piece.text,
             offsets: [piece.range.start, piece.range.end],
             whole: piece.whole,
             steps: piece.steps.iter().map(step).collect(),
@@ -81,8 +83,8 @@ fn write_hex(out: &mut String, hex: &mut Vec<String>) {
     }
 }
 
-fn shown_piece<'b>(piece: &ExplainedPiece, text: &str, bytes_of: &impl Fn(u32) -> &'b [u8]) -> String {
-    let mut out = readable(text[piece.range.clone()].as_bytes());
+fn shown_piece<'b>(piece: &ExplainedPiece, bytes_of: &impl Fn(u32) -> &'b [u8]) -> String {
+    let mut out = readable(piece.text.as_bytes());
     let ids: Vec<String> = piece.ids.iter().map(u32::to_string).collect();
     let how = match (piece.whole, piece.steps.is_empty()) {
         (true, true) => "taken whole, without merges",
@@ -100,7 +102,7 @@ fn shown_piece<'b>(piece: &ExplainedPiece, text: &str, bytes_of: &impl Fn(u32) -
     }
     if !piece.whole || !piece.steps.is_empty() {
         for tree in trees(piece) {
-            tree.show(&mut out, "  ", "  ", text);
+            tree.show(&mut out, "  ", "  ", &piece.text);
         }
     }
     out
@@ -108,7 +110,7 @@ fn shown_piece<'b>(piece: &ExplainedPiece, text: &str, bytes_of: &impl Fn(u32) -
 
 /// A token and the two that it was made of.
 struct Tree {
-    /// First and one past the last byte.
+    /// First and one past the last byte in the text of the piece.
     range: [usize; 2],
     made: Option<Made>,
 }
@@ -122,14 +124,15 @@ struct Made {
 
 /// The tokens of a piece, in their order.
 fn trees(piece: &ExplainedPiece) -> Vec<Tree> {
-    let bytes = piece.range.clone().map(|at| (at, Tree { range: [at, at + 1], made: None }));
-    let mut trees: BTreeMap<usize, Tree> = bytes.collect();
+    let leaf = |unit: &Range<usize>| (unit.start, Tree { range: [unit.start, unit.end], made: None });
+    let mut trees: BTreeMap<usize, Tree> = piece.units.iter().map(leaf).collect();
     for (at, step) in piece.steps.iter().enumerate() {
-        let Some(left) = trees.remove(&step.offset) else { continue };
-        let Some(right) = trees.remove(&left.range[1]) else { continue };
+        let Some(left) = trees.remove(&step.at) else { continue };
+        let Some(next) = trees.range(step.at..).next().map(|(start, _)| *start) else { continue };
+        let Some(right) = trees.remove(&next) else { continue };
         let range = [left.range[0], right.range[1]];
         let made = Made { step: at + 1, id: step.result, rank: step.rank, parts: Box::new([left, right]) };
-        trees.insert(step.offset, Tree { range, made: Some(made) });
+        trees.insert(step.at, Tree { range, made: Some(made) });
     }
     trees.into_values().collect()
 }
@@ -169,7 +172,7 @@ mod tests {
     fn shown(text: &str) -> String {
         let tokenizer = tokenizer();
         let pieces = tokenizer.explain(text).unwrap();
-        pieces.iter().map(|piece| shown_piece(piece, text, &|id| tokenizer.token_bytes(id).unwrap())).collect()
+        pieces.iter().map(|piece| shown_piece(piece, &|id| tokenizer.token_bytes(id).unwrap())).collect()
     }
 
     #[test]

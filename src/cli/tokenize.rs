@@ -56,7 +56,8 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Tokens {
     ids: Vec<u32>,
-    /// First and one past the last byte of each token in the text; not there where the tokenizer changes the text.
+    /// First and one past the last byte of each token in the text. Where the tokenizer changes the text, or takes some of it
+    /// out, they are told of the ids without special tokens and dropout alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     offsets: Option<Vec<[usize; 2]>>,
     /// The tokens' bytes as text; U+FFFD where a token is no whole character.
@@ -149,10 +150,7 @@ fn write(
 fn tokens(tokenizer: &Tokenizer, text: &str, ids: &[u32], seconds: Option<Seconds>) -> Outcome<Tokens> {
     let bytes = |id: &u32| tokenizer.token_bytes(*id).unwrap_or_default();
     let pieces = ids.iter().map(|id| String::from_utf8_lossy(bytes(id)).into_owned()).collect();
-    let offsets = if tokenizer.changes_text() {
-        None
-    } else if tokenizer.segmenter().pattern().drops_text() {
-        // Told for the ids without special tokens and dropout alone.
+    let offsets = if tokenizer.changes_text() || tokenizer.segmenter().pattern().drops_text() {
         let (others, offsets) = tokenizer.encode_with_offsets(text)?;
         (others == ids).then(|| offsets.into_iter().map(|range| [range.start, range.end]).collect())
     } else {

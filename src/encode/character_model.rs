@@ -8,6 +8,8 @@
 //!
 //! Reference: `BPE::merge_word` of Hugging Face's `tokenizers`.
 
+use std::ops::Range;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::cuts::{Cuts, Side};
@@ -135,25 +137,41 @@ impl CharacterModel {
         Some(ids.into_iter().take(length))
     }
 
-    /// Pushes the tokens that merges start from. The token of unknown characters is pushed when the next known one
-    /// comes; bytes go before it, as in the reference.
-    pub(super) fn units(&self, text: &str, tokens: &mut Vec<TokenId>) {
-        let mut unknown = 0;
-        for c in text.chars() {
+    /// Calls `each` with the tokens that merges start from, and the place in the text of each. The token of unknown
+    /// characters is told when the next known one comes; bytes go before it, as in the reference.
+    pub(super) fn units(&self, text: &str, mut each: impl FnMut(TokenId, Range<usize>)) {
+        // The unknown characters that are not told, from the first of them to the last.
+        let mut unknown: Option<Range<usize>> = None;
+        for (at, c) in text.char_indices() {
+            let place = at..at + c.len_utf8();
             if let Some(id) = self.token(c) {
-                tokens.extend(self.unknown.iter().filter(|_| unknown > 0));
-                unknown = 0;
-                tokens.push(id);
+                self.tell_unknown(unknown.take(), &mut each);
+                each(id, place);
             } else if let Some(ids) = self.fallback(c) {
-                tokens.extend(ids);
+                (at..).zip(ids).for_each(|(at, id)| each(id, at..at + 1));
+            } else if let Some(run) = unknown.as_mut().filter(|_| self.fuse_unknown) {
+                run.end = place.end;
             } else {
-                if unknown > 0 && !self.fuse_unknown {
-                    tokens.extend(self.unknown);
-                }
-                unknown += 1;
+                self.tell_unknown(unknown.replace(place), &mut each);
             }
         }
-        tokens.extend(self.unknown.iter().filter(|_| unknown > 0));
+        self.tell_unknown(unknown, &mut each);
+    }
+
+    /// Those tokens, and their places.
+    pub(super) fn placed_units(&self, text: &str) -> (Vec<TokenId>, Vec<Range<usize>>) {
+        let (mut ids, mut places) = (Vec::new(), Vec::new());
+        self.units(text, |id, place| {
+            ids.push(id);
+            places.push(place);
+        });
+        (ids, places)
+    }
+
+    fn tell_unknown(&self, run: Option<Range<usize>>, each: &mut impl FnMut(TokenId, Range<usize>)) {
+        if let (Some(id), Some(run)) = (self.unknown, run) {
+            each(id, run);
+        }
     }
 
     /// Appends the tokens of bytes that are no text, each by itself: those of bytes, or the unknown one.
@@ -164,10 +182,15 @@ impl CharacterModel {
 
     /// Appends the ids of a pre-token.
     pub(super) fn encode(&self, pairs: &Pairs, scratch: &mut Scratch, text: &str, ids: &mut Vec<TokenId>) {
+        self.parts(text, |part| self.part(pairs, scratch, &text[part], ids));
+    }
+
+    /// Calls `each` with the parts of a pre-token that may be merged by themselves, none of them empty.
+    pub(super) fn parts(&self, text: &str, mut each: impl FnMut(Range<usize>)) {
         let is_unknown = |c| self.token(c).is_none() && self.fallback(c).is_none();
         let cuts = self.cuts.as_ref().filter(|_| self.covers_all || !text.chars().any(is_unknown));
         let Some(cuts) = cuts else {
-            return self.part(pairs, scratch, text, ids);
+            return each(0..text.len());
         };
         let (mut start, mut before) = (0, None);
         for (at, c) in text.char_indices() {
@@ -176,20 +199,19 @@ impl CharacterModel {
                 && before_or_beyond_ascii(before, side)
                 && !cuts.spanned(before, side)
             {
-                self.part(pairs, scratch, &text[start..at], ids);
+                each(start..at);
                 start = at;
             }
             before = side;
         }
-        self.part(pairs, scratch, &text[start..], ids);
+        if start < text.len() {
+            each(start..text.len());
+        }
     }
 
     /// Appends the ids of a part that is not cut.
     fn part(&self, pairs: &Pairs, scratch: &mut Scratch, part: &str, ids: &mut Vec<TokenId>) {
         let bytes = part.as_bytes();
-        if bytes.is_empty() {
-            return;
-        }
         if bytes.len() <= SHORT {
             let key = short_key(bytes, 0, bytes.len());
             if let Some(few) = scratch.memo.short(key, set_of(key)) {
@@ -201,7 +223,7 @@ impl CharacterModel {
             return ids.extend_from_slice(known);
         }
         let before = ids.len();
-        scratch.merger.merge_tokens(pairs, |tokens| self.units(part, tokens), ids);
+        scratch.merger.merge_tokens(pairs, |tokens| self.units(part, |id, _| tokens.push(id)), ids);
         scratch.memo.keep(bytes, &ids[before..]);
     }
 }

@@ -5,7 +5,9 @@
 //! bytes, special ones, and ids beyond the table are looked up where they are kept.
 //!
 //! The slots go to a small buffer first, and from there to the end of the bytes that are given: it has room for what is
-//! stored beyond the end.
+//! stored beyond the end. A place in it is cut to its first bytes by a mask, which changes none and spares each token a
+//! comparison with the end (a fifth faster; slots stored right into the given bytes, which takes `unsafe`, were a tenth
+//! faster still; four ids at once, and bytes filled with zeros ahead, were slower).
 
 use super::character_model::CharacterModel;
 use super::tokenizer::Tokenizer;
@@ -18,7 +20,9 @@ const LONGEST: usize = SLOT - 1;
 /// Ids that have a slot at the most: a file may name ids far beyond the number of its tokens.
 const MAX_SLOTS: u32 = 1 << 20;
 /// Ids that go to the buffer at once.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
+/// The places in the buffer at which a token of a block may begin: a power of two.
+const PLACES: usize = (BLOCK * SLOT).next_power_of_two();
 /// Ids by which the number of bytes is foretold.
 const SAMPLE: usize = 256;
 
@@ -51,16 +55,17 @@ impl ShortTokens {
 
     /// The bytes of the first tokens of `ids` go to the buffer, as far as they are here; says how many tokens and bytes.
     #[inline]
-    fn copy(&self, ids: &[TokenId], buffer: &mut [u8; BLOCK * LONGEST + SLOT]) -> (usize, usize) {
-        let mut end = 0;
-        for (done, id) in ids.iter().take(BLOCK).enumerate() {
+    fn copy(&self, ids: &[TokenId], buffer: &mut [u8; PLACES + SLOT]) -> (usize, usize) {
+        let (count, mut end) = (ids.len().min(BLOCK), 0);
+        for (done, id) in ids[..count].iter().enumerate() {
             let Some(slot) = self.slots.get(*id as usize).filter(|slot| slot[LONGEST] > 0) else {
                 return (done, end);
             };
-            buffer[end..end + SLOT].copy_from_slice(slot);
+            let at = end & (PLACES - 1);
+            buffer[at..at + SLOT].copy_from_slice(slot);
             end += usize::from(slot[LONGEST]);
         }
-        (ids.len().min(BLOCK), end)
+        (count, end)
     }
 }
 
@@ -88,7 +93,7 @@ impl Tokenizer {
             return self.decode_characters(model, ids, bytes);
         }
         let before = bytes.len();
-        let mut buffer = [0; BLOCK * LONGEST + SLOT];
+        let mut buffer = [0; PLACES + SLOT];
         let mut done = 0;
         while done < ids.len() {
             let (count, length) = self.short_tokens().copy(&ids[done..], &mut buffer);
@@ -157,10 +162,10 @@ mod tests {
         let mut bytes = b"before".to_vec();
         TOKENS.decode_into(&[402], &mut bytes).unwrap();
         for unknown in [256, 301, MAX_SLOTS - 5 + 40, 3_000_000, u32::MAX] {
-            let mut ids = vec![430; 100];
-            ids.insert(77, unknown);
+            let mut ids = vec![415; 300];
+            ids.insert(277, unknown);
             let error = TOKENS.decode_into(&ids, &mut bytes).unwrap_err();
-            assert!(matches!(error, Error::UnknownToken { id, position: 77, vocab_size: 2_000_001 } if id == unknown));
+            assert!(matches!(error, Error::UnknownToken { id, position: 277, vocab_size: 2_000_001 } if id == unknown));
             assert_eq!(bytes, b"beforeab");
         }
     }

@@ -6,7 +6,7 @@
 //! ones the leftmost; the step in which none is left is the last. Which merges are possible does not change while places
 //! are dropped, so here they are asked one by one in the order of their ranks, up to the first that is not dropped: the
 //! others would not be merged in this step whatever became of them. With p = 0 this is ordinary merging, with p = 1 a
-//! token a byte.
+//! token a byte. Where merges start from characters, it is a token a character, or what stands for one that is none.
 //!
 //! Hugging Face's `tokenizers` draws in the same way, but also for places whose tokens are gone since: when such a one
 //! is not dropped, the places dropped before it are asked again in the same step. So it drops a little less: of merges
@@ -24,7 +24,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::prepare::Part;
 use super::steps::merge_by_steps;
 use super::tokenizer::Tokenizer;
-use crate::error::{Error, Result, TokenizerFault};
+use crate::error::{Error, Result};
 use crate::segment::kept_pieces;
 use crate::vocab::TokenId;
 
@@ -60,7 +60,7 @@ impl Dropout {
 
 impl Tokenizer {
     /// The ids of `text` in a segmentation drawn at random; special tokens in it are ordinary text. They decode to the
-    /// text, as those of [`Tokenizer::encode`] do, which they are where the probability is 0. Added tokens are never split.
+    /// same as those of [`Tokenizer::encode`], which they are where the probability is 0. Added tokens are never split.
     ///
     /// ```
     /// use ciyuan::encode::{Dropout, Tokenizer};
@@ -77,14 +77,10 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::encode`], and [`TokenizerFault::ChangesText`](crate::error::TokenizerFault::ChangesText) for a
-    /// tokenizer whose merges start from characters.
+    /// As [`Tokenizer::encode`].
     pub fn encode_dropout(&self, text: &str, dropout: Dropout) -> Result<Vec<TokenId>> {
         if dropout.probability == 0.0 {
             return self.encode(text);
-        }
-        if self.character_model().is_some() {
-            return Err(TokenizerFault::ChangesText { what: "segmentations drawn at random" }.into());
         }
         let mut random = Xoshiro256PlusPlus::seed_from_u64(dropout.seed);
         let (mut ends, mut dropped, mut ids) = (Vec::new(), Vec::new(), Vec::new());
@@ -97,7 +93,9 @@ impl Tokenizer {
                 self.segmenter().spans_and_dropped(text, &mut ends, &mut dropped)?;
                 for piece in kept_pieces(text, &ends, &dropped) {
                     let taken = || uniform(&mut random) >= dropout.probability;
-                    ids.extend(merge_by_steps(self.pairs(), self.byte_tokens(piece.as_bytes()), taken, |_| {}));
+                    let (units, _) = self.units(piece);
+                    let merged = merge_by_steps(self.pairs(), units.into_iter(), taken, |_| {});
+                    ids.extend(merged.into_iter().map(|(_, id)| id));
                 }
                 Ok(())
             }

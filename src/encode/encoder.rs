@@ -89,7 +89,7 @@ impl<'t> Encoder<'t> {
         tokenizer.segmenter().spans_and_dropped(text, &mut self.ends, &mut self.dropped)?;
         let Some(scratch) = &mut self.scratch else { return Ok(()) };
         for piece in kept_pieces(text, &self.ends, &self.dropped) {
-            match tokenizer.token_id(piece.as_bytes()).filter(|_| tokenizer.spec().whole_pieces()) {
+            match tokenizer.whole_token(piece.as_bytes()) {
                 Some(id) => ids.push(id),
                 None => model.encode(tokenizer.pairs(), scratch, piece, ids),
             }

@@ -1,14 +1,18 @@
 //! How a text becomes its ids: each merge, in the order in which it is done.
 //!
-//! Each pre-token is merged by itself, from its bytes: of all pairs of neighbours that merge, the one of the lowest rank
-//! is joined, of equal ones the leftmost, until none merges. The steps told here are those of this rule; that
-//! [`Tokenizer::encode`] comes to the same ids by shorter ways is what its tests show.
+//! Each pre-token is merged by itself, from its bytes, or from its characters where the vocabulary is of those: of all
+//! pairs of neighbours that merge, the one of the lowest rank is joined, of equal ones the leftmost, until none merges.
+//! The steps told here are those of this rule; that [`Tokenizer::encode`] comes to the same ids by shorter ways is what
+//! its tests show.
 
 use std::ops::Range;
 
+use super::aligned::Places;
+use super::prepare::PlacedPart;
 use super::steps::{Done, merge_by_steps};
 use super::tokenizer::Tokenizer;
-use crate::error::{Result, TokenizerFault};
+use crate::error::Result;
+use crate::segment::kept_ranges;
 use crate::vocab::TokenId;
 
 /// A pre-token, and how it becomes its ids.
@@ -16,6 +20,10 @@ use crate::vocab::TokenId;
 pub struct ExplainedPiece {
     /// Where it stands in the text, in bytes.
     pub range: Range<usize>,
+    /// The pre-token as the merges see it: what stands there, unless the tokenizer changes its texts.
+    pub text: String,
+    /// Where the tokens that merges start from stand in this text: bytes, or characters; none of an added token.
+    pub units: Vec<Range<usize>>,
     /// Whether it is taken as the token that it is as a whole, without merging: the tokenizer does so with its tokens
     /// ([`TokenizerSpec::whole_pieces`](crate::vocab::TokenizerSpec::whole_pieces)). The steps are then those that would
     /// lead to the same token; there are none if merges do not lead to it.
@@ -39,6 +47,8 @@ pub struct MergeStep {
     pub result: TokenId,
     /// Where the left token begins in the text, in bytes.
     pub offset: usize,
+    /// Where it begins in the text of its piece.
+    pub at: usize,
 }
 
 impl Tokenizer {
@@ -61,56 +71,51 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::encode`], and [`TokenizerFault::ChangesText`](crate::error::TokenizerFault::ChangesText) for a
-    /// tokenizer that encodes another text than the one it is given.
+    /// As [`Tokenizer::encode_with_offsets`].
     pub fn explain(&self, text: &str) -> Result<Vec<ExplainedPiece>> {
-        if !self.keeps_text() {
-            return Err(TokenizerFault::ChangesText { what: "merges step by step" }.into());
-        }
         let mut pieces = Vec::new();
-        self.preparation().kept_parts(self.preparation().always(), text, &mut |range, token| match token {
-            Some(id) => {
-                pieces.push(ExplainedPiece { range, whole: true, steps: Vec::new(), ids: vec![id] });
+        self.preparation().placed_parts(self.preparation().always(), text, &mut |part| match part {
+            PlacedPart::Token(id, range) => {
+                let shown = text[range.clone()].to_owned();
+                let (units, steps) = (Vec::new(), Vec::new());
+                pieces.push(ExplainedPiece { range, text: shown, units, whole: true, steps, ids: vec![id] });
                 Ok(())
             }
-            None => self.explain_part(text, range, &mut pieces),
+            PlacedPart::Text(text, places) => self.explain_part(text, places, &mut pieces),
         })?;
         Ok(pieces)
     }
 
-    /// Appends the pre-tokens of `text[part]`, a text to the pattern.
-    fn explain_part(&self, text: &str, part: Range<usize>, pieces: &mut Vec<ExplainedPiece>) -> Result<()> {
+    /// Appends the pre-tokens of a text to the pattern.
+    fn explain_part(&self, text: &str, places: Places<'_>, pieces: &mut Vec<ExplainedPiece>) -> Result<()> {
         let (mut ends, mut dropped) = (Vec::new(), Vec::new());
-        self.segmenter().spans_and_dropped(&text[part.clone()], &mut ends, &mut dropped)?;
-        let (mut start, mut dropped) = (part.start, dropped.into_iter().peekable());
-        for (at, end) in (0..).zip(ends) {
-            let end = part.start + end as usize;
-            let range = std::mem::replace(&mut start, end)..end;
-            if dropped.next_if_eq(&at).is_none() {
-                pieces.push(self.explain_piece(text, range));
-            }
-        }
+        self.segmenter().spans_and_dropped(text, &mut ends, &mut dropped)?;
+        pieces.extend(kept_ranges(&ends, &dropped).map(|range| self.explain_piece(text, range, places)));
         Ok(())
     }
 
-    fn explain_piece(&self, text: &str, range: Range<usize>) -> ExplainedPiece {
-        let piece = &text.as_bytes()[range.clone()];
+    fn explain_piece(&self, text: &str, range: Range<usize>, places: Places<'_>) -> ExplainedPiece {
+        let piece = &text[range.clone()];
         let merges = self.spec().merges().as_slice();
+        let (tokens, units) = self.units(piece);
         let mut steps = Vec::new();
         let tell = |Done { rank, at }| {
             let merge = merges[rank as usize];
-            let offset = range.start + at as usize;
-            steps.push(MergeStep { rank, left: merge.left, right: merge.right, result: merge.result, offset });
+            let at = units[at as usize].start;
+            let offset = places.of(range.start + at..range.start + at + 1).start;
+            steps.push(MergeStep { rank, left: merge.left, right: merge.right, result: merge.result, offset, at });
         };
-        let mut ids = merge_by_steps(self.pairs(), self.byte_tokens(piece), || true, tell);
-        let whole = self.token_id(piece).filter(|_| self.spec().whole_pieces());
+        let merged = merge_by_steps(self.pairs(), tokens.into_iter(), || true, tell);
+        let mut ids: Vec<TokenId> = merged.into_iter().map(|(_, id)| id).collect();
+        let whole = self.whole_token(piece.as_bytes());
         if let Some(id) = whole
             && ids[..] != [id]
         {
             steps.clear();
             ids = vec![id];
         }
-        ExplainedPiece { range, whole: whole.is_some(), steps, ids }
+        let text = piece.to_owned();
+        ExplainedPiece { range: places.of(range), text, units, whole: whole.is_some(), steps, ids }
     }
 }
 

@@ -16,10 +16,13 @@
 //!
 //! A tokenizer may do more to a text: `prepare.rs` finds added tokens, `normalize.rs` normalizes what is between them,
 //! and `character_model.rs` merges characters instead of bytes. A text of one that does none of this does not pass there.
+//! Where tokens are asked for with their places in the text (`offsets.rs`, `explain.rs`), `aligned.rs` follows each byte
+//! through what is done to it, and `forms.rs` each character through Unicode's forms.
 //!
 //! Each of these shortcuts has its condition, and `paths.rs` says which of them a tokenizer takes. `prebuilt.rs` writes a
 //! tokenizer with its tables, to be loaded in some milliseconds. `unreachable.rs` says which tokens no text comes to.
 
+mod aligned;
 mod character_model;
 mod characters;
 mod cuts;
@@ -28,6 +31,7 @@ mod decode_stream;
 mod dropout;
 mod encoder;
 mod explain;
+mod forms;
 mod memo;
 mod merge;
 mod naive;

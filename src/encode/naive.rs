@@ -44,13 +44,12 @@ fn encode_text(tokenizer: &Tokenizer, text: &str, ids: &mut Vec<TokenId>) -> Res
     let (mut ends, mut dropped) = (Vec::new(), Vec::new());
     tokenizer.segmenter().spans_and_dropped(text, &mut ends, &mut dropped)?;
     for piece in kept_pieces(text, &ends, &dropped) {
-        let whole = tokenizer.token_id(piece.as_bytes()).filter(|_| tokenizer.spec().whole_pieces());
-        match whole {
+        match tokenizer.whole_token(piece.as_bytes()) {
             Some(id) => ids.push(id),
             None => {
                 let mut tokens = Vec::new();
                 match tokenizer.character_model() {
-                    Some(model) => model.units(piece, &mut tokens),
+                    Some(model) => model.units(piece, |id, _| tokens.push(id)),
                     None => tokens.extend(tokenizer.byte_tokens(piece.as_bytes())),
                 }
                 merge(tokenizer.pairs(), &mut tokens);

@@ -7,6 +7,8 @@ use unicode_normalization::{
     IsNormalized, UnicodeNormalization, is_nfc_quick, is_nfd_quick, is_nfkc_quick, is_nfkd_quick,
 };
 
+use super::aligned::{Aligned, Replaced as AlignedReplaced, Transform};
+use super::forms::for_each_change;
 use crate::error::{Error, Result};
 use crate::segment::Matches;
 use crate::vocab::{NormalizerStep, ReplacePattern};
@@ -25,8 +27,9 @@ enum Step {
     ReplaceMatches { matches: Matches, to: String },
 }
 
+/// A normal form of Unicode.
 #[derive(Debug, Clone, Copy)]
-enum Form {
+pub(super) enum Form {
     Nfc,
     Nfd,
     Nfkc,
@@ -92,6 +95,21 @@ impl Normalizer {
         }
         Ok(text)
     }
+
+    /// The same with the place of each byte in `text`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Normalizer::run`], and [`Error::Limit`] for a text of 4 GiB or more.
+    pub(super) fn run_aligned(&self, text: &str) -> Result<Aligned> {
+        let limit = GROWTH * text.len() + SPARE;
+        let mut aligned = Aligned::new(text)?;
+        for step in &self.0 {
+            step.run_aligned(&mut aligned, limit)?;
+            check_growth(aligned.text().len(), limit)?;
+        }
+        Ok(aligned)
+    }
 }
 
 fn check_growth(bytes: usize, limit: usize) -> Result<()> {
@@ -125,6 +143,41 @@ impl Step {
                 replaced.finish().into()
             }
         })
+    }
+}
+
+impl Step {
+    /// The same for a text with places.
+    fn run_aligned(&self, text: &mut Aligned, limit: usize) -> Result<()> {
+        match self {
+            Self::Form(form) => form.run_aligned(text),
+            Self::Lowercase => {
+                let old = std::mem::take(text);
+                let mut transform = Transform::new(&old);
+                for c in old.text().chars() {
+                    c.to_lowercase().zip([0, 1, 1]).for_each(|(c, change)| transform.push(c, change));
+                }
+                *text = transform.finish();
+            }
+            Self::Strip { left, right } => {
+                let whole = text.text();
+                let start = if *left { whole.len() - whole.trim_start().len() } else { 0 };
+                let end = if *right { whole.trim_end().len().max(start) } else { whole.len() };
+                *text = text.slice(start..end);
+            }
+            Self::Prepend(before) => text.prepend(before),
+            Self::Replace { from, to } => {
+                let mut replaced = AlignedReplaced::new(text, to, limit);
+                text.text().match_indices(from).for_each(|(start, found)| replaced.found(start, start + found.len()));
+                *text = replaced.finish();
+            }
+            Self::ReplaceMatches { matches, to } => {
+                let mut replaced = AlignedReplaced::new(text, to, limit);
+                matches.for_each(text.text(), |start, end| replaced.found(start, end))?;
+                *text = replaced.finish();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -167,6 +220,32 @@ impl Form {
         normalized.into()
     }
 
+    fn run_aligned(self, text: &mut Aligned) {
+        if text.text().is_ascii() || self.is_sure(text.text()) {
+            return;
+        }
+        let old = std::mem::take(text);
+        let (mut transform, mut done) = (Transform::new(&old), 0);
+        let whole = old.text();
+        for newer in NEWER.find_iter(whole) {
+            for_each_change(self, &whole[done..newer.start()], &mut |c, change| transform.push(c, change));
+            newer.as_str().chars().for_each(|c| transform.push(c, 0));
+            done = newer.end();
+        }
+        for_each_change(self, &whole[done..], &mut |c, change| transform.push(c, change));
+        *text = transform.finish();
+    }
+
+    /// Whether it joins characters.
+    pub(super) fn composes(self) -> bool {
+        matches!(self, Self::Nfc | Self::Nfkc)
+    }
+
+    /// Whether it takes characters for others that mean the same.
+    pub(super) fn is_compatible(self) -> bool {
+        matches!(self, Self::Nfkc | Self::Nfkd)
+    }
+
     /// Whether a look at each character by itself says that the text has this form.
     fn is_sure(self, text: &str) -> bool {
         let quick = match self {
@@ -191,6 +270,7 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn run(steps: &[NormalizerStep], text: &str) -> String {
         Normalizer::new(steps).unwrap().run(text).unwrap().into_owned()
@@ -209,6 +289,54 @@ mod tests {
         assert_eq!(run(&[prepend, replace(ReplacePattern::String(" ".to_owned()), "▁")], "a  b"), "▁a▁▁b");
         assert_eq!(run(&[replace(ReplacePattern::Regex(" {2,}".to_owned()), "_")], "a  b   "), "a_b_");
         assert_eq!(run(&[], "a"), "a");
+    }
+
+    /// Characters that some form takes apart, joins or puts in another order.
+    const MARKS: &str = "[ae\u{301}\u{323}éậﬁİ가ᄀ\u{1161}\u{11a8}１ 　\u{1E2AE}]{0,12}";
+
+    fn step() -> impl Strategy<Value = NormalizerStep> {
+        let replace = |regex, content: &str| {
+            let pattern = if regex {
+                ReplacePattern::Regex("\\s+|^.".to_owned())
+            } else {
+                ReplacePattern::String("a".to_owned())
+            };
+            NormalizerStep::Replace { pattern, content: content.to_owned() }
+        };
+        prop_oneof![
+            prop::sample::select(vec![
+                NormalizerStep::Nfc,
+                NormalizerStep::Nfd,
+                NormalizerStep::Nfkc,
+                NormalizerStep::Nfkd,
+                NormalizerStep::Lowercase,
+                NormalizerStep::Prepend { prepend: "▁".to_owned() },
+            ]),
+            any::<[bool; 2]>().prop_map(|[left, right]| NormalizerStep::Strip { strip_left: left, strip_right: right }),
+            (any::<bool>(), "[a▁]{0,3}").prop_map(move |(regex, content)| replace(regex, &content)),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        /// The same text with and without places, whose characters never go back.
+        #[test]
+        fn places_change_nothing(
+            steps in prop::collection::vec(step(), 0..5),
+            text in prop_oneof![crate::segment::hostile(), MARKS, any::<String>()],
+        ) {
+            let normalizer = Normalizer::new(&steps).unwrap();
+            let aligned = normalizer.run_aligned(&text).unwrap();
+            prop_assert_eq!(&normalizer.run(&text).unwrap(), aligned.text());
+            let places = aligned.places(0);
+            let mut last = 0..0;
+            for at in 0..aligned.text().len() {
+                let place = super::super::whole_characters(&text, places.of(at..at + 1));
+                prop_assert!(last.start <= place.start && last.end <= place.end && place.start <= place.end);
+                last = place;
+            }
+            prop_assert!(last.end <= text.len());
+        }
     }
 
     /// A step that only takes away at the ends gives a shorter text, not the same.

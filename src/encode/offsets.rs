@@ -2,11 +2,15 @@
 
 use std::ops::Range;
 
+use super::aligned::Places;
+use super::character_model::CharacterModel;
 use super::encoder::Encoder;
 use super::parts::Parts;
-use super::prepare::Finders;
+use super::prepare::{Finders, PlacedPart};
+use super::steps::merge_by_steps;
 use super::tokenizer::Tokenizer;
-use crate::error::{Result, TokenizerFault};
+use crate::error::Result;
+use crate::segment::kept_ranges;
 use crate::vocab::TokenId;
 
 /// The bytes of `text` that make up all characters of which some byte is in `bytes`: what Hugging Face gives for the
@@ -29,6 +33,10 @@ impl Tokenizer {
     /// character: [`whole_characters`] gives the characters that it has a part in, two tokens the same one then. An added
     /// token has the place of all it stands for, the white space with it that it takes.
     ///
+    /// Where the tokenizer changes the text first, the places are still those in the text that is given: what a normalizer
+    /// made has the place of what it made it of, as Hugging Face's library counts it. Two tokens may have the same place
+    /// then, and there may be gaps.
+    ///
     /// ```
     /// use ciyuan::encode::Tokenizer;
     /// use ciyuan::segment::{HanEdges, Pattern};
@@ -42,8 +50,7 @@ impl Tokenizer {
     ///
     /// # Errors
     ///
-    /// As [`Tokenizer::encode`], and [`TokenizerFault::ChangesText`](crate::error::TokenizerFault::ChangesText) for a
-    /// tokenizer that encodes another text than the one it is given.
+    /// As [`Tokenizer::encode`], and [`Limit`](crate::Error::Limit) for 4 GiB or more of text that is changed.
     pub fn encode_with_offsets(&self, text: &str) -> Result<(Vec<TokenId>, Vec<Range<usize>>)> {
         let (mut ids, mut offsets) = (Vec::new(), Vec::new());
         Encoder::new(self).encode_with_offsets_into(text, &mut ids, &mut offsets)?;
@@ -92,16 +99,16 @@ impl Encoder<'_> {
         offsets: &mut Vec<Range<usize>>,
     ) -> Result<()> {
         let (tokenizer, before) = (self.tokenizer(), (ids.len(), offsets.len()));
-        if !tokenizer.keeps_text() {
-            return Err(TokenizerFault::ChangesText { what: "offsets of tokens" }.into());
-        }
-        let placed = tokenizer.preparation().kept_parts(finders, text, &mut |range, token| match token {
-            Some(id) => {
+        let placed = tokenizer.preparation().placed_parts(finders, text, &mut |part| match part {
+            PlacedPart::Token(id, range) => {
                 ids.push(id);
                 offsets.push(range);
                 Ok(())
             }
-            None => self.text_with_offsets_into(text, range, ids, offsets),
+            PlacedPart::Text(text, places) => match tokenizer.character_model() {
+                Some(model) => self.characters_with_offsets_into(model, text, places, ids, offsets),
+                None => self.text_with_offsets_into(text, places, ids, offsets),
+            },
         });
         placed.inspect_err(|_| {
             ids.truncate(before.0);
@@ -109,25 +116,58 @@ impl Encoder<'_> {
         })
     }
 
-    /// Appends the ids and offsets of `text[range]`, a text to the pattern.
+    /// Appends the ids and offsets of a text to the pattern.
     fn text_with_offsets_into(
         &mut self,
         text: &str,
-        range: Range<usize>,
+        places: Places<'_>,
         ids: &mut Vec<TokenId>,
         offsets: &mut Vec<Range<usize>>,
     ) -> Result<()> {
-        for (start, part) in Parts::new(self.tokenizer(), &text[range.clone()]) {
-            let (start, first) = (range.start + start, ids.len());
-            self.part_into(part, ids).map_err(|error| error.moved(start))?;
-            self.place(start, &ids[first..], offsets);
+        for (start, part) in Parts::new(self.tokenizer(), text) {
+            let first = ids.len();
+            self.part_into(part, ids).map_err(|error| error.moved(places.of(start..start).start))?;
+            self.place(start, places, &ids[first..], offsets);
         }
         Ok(())
     }
 
-    /// Appends the offsets of the ids of the text that was encoded last, which begins at `start` of a longer one. No
-    /// token reaches over a gap, so one that would begin at the start of a gap begins behind it.
-    fn place(&self, start: usize, ids: &[TokenId], offsets: &mut Vec<Range<usize>>) {
+    /// The same for merges of characters, done one by one: a token may stand for a character, for one byte of one, or for
+    /// a run of unknown ones.
+    fn characters_with_offsets_into(
+        &mut self,
+        model: &CharacterModel,
+        text: &str,
+        places: Places<'_>,
+        ids: &mut Vec<TokenId>,
+        offsets: &mut Vec<Range<usize>>,
+    ) -> Result<()> {
+        let tokenizer = self.tokenizer();
+        let (mut ends, mut dropped) = (Vec::new(), Vec::new());
+        tokenizer.segmenter().spans_and_dropped(text, &mut ends, &mut dropped)?;
+        for piece in kept_ranges(&ends, &dropped) {
+            if let Some(id) = tokenizer.whole_token(text[piece.clone()].as_bytes()) {
+                ids.push(id);
+                offsets.push(places.of(piece));
+                continue;
+            }
+            model.parts(&text[piece.clone()], |part| {
+                let start = piece.start + part.start;
+                let (units, at) = model.placed_units(&text[start..piece.start + part.end]);
+                let merged = merge_by_steps(tokenizer.pairs(), units.into_iter(), || true, |_| {});
+                let next = merged.iter().skip(1).map(|(first, _)| *first as usize).chain([at.len()]);
+                for ((first, id), next) in merged.iter().zip(next) {
+                    ids.push(*id);
+                    offsets.push(places.of(start + at[*first as usize].start..start + at[next - 1].end));
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Appends the offsets of the ids of the text that was encoded last, which begins at `start` of a part. No token
+    /// reaches over a gap, so one that would begin at the start of a gap begins behind it.
+    fn place(&self, start: usize, places: Places<'_>, ids: &[TokenId], offsets: &mut Vec<Range<usize>>) {
         let mut gaps = self.gaps().peekable();
         let mut at = 0;
         offsets.extend(ids.iter().map(|&id| {
@@ -136,7 +176,7 @@ impl Encoder<'_> {
             }
             let from = at;
             at += self.tokenizer().token_bytes(id).map_or(0, <[u8]>::len);
-            start + from..start + at
+            places.of(start + from..start + at)
         }));
     }
 }

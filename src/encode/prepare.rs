@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 use rustc_hash::FxHashSet;
 
+use super::aligned::{Aligned, Places};
 use super::normalize::Normalizer;
 use crate::error::{Error, Result};
 use crate::segment::{Metaspace, Prepend, metaspace_of};
@@ -23,6 +24,14 @@ pub(super) enum Part<'t> {
     Text(&'t str),
     /// An added token.
     Token(TokenId),
+}
+
+/// A part of a text, and where it stands there.
+pub(super) enum PlacedPart<'p> {
+    /// For the pattern and the merges.
+    Text(&'p str, Places<'p>),
+    /// An added token.
+    Token(TokenId, Range<usize>),
 }
 
 /// What takes a text apart.
@@ -69,7 +78,7 @@ impl Preparation {
     }
 
     /// Whether each part of a text is a piece of it, byte for byte.
-    pub(super) fn keeps_text(&self) -> bool {
+    fn keeps_text(&self) -> bool {
         self.normalizer.is_empty() && matches!(self.spaces, Spaces::Nothing)
     }
 
@@ -143,18 +152,41 @@ impl Preparation {
         })
     }
 
-    /// As [`Preparation::parts`], with where each part stands, of a text that is kept ([`Preparation::keeps_text`]).
-    pub(super) fn kept_parts(
+    /// As [`Preparation::parts`], with where each part stands.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Preparation::parts`], and [`Error::Limit`] for 4 GiB or more of text that is changed.
+    pub(super) fn placed_parts(
         &self,
         finders: &Finders,
         text: &str,
-        each: &mut impl FnMut(Range<usize>, Option<TokenId>) -> Result<()>,
+        each: &mut impl FnMut(PlacedPart<'_>) -> Result<()>,
     ) -> Result<()> {
-        split(finders.raw.as_ref(), text, &mut |outer, id| match id {
-            Some(_) => each(outer, id),
-            None => split(finders.normalized.as_ref(), &text[outer.clone()], &mut |inner, id| {
-                each(outer.start + inner.start..outer.start + inner.end, id)
-            }),
+        split(finders.raw.as_ref(), text, &mut |range, id| match id {
+            Some(id) => each(PlacedPart::Token(id, range)),
+            None if self.keeps_text() => kept_parts(finders, text, range, each),
+            None => self.changed_parts(finders, text, range, each),
+        })
+    }
+
+    /// The parts of `text[outer]`, which is normalized first.
+    fn changed_parts(
+        &self,
+        finders: &Finders,
+        text: &str,
+        outer: Range<usize>,
+        each: &mut impl FnMut(PlacedPart<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let normalized = self.normalizer.run_aligned(&text[outer.clone()])?;
+        split(finders.normalized.as_ref(), normalized.text(), &mut |inner, id| match id {
+            Some(id) => each(PlacedPart::Token(id, normalized.places(outer.start).of(inner))),
+            None => {
+                let is_first = outer.start == 0 && inner.start == 0;
+                let mut part = normalized.slice(inner);
+                self.space(&mut part, is_first);
+                each(PlacedPart::Text(part.text(), part.places(outer.start)))
+            }
         })
     }
 
@@ -175,6 +207,37 @@ impl Preparation {
             }
         }
     }
+
+    /// The same for a text with places.
+    fn space(&self, text: &mut Aligned, is_first: bool) {
+        match self.spaces {
+            Spaces::Prefix if !text.text().starts_with(' ') => text.prepend(" "),
+            Spaces::Nothing | Spaces::Prefix => {}
+            Spaces::Metaspace(Metaspace { replacement, prepend }) => {
+                text.substitute(' ', replacement);
+                let wanted = prepend == Prepend::Always || prepend == Prepend::First && is_first;
+                if wanted && !text.text().starts_with(replacement) {
+                    text.prepend(replacement.encode_utf8(&mut [0; 4]));
+                }
+            }
+        }
+    }
+}
+
+/// The parts of `text[outer]`, which stays as it is.
+fn kept_parts(
+    finders: &Finders,
+    text: &str,
+    outer: Range<usize>,
+    each: &mut impl FnMut(PlacedPart<'_>) -> Result<()>,
+) -> Result<()> {
+    split(finders.normalized.as_ref(), &text[outer.clone()], &mut |inner, id| {
+        let range = outer.start + inner.start..outer.start + inner.end;
+        match id {
+            Some(id) => each(PlacedPart::Token(id, range)),
+            None => each(PlacedPart::Text(&text[range.clone()], Places::same(range.start))),
+        }
+    })
 }
 
 /// What finds added tokens in a text as it is, and in a normalized one.

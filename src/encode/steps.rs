@@ -1,7 +1,7 @@
 //! Merging one occurrence at a time, so that each can be told, or passed over.
 //!
-//! A linked list of tokens and a heap of pairs, as in `merge.rs`. A token stands at the place of its first byte, so a
-//! place in the list is an offset in the piece. A pair that waits in the heap is recognised as gone when the two tokens
+//! A linked list of tokens and a heap of pairs, as in `merge.rs`. A token stands at the place of its first unit, of the
+//! tokens that merges start from: with bytes, a place in the list is an offset in the piece. A pair that waits in the heap is recognised as gone when the two tokens
 //! that stand there now do not merge at its rank: a rank belongs to one pair of tokens.
 
 use std::cmp::Reverse;
@@ -12,7 +12,7 @@ use crate::vocab::TokenId;
 
 const NONE: u32 = u32::MAX;
 
-/// A merge that was done: its rank, and where its left token begins in the piece.
+/// A merge that was done: its rank, and the unit at which its left token begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Done {
     pub(super) rank: u32,
@@ -27,17 +27,17 @@ struct Link {
     after: u32,
 }
 
-/// Merges the tokens of the bytes of a piece, and gives those that are left.
+/// Merges the units of a piece, and gives the tokens that are left, each with its first unit.
 ///
 /// In each step the pairs that merge are offered to `taken`, the lowest rank first, of equal ones the leftmost, until it
 /// takes one. That one is merged and told to `done`. The first step in which none is taken is the last.
 pub(super) fn merge_by_steps(
     pairs: &Pairs,
-    bytes: impl Iterator<Item = TokenId>,
+    units: impl Iterator<Item = TokenId>,
     mut taken: impl FnMut() -> bool,
     mut done: impl FnMut(Done),
-) -> Vec<TokenId> {
-    let mut links = Links::new(bytes);
+) -> Vec<(u32, TokenId)> {
+    let mut links = Links::new(units);
     let mut heap: BinaryHeap<Reverse<(u32, u32)>> = BinaryHeap::new();
     let mut passed = Vec::new();
     heap.extend((0..links.0.len() as u32).filter_map(|at| links.candidate(pairs, at)));
@@ -99,7 +99,7 @@ impl Links {
         before
     }
 
-    fn tokens(&self) -> Vec<TokenId> {
-        self.0.iter().map(|link| link.token).filter(|token| *token != NONE).collect()
+    fn tokens(&self) -> Vec<(u32, TokenId)> {
+        (0..).zip(&self.0).map(|(at, link)| (at, link.token)).filter(|(_, token)| *token != NONE).collect()
     }
 }

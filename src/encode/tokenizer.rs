@@ -1,6 +1,7 @@
 //! A tokenizer that runs.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use rustc_hash::FxHashMap;
@@ -228,6 +229,11 @@ impl Tokenizer {
         self.shared.whole.get(piece).copied()
     }
 
+    /// The token that a pre-token is, if the tokenizer takes such ones whole.
+    pub(super) fn whole_token(&self, piece: &[u8]) -> Option<TokenId> {
+        self.token_id(piece).filter(|_| self.spec().whole_pieces())
+    }
+
     /// The tokens that their merges give.
     pub(super) fn reached_tokens(&self) -> &Reached {
         &self.shared.reached
@@ -269,13 +275,16 @@ impl Tokenizer {
         self.shared.character_model.is_none() && self.shared.preparation.is_none()
     }
 
-    /// Whether what goes to the pattern and to merges of bytes are pieces of the text, byte for byte.
-    pub(super) fn keeps_text(&self) -> bool {
-        self.shared.character_model.is_none() && self.shared.preparation.keeps_text()
-    }
-
     pub(super) fn pairs(&self) -> &Pairs {
         &self.shared.pairs
+    }
+
+    /// The tokens that the merges of a pre-token start from, of bytes or of characters, and their places in it.
+    pub(super) fn units(&self, piece: &str) -> (Vec<TokenId>, Vec<Range<usize>>) {
+        match self.character_model() {
+            Some(model) => model.placed_units(piece),
+            None => (self.byte_tokens(piece.as_bytes()).collect(), (0..piece.len()).map(|at| at..at + 1).collect()),
+        }
     }
 
     /// The token of each byte.

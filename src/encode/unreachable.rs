@@ -38,7 +38,7 @@ impl Tokenizer {
             (None, _) => self.reached_tokens().has(id),
             (Some(model), Ok(text)) => {
                 let mut tokens = Vec::new();
-                model.units(text, &mut tokens);
+                model.units(text, |id, _| tokens.push(id));
                 naive::merge(self.pairs(), &mut tokens);
                 tokens == [id]
             }

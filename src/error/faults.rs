@@ -235,14 +235,6 @@ pub enum TokenizerFault {
         /// Why not.
         why: &'static str,
     },
-    /// What needs the text as it is, of a tokenizer that changes it.
-    #[error(
-        "{what} are there for tokenizers that take a text as it is; this one has a normalizer, a space before the text, added tokens that are always looked for, or a vocabulary of characters"
-    )]
-    ChangesText {
-        /// What was asked for.
-        what: &'static str,
-    },
     /// Bytes that are no prebuilt tokenizer of this version.
     #[error(
         "not a prebuilt tokenizer that this version can use, at byte {offset}: {why}; write it again from its tokenizer.json, with `ciyuan inspect tokenizer.json --prebuilt FILE`"

@@ -72,7 +72,10 @@ impl LearnSettings {
         }
         let room = match self.config.vocab_size {
             VocabSize::Tokens(size) => size.saturating_sub(256 + self.config.special.len() as u32),
-            VocabSize::Auto => return Err(wrong("vocab-size", "auto".to_owned(), "a number, for `--superwords`")),
+            VocabSize::Auto => {
+                let expected = "a number, for `--superwords`: the last of so many tokens are superwords";
+                return Err(wrong("vocab-size", "auto".to_owned(), expected));
+            }
         };
         if merges == 0 || merges > room {
             let expected = "from 1 to the tokens that the vocabulary holds beside the bytes and the special tokens";
@@ -159,7 +162,10 @@ impl CountPlan {
                 }
             }
         };
-        let expected = "learned from files of text, which are read twice".to_owned();
+        let expected =
+            "learned from files of text, which are read twice: counts hold words, without what stands beside \
+                        each, and what streams is gone when superwords are counted"
+                .to_owned();
         Err(Error::Setting { name: "superwords", value: value.to_owned(), expected })
     }
 }

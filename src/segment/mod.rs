@@ -75,6 +75,7 @@ pub(crate) use prefetch::prefetch;
 pub(crate) use script::Ranges;
 pub use script::Script;
 pub(crate) use script::is_numeral;
+pub(crate) use segmenter::kept_ranges;
 pub use segmenter::{Han, HanEdges, Segmenter, kept_pieces};
 pub(crate) use settled::Settled;
 pub(crate) use steps::{Metaspace, Prepend, metaspace_of, split_by, steps_of_pattern};

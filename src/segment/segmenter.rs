@@ -300,11 +300,16 @@ pub fn kept_pieces<'t, T>(text: &'t T, ends: &[u32], dropped: &[u32]) -> impl It
 where
     T: std::ops::Index<std::ops::Range<usize>, Output = T> + ?Sized,
 {
+    kept_ranges(ends, dropped).map(move |range| &text[range])
+}
+
+/// Where those pieces stand.
+pub(crate) fn kept_ranges(ends: &[u32], dropped: &[u32]) -> impl Iterator<Item = std::ops::Range<usize>> {
     let mut dropped = dropped.iter().peekable();
     let mut start = 0;
     (0..).zip(ends).filter_map(move |(at, end)| {
-        let piece = &text[std::mem::replace(&mut start, *end as usize)..*end as usize];
-        dropped.next_if_eq(&&at).is_none().then_some(piece)
+        let range = std::mem::replace(&mut start, *end as usize)..*end as usize;
+        dropped.next_if_eq(&&at).is_none().then_some(range)
     })
 }
 
