@@ -258,7 +258,7 @@ fn plan(args: &Args, output: &Path, context: &Context) -> Outcome<CountPlan> {
         }
         (&args.inputs, CountInput::Texts(sources, args.read.options()))
     } else {
-        (counts, CountInput::Saved(counts.clone()))
+        (counts, CountInput::Saved(counts.clone(), args.read.options().clean))
     };
     let weights = weights_of(paths, weight)?;
     let scratch = output.parent().unwrap_or(Path::new("")).to_owned();
