@@ -244,6 +244,17 @@ fn count_encode_inspect_verify() {
     let json = workshop.run(&["count", "in", "-t", "t.json", "--json"]).json();
     assert_eq!((&json["total"]["documents"], &json["total"]["bytes"]), (&3.into(), &24.into()));
     assert_eq!(json["files"][0]["characters"], 10);
+    // Without a tokenizer the same, less the tokens; on any number of threads.
+    let plain = workshop.run(&["count", "in", "--json"]).json();
+    for key in ["documents", "rejected", "bytes", "characters"] {
+        assert_eq!(plain["total"][key], json["total"][key], "{key}");
+    }
+    assert!(plain["total"].get("tokens").is_none() && plain["scripts"][0].get("tokens").is_none(), "{plain}");
+    assert_eq!(plain["scripts"][0]["characters"], json["scripts"][0]["characters"]);
+    let table = workshop.run(&["count", "in", "--threads", "1"]).ok();
+    assert!(table.starts_with("file       documents  rejected  bytes  characters\n"), "{table}");
+    assert!(table.contains("script         characters   share  bytes\n"), "{table}");
+    workshop.run(&["count", "in", "--pattern", "gpt2"]).fails(2, &["--tokenizer"]);
 
     let json = workshop.run(&["encode", "in", "-t", "t.json", "-o", "shards", "--val", "0", "--json"]).json();
     assert_eq!(json["documents"], serde_json::json!({"in": 3, "out": 3, "rejected": 0}));

@@ -273,6 +273,27 @@ fn golden_counts() -> Counts {
     counts
 }
 
+/// Counts of texts that were changed are no counts of other texts: what was done to them is asked for again.
+#[test]
+fn normalisation_must_be_the_same() {
+    let workshop = Workshop::new();
+    workshop.write("a.txt", "词元１２３ and tokens １２３\r\n".repeat(30));
+    let wide = ["--normalize", "full-width,crlf"];
+    workshop.run(&[&["learn", "a.txt", "--save-counts", "wide.counts"][..], &wide].concat()).ok();
+    workshop.run(&["learn", "a.txt", "--save-counts", "plain.counts"]).ok();
+    let learn = ["learn", "-o", "t.json", "--vocab-size", "265", "--counts"];
+    let says = &["wide.counts", "normalisation of texts", "`crlf,full-width`", "`none`"];
+    workshop.run(&[&learn[..], &["wide.counts"]].concat()).fails(3, says);
+    workshop.run(&[&learn[..], &["plain.counts", "wide.counts"]].concat()).fails(3, says);
+    let says = &["plain.counts", "`none`", "`crlf,full-width`"];
+    workshop.run(&[&learn[..], &["wide.counts", "plain.counts"], &wide].concat()).fails(3, says);
+    // With the same it is the tokenizer of the texts, with the steps that its file can hold.
+    workshop.run(&[&learn[..], &["wide.counts"], &wide].concat()).ok();
+    let texts = ["learn", "a.txt", "-o", "u.json", "--vocab-size", "265"];
+    workshop.run(&[&texts[..], &wide].concat()).ok();
+    assert!(bytes(&workshop, "t.json") == bytes(&workshop, "u.json"));
+}
+
 /// Written by the first version of the format, from these counts. Every later one reads it, and writes what it reads;
 /// only zstd may pack the same otherwise.
 #[test]
@@ -284,6 +305,7 @@ fn golden_file_of_version_1() {
             edges: HanEdges::Words,
             dictionary: 0x0123_4567_89AB_CDEF,
             unicode: "16.0.0".to_owned(),
+            normalization: String::new(),
         },
         documents: 12,
         bytes: 3456,

@@ -20,6 +20,7 @@ mod learn_command;
 mod lexicon;
 mod loading;
 mod patterns;
+mod peers_defects;
 mod probe_command;
 mod reading;
 mod readme;

@@ -67,6 +67,25 @@ impl CleanSettings {
     pub fn leaves_texts(&self) -> bool {
         Self { deduplicate: false, ..self.clone() } == Self::default()
     }
+
+    /// What is done to the characters of a text, in words by commas; empty where nothing is. Filters are not among it: they
+    /// choose texts, and change none.
+    ///
+    /// ```
+    /// use ciyuan::clean::{CleanSettings, Step};
+    /// let settings = CleanSettings { normalize: vec![Step::Nfc, Step::Crlf], ..CleanSettings::default() };
+    /// assert_eq!(settings.changes(), "crlf,nfc");
+    /// ```
+    #[must_use]
+    pub fn changes(&self) -> String {
+        let steps = Step::ALL.into_iter().filter(|step| self.normalize.contains(step));
+        let mut words: Vec<String> = steps.map(|step| step.name().to_owned()).collect();
+        words.extend(self.convert.and_then(|name| Some(serde_json::to_value(name).ok()?.as_str()?.to_owned())));
+        if self.personal_data == PersonalData::Mask {
+            words.push("mask-personal-data".to_owned());
+        }
+        words.join(",")
+    }
 }
 
 /// What a text came to.

@@ -124,6 +124,11 @@ pub(super) struct ReadArgs {
     /// Longest document allowed; a longer one is rejected
     #[arg(long, default_value = "1GiB", value_parser = bytes, value_name = "BYTES", help_heading = "Reading")]
     max_document: u64,
+    /// Bytes of memory that reading may take, about, and counting for `learn`, whose tables wait in files where they find no
+    /// room. A document may be a thirty-second of it at the most, or 1 MiB; nothing else in a result depends on it. `learn` must find
+    /// room for the pre-tokens that it learns from, else it ends with a word on what would help. Without: no bound
+    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Reading")]
+    memory: Option<u64>,
     #[command(flatten)]
     cleaning: CleaningArgs,
 }
@@ -131,7 +136,7 @@ pub(super) struct ReadArgs {
 impl ReadArgs {
     pub(super) fn options(&self) -> ReadOptions {
         let Self { field, template, id_field, txt_documents, separator, on_invalid_utf8, max_document, .. } = self;
-        ReadOptions {
+        let options = ReadOptions {
             field: field.clone(),
             template: template.clone(),
             id_field: id_field.clone(),
@@ -142,7 +147,19 @@ impl ReadArgs {
             encoding: self.cleaning.encoding,
             max_invalid: self.cleaning.max_invalid,
             clean: self.cleaning.settings(),
-        }
+            memory: None,
+        };
+        self.memory.map_or_else(|| options.clone(), |memory| options.clone().within(memory))
+    }
+
+    /// The bound on memory.
+    pub(super) fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+
+    /// Whether a form was named.
+    pub(super) fn has_format(&self) -> bool {
+        self.format.is_some()
     }
 
     /// The files behind the inputs; those that are passed over are named in a note.
@@ -242,6 +259,28 @@ impl TokenizerArgs {
     pub(super) fn load(&self) -> Outcome<Tokenizer> {
         let special = special_ids(self.special_ids.as_deref())?;
         Ok(load_tokenizer(&self.tokenizer, self.pattern.as_deref(), &special)?)
+    }
+}
+
+/// A tokenizer, or none.
+#[derive(clap::Args)]
+pub(super) struct OptionalTokenizerArgs {
+    /// A tokenizer.json, a .ciyuan file of `inspect --prebuilt`, a .tiktoken file (with --pattern), or a folder that holds a tokenizer.json. Without: no tokens are counted
+    #[arg(long, short, value_name = "FILE", help_heading = "Tokenizer")]
+    tokenizer: Option<PathBuf>,
+    /// Pattern of a .tiktoken file: a name, or a regular expression
+    #[arg(long, value_name = "NAME|REGEX", requires = "tokenizer", help_heading = "Tokenizer")]
+    pattern: Option<String>,
+    /// Special tokens of a .tiktoken file, as NAME=ID,NAME=ID
+    #[arg(long, value_name = "LIST", requires = "tokenizer", help_heading = "Tokenizer")]
+    special_ids: Option<String>,
+}
+
+impl OptionalTokenizerArgs {
+    pub(super) fn load(&self) -> Outcome<Option<Tokenizer>> {
+        let special = special_ids(self.special_ids.as_deref())?;
+        let load = |path: &PathBuf| load_tokenizer(path, self.pattern.as_deref(), &special);
+        Ok(self.tokenizer.as_ref().map(load).transpose()?)
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
-    if args.document.is_none() && is_corpus(&args.path) {
+    if args.document.is_none() && (is_corpus(&args.path) || args.read.has_format()) {
         return survey::run(&args.path, &args.survey, &args.read, context);
     }
     if args.path.is_dir() {
@@ -99,8 +99,10 @@ fn is_corpus(path: &Path) -> bool {
         return !path.join(ciyuan::shard::MANIFEST_FILE).exists();
     }
     let name = path.as_os_str().to_string_lossy();
-    let bare = [".gz", ".zst", ".xz"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
-    name == "-" || [".txt", ".jsonl", ".parquet"].iter().any(|end| bare.ends_with(end))
+    let bare = [".gz", ".zst", ".xz", ".bz2"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    name == "-"
+        || name.starts_with('@')
+        || [".txt", ".jsonl", ".parquet", ".tar", ".tgz"].iter().any(|end| bare.ends_with(end))
 }
 
 /// Facts by name, in order.

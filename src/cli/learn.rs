@@ -17,7 +17,7 @@ use ciyuan::text::Source;
 use ciyuan::vocab::{Fingerprint, TokenizerSpec};
 use serde::Serialize;
 
-use super::args::{LearnArgs, ReadArgs, RejectArgs, bytes};
+use super::args::{LearnArgs, ReadArgs, RejectArgs};
 use super::audit::{audit_of, audit_table};
 use super::context::Context;
 use super::failure::{Failure, Outcome};
@@ -72,11 +72,6 @@ struct Counting {
     /// counts are scaled in whole numbers, and what rounding leaves goes to the next pre-token in the order of bytes
     #[arg(long, value_name = "PATH=SHARE", value_parser = weight, help_heading = "Counting")]
     weight: Vec<Weight>,
-    /// Bytes of memory for counting, about; what finds no room waits in files beside the output. Results do not depend
-    /// on it. The pre-tokens that are learned from must find room at the end, else it ends with a word on what would help;
-    /// counts that are only saved need no such room. Without: no bound
-    #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Counting")]
-    memory: Option<u64>,
     /// Show what would be done, with an estimate of memory and time from a sample, and end
     #[arg(long, help_heading = "Counting")]
     dry_run: bool,
@@ -255,7 +250,7 @@ fn row(tally: &Tally) -> String {
 }
 
 fn plan(args: &Args, output: &Path, context: &Context) -> Outcome<CountPlan> {
-    let Counting { counts, save_counts, weight, memory, .. } = &args.counting;
+    let Counting { counts, save_counts, weight, .. } = &args.counting;
     let (paths, input) = if counts.is_empty() {
         let mut sources = args.read.sources(&args.inputs, context)?;
         if weight.is_empty() {
@@ -263,11 +258,11 @@ fn plan(args: &Args, output: &Path, context: &Context) -> Outcome<CountPlan> {
         }
         (&args.inputs, CountInput::Texts(sources, args.read.options()))
     } else {
-        (counts, CountInput::Saved(counts.clone()))
+        (counts, CountInput::Saved(counts.clone(), args.read.options().clean))
     };
     let weights = weights_of(paths, weight)?;
     let scratch = output.parent().unwrap_or(Path::new("")).to_owned();
-    Ok(CountPlan { input, weights, memory: *memory, scratch, save: save_counts.clone() })
+    Ok(CountPlan { input, weights, memory: args.read.memory(), scratch, save: save_counts.clone() })
 }
 
 fn joined(sources: &[Source]) -> Source {

@@ -72,6 +72,27 @@ impl ScriptCounter {
         }
     }
 
+    /// Counts the characters of a text without tokens, and gives their number.
+    pub fn add_characters(&mut self, text: &str) -> u64 {
+        let mut all = 0;
+        for c in text.chars() {
+            let sums = &mut self.sums[Script::of(c) as usize];
+            sums.characters += 1;
+            sums.bytes += c.len_utf8() as u64;
+            all += 1;
+        }
+        all
+    }
+
+    /// Adds what another counter has counted, after what this one has.
+    pub fn merge(&mut self, other: &Self) {
+        for (sums, more) in self.sums.iter_mut().zip(&other.sums) {
+            sums.characters += more.characters;
+            sums.bytes += more.bytes;
+            sums.tokens += more.tokens;
+        }
+    }
+
     /// The figures of all scripts so far.
     #[must_use]
     pub fn report(&self) -> Vec<ScriptReport> {
@@ -121,6 +142,15 @@ mod tests {
             prop_assert_eq!(report.iter().map(|row| row.characters).sum::<u64>(), text.chars().count() as u64);
             let tokens: f64 = report.iter().map(|row| row.tokens).sum();
             prop_assert!((tokens - lengths.len() as f64).abs() < 2.1e-3);
+            // Without tokens, and in two halves.
+            let (mut plain, mut rest) = (ScriptCounter::default(), ScriptCounter::default());
+            let (head, tail) = text.split_at(text.floor_char_boundary(text.len() / 2));
+            let characters = plain.add_characters(head) + rest.add_characters(tail);
+            plain.merge(&rest);
+            prop_assert_eq!(characters, text.chars().count() as u64);
+            for (plain, row) in plain.report().iter().zip(&report) {
+                prop_assert_eq!((plain.characters, plain.bytes, plain.tokens), (row.characters, row.bytes, 0.0));
+            }
         }
     }
 }

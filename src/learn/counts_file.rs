@@ -6,9 +6,9 @@
 //! | bytes | what |
 //! |---|---|
 //! | 8 | magic: `\x89CYCNTS\n` |
-//! | 4 | version: 1 |
+//! | 4 | version: 1, or 2 where texts were changed before they were counted |
 //! | 4 | length of the head, H |
-//! | H | head: bincode of `Fields` through [`codec`], at most [`MAX_HEAD_BYTES`] |
+//! | H | head: bincode of `Fields` (of version 2: `Changed`) through [`codec`], at most [`MAX_HEAD_BYTES`] |
 //! | 8 | xxh3 (64 bits) of all bytes before |
 //! | any | blocks |
 //! | 8 | zero, where the next block's length would stand |
@@ -45,8 +45,9 @@ use crate::codec;
 use crate::error::{CountsFault, Error, Result};
 use crate::segment::{HanEdges, UNICODE_VERSION};
 
-/// The version that is written, and the highest that is read.
-pub const COUNTS_VERSION: u32 = 1;
+/// The highest version that is read. It is written only where texts were changed before they were counted, which version 1
+/// cannot say; all other counts give the bytes that they always gave.
+pub const COUNTS_VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"\x89CYCNTS\n";
 /// Patterns are short; one of a megabyte is none.
@@ -72,13 +73,28 @@ pub struct CountsSettings {
     pub dictionary: u64,
     /// The version of Unicode by which characters were classed.
     pub unicode: String,
+    /// What was done to the characters of texts before they were counted, in words; empty where nothing was.
+    pub normalization: String,
 }
 
 impl CountsSettings {
     /// Settings of this version of Unicode.
     #[must_use]
     pub fn new(pattern: &str, edges: HanEdges, dictionary: u64) -> Self {
-        Self { pattern: pattern.to_owned(), edges, dictionary, unicode: UNICODE_VERSION.to_owned() }
+        let (pattern, unicode, normalization) = (pattern.to_owned(), UNICODE_VERSION.to_owned(), String::new());
+        Self { pattern, edges, dictionary, unicode, normalization }
+    }
+
+    /// The same settings, for texts to which this was done.
+    #[must_use]
+    pub fn of_texts_with(mut self, normalization: String) -> Self {
+        self.normalization = normalization;
+        self
+    }
+
+    /// The version of the format that can say this.
+    fn version(&self) -> u32 {
+        if self.normalization.is_empty() { 1 } else { COUNTS_VERSION }
     }
 
     /// Fails where the counts of a file were made with others than these.
@@ -87,12 +103,14 @@ impl CountsSettings {
     ///
     /// [`Error::OtherCounts`] with the first setting that differs, there and here.
     pub fn require(&self, path: &Path, there: &Self) -> Result<()> {
+        let or_none = |words: &str| if words.is_empty() { "none".to_owned() } else { words.to_owned() };
         let rows = |settings: &Self| {
             [
                 ("pattern", settings.pattern.clone()),
                 ("edges in Han runs", format!("{:?}", settings.edges).to_lowercase()),
                 ("user dictionary or dictionary of words", format!("{:016x}", settings.dictionary)),
                 ("Unicode", settings.unicode.clone()),
+                ("normalisation of texts", or_none(&settings.normalization)),
             ]
         };
         match rows(there).into_iter().zip(rows(self)).find(|(there, here)| there != here) {
@@ -123,6 +141,13 @@ struct Fields {
     bytes: u64,
 }
 
+/// The head of version 2.
+#[derive(Encode, Decode)]
+struct Changed {
+    fields: Fields,
+    normalization: String,
+}
+
 const EDGES: [HanEdges; 3] = [HanEdges::None, HanEdges::Words, HanEdges::Chars];
 
 impl CountsHead {
@@ -136,24 +161,35 @@ impl CountsHead {
             documents: *documents,
             bytes: *bytes,
         };
-        let fields = codec::encode::<MAX_HEAD_BYTES, _>(&fields).ok_or(Error::Limit {
+        let (version, normalization) = (settings.version(), settings.normalization.clone());
+        let fields = match version {
+            1 => codec::encode::<MAX_HEAD_BYTES, _>(&fields),
+            _ => codec::encode::<MAX_HEAD_BYTES, _>(&Changed { fields, normalization }),
+        };
+        let fields = fields.ok_or(Error::Limit {
             what: "the head of a file of counts, which holds the pattern, in bytes,",
             value: settings.pattern.len() as u64,
             max: MAX_HEAD_BYTES as u64,
         })?;
         let mut head = MAGIC.to_vec();
-        head.extend_from_slice(&COUNTS_VERSION.to_le_bytes());
+        head.extend_from_slice(&version.to_le_bytes());
         head.extend_from_slice(&(fields.len() as u32).to_le_bytes());
         head.extend_from_slice(&fields);
         head.extend_from_slice(&xxh3_64(&head).to_le_bytes());
         Ok(head)
     }
 
-    fn from_fields(bytes: &[u8]) -> Option<Self> {
-        let fields: Fields = codec::decode::<MAX_HEAD_BYTES, _>(bytes)?;
+    fn from_fields(version: u32, bytes: &[u8]) -> Option<Self> {
+        let (fields, normalization) = match version {
+            1 => (codec::decode::<MAX_HEAD_BYTES, Fields>(bytes)?, String::new()),
+            _ => {
+                let Changed { fields, normalization } = codec::decode::<MAX_HEAD_BYTES, _>(bytes)?;
+                (fields, normalization)
+            }
+        };
         let edges = *EDGES.get(usize::from(fields.edges))?;
         let Fields { pattern, dictionary, unicode, documents, bytes, .. } = fields;
-        Some(Self { settings: CountsSettings { pattern, edges, dictionary, unicode }, documents, bytes })
+        Some(Self { settings: CountsSettings { pattern, edges, dictionary, unicode, normalization }, documents, bytes })
     }
 }
 
@@ -318,7 +354,7 @@ impl<R: FnMut(&mut [u8]) -> Result<usize>> CountsReader<R> {
         }
         self.take(4, &mut bytes)?;
         let version = u32::from_le_bytes(bytes.first_chunk().copied().unwrap_or_default());
-        if version != COUNTS_VERSION {
+        if !(1..=COUNTS_VERSION).contains(&version) {
             return Err(self.fault(CountsFault::Version { got: version, supported: COUNTS_VERSION }));
         }
         self.take(4, &mut bytes)?;
@@ -331,7 +367,7 @@ impl<R: FnMut(&mut [u8]) -> Result<usize>> CountsReader<R> {
         let got = self.hash.digest();
         let expected = self.number()?;
         self.check("head", 0, expected, got)?;
-        CountsHead::from_fields(&fields).ok_or_else(|| self.impossible(16, "its head cannot be read"))
+        CountsHead::from_fields(version, &fields).ok_or_else(|| self.impossible(16, "its head cannot be read"))
     }
 
     /// What the file says at its beginning.
@@ -645,8 +681,30 @@ mod tests {
             CountsSettings { pattern: ".".to_owned(), ..here.clone() },
             CountsSettings { dictionary: 8, ..here.clone() },
             CountsSettings { unicode: "1".to_owned(), ..here.clone() },
+            here.clone().of_texts_with("nfc".to_owned()),
         ];
         assert!(others.iter().all(|there| here.require(Path::new("c"), there).is_err()));
+    }
+
+    #[test]
+    fn the_head_says_what_was_done_to_texts() {
+        for (normalization, version) in [("", 1), ("crlf,nfc", 2)] {
+            let settings = head().settings.of_texts_with(normalization.to_owned());
+            let head = CountsHead { settings, ..head() };
+            let mut file = Vec::new();
+            let keep = |bytes: &[u8]| {
+                file.extend_from_slice(bytes);
+                Ok(())
+            };
+            CountsWriter::new(&head, keep).unwrap().finish().unwrap();
+            assert_eq!(file[8], version);
+            assert_eq!(*CountsReader::open(Path::new("c"), source(&file)).unwrap().head(), head);
+            // Neither is read as the other, nor as one to come.
+            for other in [0, 3 - version, 3] {
+                file[8] = other;
+                assert!(CountsReader::open(Path::new("c"), source(&file)).is_err());
+            }
+        }
     }
 
     proptest! {

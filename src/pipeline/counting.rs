@@ -19,6 +19,7 @@ use super::progress::{Progress, Unit};
 use super::reading::{LinesBefore, Reading, readers};
 use super::split::split_of;
 use super::treatment::Treatment;
+use crate::clean::CleanSettings;
 use crate::error::{Error, Result};
 use crate::learn::{
     AddedCounts, CountStream, Counter, Counters, Counts, CountsHead, CountsSettings, CountsTotals, EntryHash,
@@ -34,8 +35,9 @@ use crate::text::{Document, ReadOptions, Source, whole_files};
 pub enum CountInput {
     /// Texts, in groups: one group, or one for each weight.
     Texts(Vec<Source>, ReadOptions),
-    /// Files of counts; each is a group.
-    Saved(Vec<PathBuf>),
+    /// Files of counts; each is a group. Texts must have been treated so before they were counted, as far as that changes
+    /// them.
+    Saved(Vec<PathBuf>, CleanSettings),
 }
 
 /// How counts are come by. Only the inputs and the weights decide what is learned.
@@ -96,13 +98,13 @@ impl CountPlan {
         progress: &Progress<'_>,
     ) -> Result<Counted> {
         let scratch = Scratch::new(&self.scratch);
-        let made_with = settings.counts_settings()?;
+        let made_with = settings.counts_settings()?.of_texts_with(self.clean().changes());
         let (groups, tally) = match &self.input {
             CountInput::Texts(sources, options) => {
                 let work = Work { plan: self, settings, segmenter, scratch: &scratch, made_with: &made_with };
                 work.count(sources, options, progress)?
             }
-            CountInput::Saved(files) => saved(files, &made_with)?,
+            CountInput::Saved(files, _) => saved(files, &made_with)?,
         };
         if tally.documents.left == 0 {
             return Err(Error::NoDocuments { rejected: tally.documents.rejected });
@@ -110,6 +112,14 @@ impl CountPlan {
         let least = to_learn.then_some(settings.min_pre_token_count);
         let (counts, left_out, totals) = self.sum(groups, made_with, least, &scratch, progress)?;
         Ok(Counted { counts, totals, left_out, tally })
+    }
+
+    /// What is done to texts, or was.
+    pub(super) fn clean(&self) -> &CleanSettings {
+        match &self.input {
+            CountInput::Texts(_, options) => &options.clean,
+            CountInput::Saved(_, clean) => clean,
+        }
     }
 
     /// The sum of all groups: the table to learn from, without pre-tokens that occur less often than `least` says (and with

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::BufRead;
 use std::path::Path;
 use std::time::Instant;
 
@@ -20,8 +21,7 @@ use super::units::{Plan, UnitRecord, Units};
 use crate::encode::{Encoder, Tokenizer};
 use crate::error::{Error, Result, TokenizerFault};
 use crate::shard::{
-    InputEntry, MANIFEST_VERSION, Manifest, ShardEntry, ShardWriter, Split, TokenizerEntry, sweep_temporary,
-    write_atomic,
+    AtomicFile, InputEntry, MANIFEST_VERSION, Manifest, ShardEntry, ShardWriter, Split, TokenizerEntry, sweep_temporary,
 };
 use crate::text::{Document, InputFile, ReadOptions, RejectLog, Source, Unit, plan_units};
 
@@ -342,12 +342,27 @@ fn fold(
 
 /// Joins the rejects of all units: a Zstandard file is a sequence of frames.
 fn join_rejects(units: &Units, records: &[UnitRecord], output: &Path) -> Result<()> {
-    let mut all = Vec::new();
+    let mut all: Option<AtomicFile> = None;
     for (number, _) in records.iter().enumerate().filter(|(_, record)| record.rejects) {
         let path = units.rejects(number);
-        all.extend(fs::read(&path).map_err(|error| Error::io("read", &path, error))?);
+        let joined = match &mut all {
+            Some(joined) => joined,
+            None => all.insert(AtomicFile::create(&output.join(REJECTS_FILE))?),
+        };
+        // Piece by piece: where most of a corpus is rejected, they are as long as it.
+        let io = |error| Error::io("read", &path, error);
+        let mut reader = std::io::BufReader::with_capacity(1 << 18, fs::File::open(&path).map_err(io)?);
+        loop {
+            let piece = reader.fill_buf().map_err(io)?;
+            if piece.is_empty() {
+                break;
+            }
+            joined.write(piece)?;
+            let length = piece.len();
+            reader.consume(length);
+        }
     }
-    if all.is_empty() { Ok(()) } else { write_atomic(&output.join(REJECTS_FILE), &all) }
+    all.map_or(Ok(()), AtomicFile::publish)
 }
 
 impl ReadTally {

@@ -1,10 +1,14 @@
 //! What learning would take, from counting a sample: an estimate, before hours of reading.
 
+use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
 
 use super::learning::LearnSettings;
+use super::progress::Progress;
+use super::treatment::{Treated, Treatment};
+use crate::clean::CleanCounts;
 use crate::error::Result;
 use crate::learn::{Counts, VocabSize};
 use crate::text::{InputFile, ReadOptions, Record, Source, records};
@@ -104,6 +108,10 @@ fn heaps(half_bytes: usize, half: usize, whole_bytes: usize, whole: usize, bytes
 
 /// Beginnings of files, and of how many.
 fn sample(source: &Source, options: &ReadOptions) -> Result<(Vec<String>, u64)> {
+    // Texts as they would be counted; only that duplicates are left in, as finding them takes reading all.
+    let mut of_sample = options.clone();
+    of_sample.clean.deduplicate = false;
+    let treatment = Treatment::new([], &of_sample, Path::new(""), &Progress::silent())?;
     let (all, mut texts, mut files, mut due) = (source.bytes().max(1), Vec::new(), 0, 0u64);
     let (last, readable) = (source.files.len().saturating_sub(1), |file: &InputFile| file.path.as_os_str() != "-");
     for (number, file) in source.files.iter().enumerate().filter(|(_, file)| readable(file)) {
@@ -113,7 +121,9 @@ fn sample(source: &Source, options: &ReadOptions) -> Result<(Vec<String>, u64)> 
         }
         files += 1;
         for record in records(file, options)? {
-            if let Record::Document(document) = record? {
+            if let Record::Document(document) = record?
+                && let Treated::Kept(document) = treatment.document(document, &mut CleanCounts::default())?
+            {
                 let mut text = document.text;
                 text.truncate(text.floor_char_boundary(due as usize));
                 due -= text.len() as u64;
@@ -150,6 +160,19 @@ mod tests {
         // 71 times 100 to the power of log2(71 / 50).
         assert_eq!(heaps(100, 50, 200, 71, 20_000), 730);
         assert_eq!((heaps(0, 0, 0, 0, 0), heaps(0, 0, 5, 3, 10), heaps(5, 3, 5, 3, 10)), (0, 3, 3));
+    }
+
+    #[test]
+    fn the_sample_is_cleaned() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = "{\"text\": \"词元１２\"}\n{\"text\": \"１\"}\n";
+        std::fs::write(folder.path().join("a.jsonl"), lines).unwrap();
+        let source = Source::find(&[folder.path().to_owned()], None).unwrap();
+        let mut options = ReadOptions::default();
+        options.clean.normalize = vec![crate::clean::Step::FullWidth];
+        options.clean.filters.min_characters = Some(2);
+        options.clean.deduplicate = true;
+        assert_eq!(sample(&source, &options).unwrap().0, ["词元12"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::count_table::LeftOut;
-use super::counting::{self, CountInput, CountPlan, hash_of_dictionaries};
+use super::counting::{self, CountPlan, hash_of_dictionaries};
 use super::documents::{BadRecords, MaxBad};
 use super::partial::Partial;
 use super::progress::{Progress, Unit};
@@ -389,10 +389,7 @@ pub fn learn_from_counts(
             (stages.spec, stages.exhausted)
         }
     };
-    let mut spec = spec.with_origin(origin);
-    if let CountInput::Texts(_, options) = &plan.input {
-        spec = with_normalizer(spec, &options.clean.normalize, progress);
-    }
+    let spec = with_normalizer(spec.with_origin(origin), &plan.clean().normalize, progress);
     let before = settings.extends.as_ref().map_or(256, |base| base.vocab().len());
     let tokens = (spec.vocab().len() - before) as u64;
     progress.done(tokens);

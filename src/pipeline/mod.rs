@@ -21,10 +21,12 @@
 //! | [`Probe::run`] | documents, tokenizers | which is better for a small GPT, with intervals |
 //! | [`export_folder`] | shards | the shards of another program |
 //! | [`import_files`] | the shards of another program | `train/*.shard`, `val/*.shard`, `manifest.json` |
+//! | [`CorpusCount::of`] | files, a tokenizer or none | documents, bytes, characters, scripts, tokens |
 //! | [`Survey::of`] | files | what the corpus is like, and what would be left out |
 //! | [`verify`] | a folder or a shard | whether it is as it was written |
 
 mod comparing;
+mod corpus_count;
 mod count_table;
 mod counting;
 mod counts;
@@ -56,6 +58,7 @@ mod units;
 mod verify;
 
 pub use comparing::compare_tokenizers;
+pub use corpus_count::{CorpusCount, FileCount};
 pub use count_table::LeftOut;
 pub use counting::{CountInput, CountPlan};
 pub use counts::{load_counts, save_counts};

@@ -3,7 +3,7 @@
 //! What is handed on does not depend on the threads: parts are cut into pieces of a set size, and reader `k` of `n` reads
 //! the pieces `k`, `k + n`, ... into a queue of its own, from which they are taken in turn. A full queue stops its reader,
 //! so that each holds a few batches at the most: memory is bounded by [`QUEUE`] and two batches a reader, and a batch by
-//! [`BATCH_BYTES`] and one document. With one thread there are no readers, and pieces are read where they are needed.
+//! [`BATCH_BYTES`] and one document; where memory is bounded (see [`ReadOptions::within`]), so are both. With one thread there are no readers, and pieces are read where they are needed.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -17,6 +17,9 @@ use crate::text::{Document, Extent, InputFile, Part, ReadOptions, Record, Reject
 
 /// Bytes of text that are handed on at a time; a longer document is a batch of its own.
 const BATCH_BYTES: usize = 8 << 20;
+/// With a bound on memory, a batch has this part of it, but never less than the bytes below.
+const MEMORY_SHARE: u64 = 64;
+const LEAST_BATCH_BYTES: u64 = 1 << 16;
 /// Documents that are handed on at a time.
 const BATCH_DOCUMENTS: usize = 4096;
 /// Bytes on disk of the pieces that large files are cut into.
@@ -34,11 +37,13 @@ pub(super) struct Batch {
     pub(super) files: Vec<usize>,
 }
 
-/// Lines of a file that were read: records of its next part count from there.
+/// Lines of a file that were read, and bytes of its frames: records of its next part count from there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LinesBefore {
     file: usize,
     lines: u64,
+    #[serde(default)]
+    bytes: u64,
 }
 
 /// What is read, and how.
@@ -62,10 +67,18 @@ struct Chunk {
     offset: u64,
 }
 
+/// How long a piece is that was read.
+#[derive(Clone, Copy)]
+struct Length {
+    lines: u64,
+    /// Of a run of frames, decompressed.
+    bytes: u64,
+}
+
 enum Message {
     Chunk(Chunk),
-    /// The piece is read; it has so many lines.
-    End(u64),
+    /// The piece is read.
+    End(Length),
     Failed(Error),
 }
 
@@ -110,8 +123,8 @@ impl Reading<'_> {
     fn read_here(&self, pieces: &[Part], intake: &mut Intake<'_, '_>) -> Result<()> {
         for piece in pieces {
             intake.begin(piece);
-            let lines = self.read_piece(piece, &mut |chunk| intake.chunk(piece, chunk))?;
-            intake.end(piece, lines);
+            let length = self.read_piece(piece, &mut |chunk| intake.chunk(piece, chunk))?;
+            intake.end(piece, length);
         }
         Ok(())
     }
@@ -130,7 +143,7 @@ impl Reading<'_> {
                 loop {
                     match queues[number % readers].recv() {
                         Ok(Message::Chunk(chunk)) => intake.chunk(piece, chunk)?,
-                        Ok(Message::End(lines)) => break intake.end(piece, lines),
+                        Ok(Message::End(length)) => break intake.end(piece, length),
                         Ok(Message::Failed(error)) => return Err(error),
                         // The reader has panicked, and the scope says so when it ends.
                         Err(_) => return Err(Error::Interrupted { stage: "reading text" }),
@@ -154,9 +167,9 @@ impl Reading<'_> {
         }
     }
 
-    /// Reads a piece, and gives its lines.
-    fn read_piece(&self, piece: &Part, take: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<u64> {
-        let mut chunk = Chunk::default();
+    /// Reads a piece, and gives its length.
+    fn read_piece(&self, piece: &Part, take: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<Length> {
+        let (mut chunk, batch_bytes) = (Chunk::default(), self.batch_bytes());
         let mut records = records_in(&self.files[piece.file], &piece.extent, self.options)?;
         for record in &mut records {
             match record? {
@@ -170,13 +183,19 @@ impl Reading<'_> {
                     chunk.rejects.push(reject);
                 }
             }
-            if chunk.bytes >= BATCH_BYTES || chunk.documents.len() + chunk.rejects.len() >= BATCH_DOCUMENTS {
+            if chunk.bytes >= batch_bytes || chunk.documents.len() + chunk.rejects.len() >= BATCH_DOCUMENTS {
                 take(std::mem::take(&mut chunk))?;
             }
         }
-        let lines = records.lines();
+        let length = Length { lines: records.lines(), bytes: records.frame_bytes() };
         take(chunk)?;
-        Ok(lines)
+        Ok(length)
+    }
+
+    /// Bytes of text that are handed on at a time.
+    fn batch_bytes(&self) -> usize {
+        let share = |memory: u64| (memory / MEMORY_SHARE).clamp(LEAST_BATCH_BYTES, BATCH_BYTES as u64) as usize;
+        self.options.memory.map_or(BATCH_BYTES, share)
     }
 }
 
@@ -196,12 +215,13 @@ struct Intake<'i, 's> {
 impl Intake<'_, '_> {
     fn begin(&mut self, piece: &Part) {
         if self.lines.file != piece.file {
-            *self.lines = LinesBefore { file: piece.file, lines: 0 };
+            *self.lines = LinesBefore { file: piece.file, ..LinesBefore::default() };
         }
     }
 
-    fn end(&mut self, piece: &Part, lines: u64) {
-        self.lines.lines += lines;
+    fn end(&mut self, piece: &Part, length: Length) {
+        self.lines.lines += length.lines;
+        self.lines.bytes += length.bytes;
         self.read += piece.bytes;
     }
 
@@ -209,6 +229,7 @@ impl Intake<'_, '_> {
         let tally = self.tallies.entry(piece.file).or_default();
         for mut document in chunk.documents {
             document.origin.line += self.lines.lines;
+            document.origin.offset += self.lines.bytes;
             tally.documents.entered += 1;
             tally.bytes.entered += document.text.len() as u64;
             tally.repaired_bytes += document.repaired;
@@ -219,13 +240,14 @@ impl Intake<'_, '_> {
         }
         for mut reject in chunk.rejects {
             reject.origin.line += self.lines.lines;
+            reject.origin.offset += self.lines.bytes;
             tally.documents.entered += 1;
             tally.documents.rejected += 1;
             tally.bytes.entered += reject.bytes;
             tally.bytes.rejected += reject.bytes;
             self.rejects.take(reject)?;
         }
-        if self.batch_bytes >= BATCH_BYTES || self.batch.documents.len() >= BATCH_DOCUMENTS {
+        if self.batch_bytes >= self.reading.batch_bytes() || self.batch.documents.len() >= BATCH_DOCUMENTS {
             self.hand_on()?;
             let begin = if let Extent::Bytes(range) = &piece.extent { range.start } else { 0 };
             self.reading.progress.done(self.read + chunk.offset.saturating_sub(begin).min(piece.bytes));

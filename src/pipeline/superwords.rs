@@ -153,7 +153,7 @@ impl CountPlan {
     /// Fails where text cannot be read a second time.
     pub(super) fn check_read_twice(&self) -> Result<()> {
         let value = match &self.input {
-            CountInput::Saved(_) => "learned from counts that were saved",
+            CountInput::Saved(..) => "learned from counts that were saved",
             CountInput::Texts(sources, _) => {
                 let mut files = sources.iter().flat_map(|source| &source.files);
                 match files.any(|file| file.path.as_os_str() == "-") {

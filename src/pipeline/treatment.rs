@@ -53,7 +53,8 @@ impl Treatment {
         let mut treatment = Self { cleaner, duplicates: None };
         if options.clean.deduplicate {
             let files: Vec<InputFile> = files.into_iter().cloned().collect();
-            treatment.duplicates = Some(treatment.find_duplicates(&files, options, scratch, progress, MEMORY)?);
+            let memory = options.memory.map_or(MEMORY, |memory| MEMORY.min(memory as usize / 4));
+            treatment.duplicates = Some(treatment.find_duplicates(&files, options, scratch, progress, memory)?);
         }
         Ok(treatment)
     }

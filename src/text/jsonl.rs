@@ -115,6 +115,10 @@ impl RecordReader for JsonLines<'_> {
     fn lines(&self) -> u64 {
         self.lines.line
     }
+
+    fn frame_bytes(&self) -> u64 {
+        self.lines.frame_bytes()
+    }
 }
 
 /// What was seen while a line was read.

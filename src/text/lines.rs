@@ -4,6 +4,7 @@ use std::io::{BufRead, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decoding::{Decoding, decoded};
 use super::document::{Origin, Record, Reject};
@@ -27,6 +28,9 @@ pub(super) struct LineReader {
     begin: u64,
     /// Lines that begin here or behind are not read.
     end: u64,
+    /// Of a run of frames: its decompressed length, once it is known. The line that begins right there is read here, and
+    /// not by the reader of the frames behind, who cannot tell whether a line begins with them.
+    length: Option<Arc<AtomicU64>>,
     signature: bool,
     /// How its records are decoded.
     pub(super) decoding: Decoding,
@@ -48,7 +52,7 @@ impl LineReader {
         let (reader, mark, decoding) =
             decoded(reader, options.encoding).map_err(|error| Error::io("read", &*path, error))?;
         let (max, offset, signature) = (options.max_document, mark as u64, mark > 0);
-        Ok(Self { reader, path, max, line: 0, offset, begin: 0, end: u64::MAX, signature, decoding })
+        Ok(Self { reader, path, max, line: 0, offset, begin: 0, end: u64::MAX, length: None, signature, decoding })
     }
 
     /// The lines that begin in `range`, which is not at the head of the file. `reader` is at the byte before the range:
@@ -61,13 +65,50 @@ impl LineReader {
     ) -> Result<Self> {
         let (before, end, max) = (range.start.saturating_sub(1), range.end, options.max_document);
         let decoding = Decoding::of_values(options.encoding);
+        let (line, signature, length) = (0, false, None);
         let mut lines =
-            Self { reader, path, max, line: 0, offset: before, begin: before, end, signature: false, decoding };
+            Self { reader, path, max, line, offset: before, begin: before, end, length, signature, decoding };
         // The line that began earlier is another reader's. Where it goes on behind the range there is no line here.
         let left = range.end.saturating_sub(before);
-        lines.offset += lines.skip_line(left)?;
+        lines.offset += lines.skip_line(|skipped| skipped >= left)?;
         lines.begin = lines.offset;
         Ok(lines)
+    }
+
+    /// The lines of a run of frames that is not at the head of the file: those that begin behind its first byte, up to the
+    /// one that begins with the frames behind it. `reader` goes on there, and says in `length` where that is. Offsets
+    /// count from the beginning of the run.
+    pub(super) fn of_frames(
+        reader: Box<dyn BufRead + Send>,
+        path: Arc<Path>,
+        options: &ReadOptions,
+        length: Arc<AtomicU64>,
+    ) -> Result<Self> {
+        let (max, decoding, end) = (options.max_document, Decoding::of_values(options.encoding), u64::MAX);
+        let (line, offset, begin, signature) = (0, 0, 0, false);
+        let known = Some(length.clone());
+        let mut lines = Self { reader, path, max, line, offset, begin, end, length: known, signature, decoding };
+        lines.offset = lines.skip_line(|skipped| skipped > length.load(Ordering::Relaxed))?;
+        lines.begin = lines.offset;
+        Ok(lines)
+    }
+
+    /// The same reader, as that of the first frames of a file.
+    pub(super) fn with_length(mut self, length: Arc<AtomicU64>) -> Self {
+        self.length = Some(length);
+        self
+    }
+
+    /// Of a run of frames that is read: its decompressed length; 0 for others.
+    pub(super) fn frame_bytes(&self) -> u64 {
+        self.length.as_ref().map_or(0, |length| length.load(Ordering::Relaxed))
+    }
+
+    fn is_over(&self) -> bool {
+        match &self.length {
+            Some(length) => self.begin > length.load(Ordering::Relaxed),
+            None => self.begin >= self.end,
+        }
     }
 
     /// The same reader, which ends before the first line that begins at `end` or behind.
@@ -91,7 +132,7 @@ impl LineReader {
 
     /// The next line; `None` at the end.
     pub(super) fn next_line(&mut self) -> Result<Option<Line>> {
-        if self.begin >= self.end {
+        if self.is_over() {
             return Ok(None);
         }
         let mut bytes = Vec::new();
@@ -109,7 +150,7 @@ impl LineReader {
             bytes.pop();
         }
         if !ended && length == limit {
-            length += self.skip_line(u64::MAX)?;
+            length += self.skip_line(|_| false)?;
         }
         self.offset += length;
         self.begin = self.offset;
@@ -120,10 +161,11 @@ impl LineReader {
         Ok(Some(Line { bytes, origin, length, too_long }))
     }
 
-    /// Reads to the end of the line without keeping it, but not many more than `most` bytes; gives how many they were.
-    fn skip_line(&mut self, most: u64) -> Result<u64> {
+    /// Reads to the end of the line without keeping it, or not far behind where so many bytes are enough; gives how many
+    /// they were.
+    fn skip_line(&mut self, is_enough: impl Fn(u64) -> bool) -> Result<u64> {
         let mut skipped = 0;
-        while skipped < most {
+        while !is_enough(skipped) {
             let buffer = match self.reader.fill_buf() {
                 Ok(buffer) => buffer,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,

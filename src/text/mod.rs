@@ -20,6 +20,7 @@ mod decoding;
 mod document;
 mod encoding;
 mod fields;
+mod frames;
 mod jsonl;
 mod lines;
 mod open;

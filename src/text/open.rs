@@ -1,7 +1,10 @@
 //! Opening a file: the bytes that are in it, decompressed.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Take};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use liblzma::stream::{CONCATENATED, Stream};
 
@@ -33,6 +36,15 @@ impl InputFile {
         Ok(Box::new(BufReader::with_capacity(BUFFER, file)))
     }
 
+    /// The decompressed bytes of the frames that lie in `range`, and then of all behind them. `length` becomes that of the
+    /// former when they are read; until then it is as great as can be.
+    pub(super) fn open_frames(&self, range: &Range<u64>, length: Arc<AtomicU64>) -> Result<Box<dyn BufRead + Send>> {
+        length.store(u64::MAX, Ordering::Relaxed);
+        let frames = Frames::new(self.file()?, range.clone(), length);
+        let frames = frames.map_err(|error| Error::io("read", &self.path, error))?;
+        Ok(Box::new(BufReader::with_capacity(BUFFER, Explained(frames))))
+    }
+
     fn file(&self) -> Result<File> {
         File::open(&self.path).map_err(|error| Error::io("open", &self.path, error))
     }
@@ -54,6 +66,49 @@ pub(super) fn decompressed(
         Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(reader)),
     };
     Ok(Box::new(BufReader::with_capacity(BUFFER, reader)))
+}
+
+/// The frames of a range, and what follows.
+struct Frames {
+    /// `None` after an error.
+    decoder: Option<zstd::Decoder<'static, BufReader<Take<File>>>>,
+    /// Where the range ends in the file, until what follows is read.
+    end: Option<u64>,
+    read: u64,
+    length: Arc<AtomicU64>,
+}
+
+impl Frames {
+    fn new(mut file: File, range: Range<u64>, length: Arc<AtomicU64>) -> std::io::Result<Self> {
+        file.seek(SeekFrom::Start(range.start))?;
+        let decoder = Some(zstd::Decoder::new(file.take(range.end - range.start))?);
+        Ok(Self { decoder, end: Some(range.end), read: 0, length })
+    }
+}
+
+impl Read for Frames {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        while let Some(decoder) = &mut self.decoder {
+            let read = decoder.read(buffer)?;
+            self.read += read as u64;
+            if read > 0 {
+                return Ok(read);
+            }
+            let Some(end) = self.end.take() else { break };
+            self.length.store(self.read, Ordering::Relaxed);
+            let Some(decoder) = self.decoder.take() else { break };
+            let mut file = decoder.finish().into_inner().into_inner();
+            // Nothing is no frame.
+            if file.seek(SeekFrom::End(0))? > end {
+                file.seek(SeekFrom::Start(end))?;
+                self.decoder = Some(zstd::Decoder::new(file.take(u64::MAX))?);
+            }
+        }
+        Ok(0)
+    }
 }
 
 /// A decoder, with errors that say what to do.

@@ -24,8 +24,9 @@ use super::source::InputFile;
 use super::unit::Extent;
 use crate::error::{Error, RecordFault, Result};
 
-/// Rows that are held at a time.
+/// Rows that are held at a time, where they are not long: of their text about so many bytes.
 const BATCH_ROWS: usize = 256;
+const BATCH_BYTES: u64 = 1 << 20;
 
 pub(super) fn records<'o>(file: &InputFile, extent: &Extent, options: &'o ReadOptions) -> Result<Records<'o>> {
     let reader = open(file)?;
@@ -41,7 +42,7 @@ pub(super) fn records<'o>(file: &InputFile, extent: &Extent, options: &'o ReadOp
     let path = file.path.as_path().into();
     let open = Vec::new();
     let batch = Vec::new().into_iter();
-    Ok(Records::new(Rows { reader, path, fields, columns, options, groups, open, batch, row }))
+    Ok(Records::new(Rows { reader, path, fields, columns, options, groups, open, rows: BATCH_ROWS, batch, row }))
 }
 
 /// The compressed lengths of the row groups of a file.
@@ -115,23 +116,24 @@ enum Cell {
 }
 
 impl Cells {
-    /// The next cells; `level` is that of a value which is there, if others may be missing.
-    fn read(&mut self, level: i16) -> std::result::Result<Vec<Cell>, ParquetError> {
+    /// The cells of the next rows; `level` is that of a value which is there, if others may be missing.
+    fn read(&mut self, rows: usize, level: i16) -> std::result::Result<Vec<Cell>, ParquetError> {
         match self {
-            Self::Bytes(reader) => read(reader, level, Cell::Bytes),
-            Self::Int(reader) => read(reader, level, |number| Cell::Whole(number.into())),
-            Self::Long(reader) => read(reader, level, Cell::Whole),
+            Self::Bytes(reader) => read(reader, rows, level, Cell::Bytes),
+            Self::Int(reader) => read(reader, rows, level, |number| Cell::Whole(number.into())),
+            Self::Long(reader) => read(reader, rows, level, Cell::Whole),
         }
     }
 }
 
 fn read<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
+    rows: usize,
     level: i16,
     cell: impl Fn(T::T) -> Cell,
 ) -> std::result::Result<Vec<Cell>, ParquetError> {
     let (mut levels, mut values) = (Vec::new(), Vec::new());
-    reader.read_records(BATCH_ROWS, (level > 0).then_some(&mut levels), None, &mut values)?;
+    reader.read_records(rows, (level > 0).then_some(&mut levels), None, &mut values)?;
     let mut values = values.into_iter().map(cell);
     if level == 0 {
         return Ok(values.collect());
@@ -150,6 +152,8 @@ struct Rows<'o> {
     groups: Range<usize>,
     /// The columns of the row group under way, with the levels of their values.
     open: Vec<(Cells, i16)>,
+    /// Rows of it that are held at a time.
+    rows: usize,
     /// Rows, each with its cells in the order of the columns.
     batch: std::vec::IntoIter<Vec<Cell>>,
     row: u64,
@@ -164,7 +168,7 @@ impl Rows<'_> {
             }
             let mut columns = Vec::new();
             for (cells, level) in &mut self.open {
-                columns.push(cells.read(*level)?);
+                columns.push(cells.read(self.rows, *level)?);
             }
             let rows = columns.first().map_or(0, Vec::len);
             if columns.iter().any(|cells| cells.len() != rows) {
@@ -186,6 +190,11 @@ impl Rows<'_> {
             return Ok(false);
         };
         let group = self.reader.get_row_group(number)?;
+        let text =
+            |column: &Column| u64::try_from(group.metadata().column(column.number).uncompressed_size()).unwrap_or(0);
+        let of_row = self.columns.iter().map(text).fold(0, u64::saturating_add)
+            / u64::try_from(group.metadata().num_rows()).unwrap_or(0).max(1);
+        self.rows = (BATCH_BYTES / of_row.max(1)).clamp(1, BATCH_ROWS as u64) as usize;
         for column in &self.columns {
             let level = group.metadata().column(column.number).column_descr().max_def_level();
             let cells = match group.get_column_reader(column.number)? {

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::decoding::{Decoded, Decoding};
 use super::document::{Document, Origin, Record, Reject};
@@ -55,6 +56,10 @@ pub struct ReadOptions {
     pub on_invalid_utf8: Utf8Policy,
     /// The longest document allowed, in bytes; a longer one is rejected, and read no further.
     pub max_document: u64,
+    /// About how many bytes reading may take; it decides how much is read ahead, and nothing of what is read. See
+    /// [`ReadOptions::within`].
+    #[serde(skip)]
+    pub memory: Option<u64>,
     /// What the text is encoded in.
     #[serde(default, skip_serializing_if = "is_default")]
     pub encoding: Encoding,
@@ -80,6 +85,7 @@ impl Default for ReadOptions {
             separator: None,
             on_invalid_utf8: Utf8Policy::default(),
             max_document: 1 << 30,
+            memory: None,
             encoding: Encoding::default(),
             max_invalid: None,
             clean: CleanSettings::default(),
@@ -101,6 +107,15 @@ impl ReadOptions {
         Fields::of(self).map(|_| ())
     }
 
+    /// The same options for reading in about `memory` bytes. A document may be a thirty-second of them at the most, as
+    /// there are several at a time on their way, and some copies of each; a mebibyte is always allowed.
+    #[must_use]
+    pub fn within(mut self, memory: u64) -> Self {
+        self.memory = Some(memory);
+        self.max_document = self.max_document.min((memory / 32).max(1 << 20));
+        self
+    }
+
     /// Whether more of a document's bytes are invalid than may be.
     pub(super) fn is_too_invalid(&self, invalid: u64, bytes: u64) -> bool {
         self.max_invalid.is_some_and(|max| invalid as f64 > max * bytes as f64)
@@ -110,6 +125,11 @@ impl ReadOptions {
 /// What gives records, and can say how many lines it has read.
 pub(super) trait RecordReader: Iterator<Item = Result<Record>> + Send {
     fn lines(&self) -> u64 {
+        0
+    }
+
+    /// Of a part whose offsets count from its own beginning: how long it is.
+    fn frame_bytes(&self) -> u64 {
         0
     }
 }
@@ -144,6 +164,13 @@ impl<'o> Records<'o> {
     pub fn lines(&self) -> u64 {
         self.0.lines()
     }
+
+    /// Bytes of a run of frames that was read, decompressed: so many are before the offsets of the next part. 0 for other
+    /// parts, whose offsets count from the beginning of the file.
+    #[must_use]
+    pub fn frame_bytes(&self) -> u64 {
+        self.0.frame_bytes()
+    }
 }
 
 impl Iterator for Records<'_> {
@@ -166,7 +193,8 @@ pub fn records<'o>(file: &InputFile, options: &'o ReadOptions) -> Result<Records
 }
 
 /// The records of a part of `file`, as [`plan_units`](super::plan_units) cuts it: those whose first byte lies in it.
-/// [`Origin::line`] counts from the beginning of the part, [`Origin::offset`] from that of the file.
+/// [`Origin::line`] counts from the beginning of the part, [`Origin::offset`] from that of the file; of a run of frames
+/// both count from its own.
 ///
 /// # Errors
 ///
@@ -186,6 +214,14 @@ pub fn records_in<'o>(file: &InputFile, extent: &Extent, options: &'o ReadOption
                     LineReader::of_range(file.open_at(range.start - 1)?, path, options, range)?
                 }
                 Extent::Bytes(range) => LineReader::new(file.open()?, path, options)?.until(range.end),
+                Extent::Frames(range) => {
+                    let length = Arc::new(AtomicU64::new(0));
+                    let reader = file.open_frames(range, length.clone())?;
+                    match range.start {
+                        0 => LineReader::new(reader, path, options)?.with_length(length),
+                        _ => LineReader::of_frames(reader, path, options, length)?,
+                    }
+                }
                 _ => LineReader::new(file.open()?, path, options)?,
             };
             text_records(form, lines, options)
@@ -308,6 +344,10 @@ impl Iterator for TextLines<'_> {
 impl RecordReader for TextLines<'_> {
     fn lines(&self) -> u64 {
         self.lines.line
+    }
+
+    fn frame_bytes(&self) -> u64 {
+        self.lines.frame_bytes()
     }
 }
 

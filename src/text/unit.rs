@@ -3,7 +3,13 @@
 //! A large file is cut where that needs no look at the rest of it: between lines where a record is a line, and between
 //! the row groups of Parquet. Cuts are planned without reading: a part is a range of bytes, and holds the records whose
 //! first byte lies in it, so that its reader begins behind the first line end at or before it and ends in its last
-//! record, which may reach beyond. Compressed files and those that are one document stay whole.
+//! record, which may reach beyond.
+//!
+//! Lines that are compressed with Zstandard are cut between frames (see `frames.rs`), wherever these end in a line. How
+//! long the frames before a run are, and whether they end in a line feed, only their own reader finds out; so a reader
+//! goes on from its run into the next frames up to the end of the line that it finds there, gives that line up to the one
+//! before it at its own beginning, and counts offsets from there: who puts the parts together adds them up. Files that are
+//! compressed otherwise, and those that are one document, stay whole.
 
 use std::ops::Range;
 
@@ -25,6 +31,10 @@ pub enum Extent {
     Bytes(Range<u64>),
     /// These row groups of a Parquet file.
     Groups(Range<usize>),
+    /// The frames of a Zstandard file that lie in this range of its bytes: the records whose first byte comes behind the
+    /// first of theirs, and the one that begins with the frames behind them. Those at the head of the file also hold the
+    /// record that begins it.
+    Frames(Range<u64>),
 }
 
 /// A file or a part of one.
@@ -112,7 +122,8 @@ pub fn plan_units(files: &[InputFile], unit_size: u64, options: &ReadOptions) ->
 fn parts_of(file: usize, input: &InputFile, size: u64, options: &ReadOptions) -> Result<Vec<Part>> {
     let size = size.max(1);
     let whole = Part { file, extent: Extent::Whole, bytes: input.bytes };
-    if input.bytes <= size || input.compression != Compression::None || input.path.as_os_str() == "-" {
+    let is_cut = matches!(input.compression, Compression::None | Compression::Zstd);
+    if input.bytes <= size || !is_cut || input.path.as_os_str() == "-" {
         return Ok(vec![whole]);
     }
     let lines = options.separator.is_none() && options.txt_documents == TxtDocuments::Lines;
@@ -120,6 +131,11 @@ fn parts_of(file: usize, input: &InputFile, size: u64, options: &ReadOptions) ->
     let is_text = matches!(input.form, Form::Jsonl | Form::Txt);
     if is_text && matches!(options.encoding, Encoding::Auto | Encoding::Utf16) {
         return Ok(vec![whole]);
+    }
+    if input.compression == Compression::Zstd {
+        let is_lines = input.form == Form::Jsonl || input.form == Form::Txt && lines;
+        let parts = if is_lines { frame_parts(file, input, &(0..input.bytes), size)? } else { Vec::new() };
+        return Ok(if parts.len() < 2 { vec![whole] } else { parts });
     }
     Ok(match input.form {
         Form::Jsonl => byte_parts(file, 0..input.bytes, size),
@@ -145,6 +161,11 @@ pub(crate) fn pieces(files: &[InputFile], part: &Part, size: u64, options: &Read
             let bytes = bytes / groups.len().max(1) as u64;
             groups.clone().map(|at| Part { file: *file, extent: Extent::Groups(at..at + 1), bytes }).collect()
         }
+        Extent::Frames(range) => match frame_parts(*file, &files[*file], range, size)? {
+            // The file is not what it was; its reader will say so.
+            none if none.is_empty() => vec![part.clone()],
+            parts => parts,
+        },
     })
 }
 
@@ -155,6 +176,13 @@ fn byte_parts(file: usize, range: Range<u64>, size: u64) -> Vec<Part> {
     let at = |n: u64| range.start + (u128::from(bytes) * u128::from(n) / u128::from(count)) as u64;
     let part = |n| Part { file, extent: Extent::Bytes(at(n)..at(n + 1)), bytes: at(n + 1) - at(n) };
     (0..count).map(part).collect()
+}
+
+/// Runs of frames of about `size` bytes; none where there are no frames to be found.
+fn frame_parts(file: usize, input: &InputFile, range: &Range<u64>, size: u64) -> Result<Vec<Part>> {
+    let runs = super::frames::runs(input, range, size)?.unwrap_or_default();
+    let part = |run: Range<u64>| Part { file, bytes: run.end - run.start, extent: Extent::Frames(run) };
+    Ok(runs.into_iter().map(part).collect())
 }
 
 /// Runs of row groups of at most `unit_size` bytes, with their bytes; a larger group is one of its own.
@@ -176,27 +204,28 @@ fn packed(lengths: &[u64], unit_size: u64) -> Vec<(Range<usize>, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::{Record, Source, records, records_in};
+    use crate::text::{Document, Record, Reject, Source, records, records_in};
     use std::path::Path;
 
     /// Records of all units in order, their lines counted from the beginning of the file.
     fn by_units(files: &[InputFile], size: u64, piece: u64, options: &ReadOptions) -> Vec<Record> {
-        let (mut found, mut lines, mut file) = (Vec::new(), 0, usize::MAX);
+        let (mut found, mut lines, mut bytes, mut file) = (Vec::new(), 0, 0, usize::MAX);
         for unit in parts_of(0, &files[0], size, options).unwrap() {
             for part in pieces(files, &unit, piece, options).unwrap() {
                 if file != part.file {
-                    (file, lines) = (part.file, 0);
+                    (file, lines, bytes) = (part.file, 0, 0);
                 }
                 let mut records = records_in(&files[part.file], &part.extent, options).unwrap();
                 for record in &mut records {
                     let mut record = record.unwrap();
-                    match &mut record {
-                        Record::Document(document) => document.origin.line += lines,
-                        Record::Reject(reject) => reject.origin.line += lines,
-                    }
+                    let (Record::Document(Document { origin, .. }) | Record::Reject(Reject { origin, .. })) =
+                        &mut record;
+                    origin.line += lines;
+                    origin.offset += bytes;
                     found.push(record);
                 }
                 lines += records.lines();
+                bytes += records.frame_bytes();
             }
         }
         found
@@ -238,6 +267,34 @@ mod tests {
                     let txt_documents = TxtDocuments::Lines;
                     let options = ReadOptions { txt_documents, max_document, ..ReadOptions::default() };
                     check(&path, &options, 1..bytes.len() as u64 + 2);
+                }
+            }
+        }
+    }
+
+    /// Frames that end anywhere: in a line end, a character, a mark; some hold nothing.
+    #[test]
+    fn cuts_between_frames_change_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let frame = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
+        for (number, bytes) in HOSTILE.iter().enumerate() {
+            for (name, txt_documents) in [("jsonl.zst", TxtDocuments::File), ("txt.zst", TxtDocuments::Lines)] {
+                let path = folder.path().join(format!("{number}.{name}"));
+                for max_document in [40, 1 << 20] {
+                    let options = ReadOptions { txt_documents, max_document, ..ReadOptions::default() };
+                    for length in [1, 2, 3, 7, 19, 50] {
+                        let mut frames: Vec<Vec<u8>> = bytes.chunks(length).map(frame).collect();
+                        frames.insert(frames.len() / 2, frame(b""));
+                        std::fs::write(&path, frames.concat()).unwrap();
+                        let parts = parts_of(0, &Source::find(&[path.clone()], None).unwrap().files[0], 1, &options);
+                        assert_eq!(parts.unwrap().len(), frames.len());
+                        check(&path, &options, [1, 20, 50, 100].into_iter());
+                    }
+                    // An end at every byte.
+                    for at in 0..=bytes.len() {
+                        std::fs::write(&path, [frame(&bytes[..at]), frame(&bytes[at..])].concat()).unwrap();
+                        check(&path, &options, std::iter::once(1));
+                    }
                 }
             }
         }
