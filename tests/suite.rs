@@ -20,6 +20,7 @@ mod learn_command;
 mod lexicon;
 mod loading;
 mod patterns;
+mod ranks;
 mod reading;
 mod readme;
 mod regressions;

@@ -355,15 +355,19 @@ pub(super) struct ShardArgs {
     /// Share of documents that are held out, by a hash of their text; `auto`: a tenth, but 400 KB at the most
     #[arg(long, default_value = "auto", value_parser = val_fraction, value_name = "SHARE|auto", help_heading = "Shards")]
     val: ValFraction,
-    /// Bytes of input that are worked on as a unit; each unit makes at most one shard a split
+    /// Bytes of input that are worked on as a unit; each unit has its own shards
     #[arg(long, default_value = "256MiB", value_parser = bytes, value_name = "BYTES", help_heading = "Shards")]
     unit_size: u64,
+    /// Bytes of a shard at most; a document that is longer has a shard for itself
+    #[arg(long, default_value = "1GiB", value_parser = bytes, value_name = "BYTES", help_heading = "Shards")]
+    shard_size: u64,
 }
 
 impl ShardArgs {
     pub(super) fn settings(&self, rejects: &RejectArgs) -> ciyuan::pipeline::EncodeSettings {
         let RejectArgs { on_bad_record, max_bad } = *rejects;
-        ciyuan::pipeline::EncodeSettings { unit_size: self.unit_size, val: self.val, on_bad_record, max_bad }
+        let Self { unit_size, shard_size, val } = *self;
+        ciyuan::pipeline::EncodeSettings { unit_size, shard_size, val, on_bad_record, max_bad }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `ciyuan encode`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ciyuan::clean::CleanCounts;
@@ -60,9 +60,21 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let load = start.elapsed().as_secs_f64();
     let _lock = FolderLock::take(&args.output)?;
     let settings = args.shards.settings(&args.rejects);
-    let EncodedFolder { manifest, seconds } = context.with_progress(|progress| {
+    let folder = context.with_progress(|progress| {
         encode(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress)
     })?;
+    show_folder(folder, &args.output, load, start, context)
+}
+
+/// Shows what a folder of shards holds, and how long its making took since `start`.
+pub(super) fn show_folder(
+    folder: EncodedFolder,
+    output: &Path,
+    load: f64,
+    start: Instant,
+    context: &Context,
+) -> Outcome {
+    let EncodedFolder { manifest, seconds } = folder;
     let Manifest { documents, bytes, inputs, cleaning, tokens, shards, .. } = manifest;
     let result = Result {
         documents,
@@ -72,7 +84,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         tokens,
         bytes_per_token: bytes.left as f64 / tokens.max(1) as f64,
         shards: shards.len(),
-        output: args.output.clone(),
+        output: output.to_owned(),
         seconds: BTreeMap::from([
             ("load", load),
             ("read", seconds.read),
@@ -86,7 +98,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
             "documents    {documents}\nbytes        {bytes}\n{cleaning}tokens       {tokens} ({:.2} bytes a token)\nshards       {} in {}\nseconds      {:.1}\n",
             result.bytes_per_token,
             result.shards,
-            args.output.display(),
+            output.display(),
             start.elapsed().as_secs_f64()
         )
     })

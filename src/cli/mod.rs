@@ -24,9 +24,12 @@ mod import;
 mod inspect;
 mod learn;
 mod lines;
+mod merge;
 mod model;
+mod plan;
 mod prepare;
 mod progress;
+mod rank;
 mod sample;
 mod segment;
 mod segment_score;
@@ -70,6 +73,9 @@ enum Command {
     Decode(decode::Args),
     Count(count::Args),
     Encode(encode::Args),
+    Plan(plan::Args),
+    Run(rank::Args),
+    Merge(merge::Args),
     Export(export::Args),
     Import(import::Args),
     Inspect(inspect::Args),
@@ -108,6 +114,9 @@ fn run() -> Outcome {
         Command::Decode(args) => decode::run(&args, &context),
         Command::Count(args) => count::run(&args, &context),
         Command::Encode(args) => encode::run(&args, &context),
+        Command::Plan(args) => plan::run(&args, &context),
+        Command::Run(args) => rank::run(&args, &context),
+        Command::Merge(args) => merge::run(&args, &context),
         Command::Export(args) => export::run(&args, &context),
         Command::Import(args) => import::run(&args, &context),
         Command::Inspect(args) => inspect::run(&args, &context),

@@ -371,6 +371,29 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// Units of a plan that are not done, where all are needed.
+    #[error(
+        "{missing} of the {units} units of `{}` are not done: {which}; run the ranks that do them again (`ciyuan run`), then merge",
+        path.display()
+    )]
+    UnitsMissing {
+        /// The output folder.
+        path: PathBuf,
+        /// How many there are.
+        units: usize,
+        /// How many are not done.
+        missing: usize,
+        /// Their numbers, from 0.
+        which: String,
+    },
+
+    /// A folder without a plan.
+    #[error("`{}` holds no plan; make one with `ciyuan plan INPUT... -t TOKENIZER -o {}`", path.display(), path.display())]
+    NoPlan {
+        /// The folder.
+        path: PathBuf,
+    },
+
     /// What went in did not come out: a defect of this program, never of the input.
     #[error(
         "accounting of {what} does not hold: {entered} in, but {left} out + {rejected} rejected + {treated} left out or changed by cleaning; please report this"
@@ -472,6 +495,16 @@ impl Error {
     pub(crate) fn moved(mut self, start: usize) -> Self {
         if let Self::PatternLimit { offset, .. } = &mut self {
             *offset += start;
+        }
+        self
+    }
+
+    /// The error of a part of a file as one of the file, in which so many lines come before that part.
+    pub(crate) fn further_down(mut self, lines: u64) -> Self {
+        if let Self::Record { line, .. } | Self::InDocument { line, .. } = &mut self
+            && *line > 0
+        {
+            *line += lines;
         }
         self
     }

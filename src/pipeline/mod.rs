@@ -14,6 +14,7 @@
 //! | [`learn_from_counts`] | files, or counts that were saved | a tokenizer, counts |
 //! | [`count`] | files, or counts that were saved | counts |
 //! | [`encode`] | files, a tokenizer | `train/*.shard`, `val/*.shard`, `manifest.json`, `rejects.jsonl.zst` |
+//! | [`plan_encoding`], [`run_rank`], [`merge_units`] | files, a tokenizer | the same, by many processes |
 //! | [`train`] | shards | a model |
 //! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
 //! | [`prepare`] | files | all of that, and the report |
@@ -34,12 +35,15 @@ mod estimate;
 mod evaluating;
 mod exporting;
 mod files;
+mod folding;
 mod importing;
 mod learning;
 mod lock;
 mod partial;
 mod prepare;
 mod progress;
+mod rank_plan;
+mod ranks;
 mod reading;
 mod settings;
 mod sorter;
@@ -50,6 +54,7 @@ mod survey;
 mod training;
 mod travelling;
 mod treatment;
+mod unit_encoding;
 mod units;
 mod verify;
 
@@ -74,6 +79,7 @@ pub use lock::FolderLock;
 pub use partial::partial_path;
 pub use prepare::{PrepareSettings, prepare};
 pub use progress::{Event, Progress, Unit};
+pub use ranks::{Planned, RankDone, merge_units, plan_encoding, run_rank};
 pub use settings::Settings;
 pub use split::ValFraction;
 pub use streaming::encode_reader;

@@ -7,8 +7,6 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use serde::{Deserialize, Serialize};
-
 use super::documents::{FileTallies, RejectSink};
 use super::progress::Progress;
 use super::treatment::Treatment;
@@ -35,10 +33,17 @@ pub(super) struct Batch {
 }
 
 /// Lines of a file that were read: records of its next part count from there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct LinesBefore {
     file: usize,
     lines: u64,
+}
+
+impl LinesBefore {
+    /// How many there are.
+    pub(super) fn lines(self) -> u64 {
+        self.lines
+    }
 }
 
 /// What is read, and how.
