@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ciyuan::clean::CleanCounts;
-use ciyuan::pipeline::{EncodedFolder, FolderLock, check_output, encode};
-use ciyuan::shard::{InputEntry, Manifest, Tally};
+use ciyuan::pipeline::{EncodeSettings, EncodedFolder, FolderLock, check_output, encode, export_inside};
+use ciyuan::shard::{InputEntry, Layout, Manifest, Tally};
 use serde::Serialize;
 
-use super::args::{ReadArgs, RejectArgs, ShardArgs, TokenizerArgs};
+use super::args::{BoundaryArgs, LAYOUTS, ReadArgs, RejectArgs, ShardArgs, TokenizerArgs, word};
 use super::context::Context;
 use super::failure::Outcome;
 
@@ -30,6 +30,12 @@ pub(super) struct Args {
     tokenizer: TokenizerArgs,
     #[command(flatten)]
     shards: ShardArgs,
+    #[command(flatten)]
+    boundaries: BoundaryArgs,
+    /// Also write the shards as `ciyuan export --layout` does, into a folder of DIR that has the layout's name: train.*,
+    /// and val.* where documents are held out
+    #[arg(long, value_parser = word::<Layout>(&LAYOUTS), help_heading = "Shards")]
+    layout: Option<Layout>,
     #[command(flatten)]
     read: ReadArgs,
     #[command(flatten)]
@@ -59,10 +65,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     check_output(&args.output, &source)?;
     let load = start.elapsed().as_secs_f64();
     let _lock = FolderLock::take(&args.output)?;
-    let settings = args.shards.settings(&args.rejects);
+    let boundaries = args.boundaries.boundaries(&tokenizer)?;
+    let settings = EncodeSettings { boundaries, ..args.shards.settings(&args.rejects) };
     let folder = context.with_progress(|progress| {
         encode(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress)
     })?;
+    if let Some(layout) = args.layout {
+        context.with_progress(|progress| export_inside(&args.output, layout, progress))?;
+    }
     show_folder(folder, &args.output, load, start, context)
 }
 

@@ -22,6 +22,7 @@ mod generate;
 mod ids;
 mod import;
 mod inspect;
+mod inspect_shards;
 mod learn;
 mod lines;
 mod merge;
@@ -34,6 +35,7 @@ mod sample;
 mod segment;
 mod segment_score;
 mod segment_stats;
+mod shuffle;
 mod stream;
 mod survey;
 mod table;
@@ -76,6 +78,7 @@ enum Command {
     Plan(plan::Args),
     Run(rank::Args),
     Merge(merge::Args),
+    Shuffle(shuffle::Args),
     Export(export::Args),
     Import(import::Args),
     Inspect(inspect::Args),
@@ -117,6 +120,7 @@ fn run() -> Outcome {
         Command::Plan(args) => plan::run(&args, &context),
         Command::Run(args) => rank::run(&args, &context),
         Command::Merge(args) => merge::run(&args, &context),
+        Command::Shuffle(args) => shuffle::run(&args, &context),
         Command::Export(args) => export::run(&args, &context),
         Command::Import(args) => import::run(&args, &context),
         Command::Inspect(args) => inspect::run(&args, &context),

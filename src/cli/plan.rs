@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use ciyuan::pipeline::{FolderLock, Planned, check_output, plan_encoding};
+use ciyuan::pipeline::{EncodeSettings, FolderLock, Planned, check_output, plan_encoding};
 use serde::Serialize;
 
-use super::args::{ReadArgs, RejectArgs, ShardArgs, TokenizerArgs};
+use super::args::{BoundaryArgs, ReadArgs, RejectArgs, ShardArgs, TokenizerArgs};
 use super::context::Context;
 use super::failure::Outcome;
 
@@ -31,6 +31,8 @@ pub(super) struct Args {
     #[command(flatten)]
     shards: ShardArgs,
     #[command(flatten)]
+    boundaries: BoundaryArgs,
+    #[command(flatten)]
     read: ReadArgs,
     #[command(flatten)]
     rejects: RejectArgs,
@@ -48,7 +50,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let source = args.read.source(&args.inputs, context)?;
     check_output(&args.output, &source)?;
     let _lock = FolderLock::take(&args.output)?;
-    let settings = args.shards.settings(&args.rejects);
+    let boundaries = args.boundaries.boundaries(&tokenizer)?;
+    let settings = EncodeSettings { boundaries, ..args.shards.settings(&args.rejects) };
     let planned = context.with_progress(|progress| {
         plan_encoding(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress)
     })?;

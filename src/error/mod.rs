@@ -364,6 +364,17 @@ pub enum Error {
         here: String,
     },
 
+    /// Less room on the disk than the output will surely take.
+    #[error("`{}` needs about {needed} bytes, and only {free} are free; make room, or choose a folder on another disk", path.display())]
+    NoSpace {
+        /// The output folder.
+        path: PathBuf,
+        /// The bytes of the output, about.
+        needed: u64,
+        /// The bytes that are free.
+        free: u64,
+    },
+
     /// Another run works on the same folder.
     #[error("`{}` is in use by another run; wait for it to end, or choose another folder", path.display())]
     Locked {

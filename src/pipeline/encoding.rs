@@ -7,12 +7,14 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::boundaries::Boundaries;
 use super::documents::{BadRecords, MaxBad};
 use super::files::{TOKENIZER_FILE, save_tokenizer};
 use super::folding::Fold;
 use super::progress::{Progress, Unit as Count};
 use super::reading::{Reading, readers};
 use super::settings::{Settings, settings_of};
+use super::space::check_space;
 use super::split::ValFraction;
 use super::treatment::Treatment;
 use super::unit_encoding::UnitEncoder;
@@ -31,6 +33,9 @@ pub struct EncodeSettings {
     pub shard_size: u64,
     /// The share of documents that are held out.
     pub val: ValFraction,
+    /// The tokens around each document.
+    #[serde(flatten)]
+    pub boundaries: Boundaries,
     /// What to do with records that are no documents.
     pub on_bad_record: BadRecords,
     /// How many of them there may be. Two runs may differ in it: a run that has failed by it goes on with a higher one.
@@ -41,7 +46,8 @@ pub struct EncodeSettings {
 impl Default for EncodeSettings {
     fn default() -> Self {
         let (unit_size, shard_size) = (256 << 20, 1 << 30);
-        Self { unit_size, shard_size, val: ValFraction::Of(0.0), on_bad_record: BadRecords::default(), max_bad: None }
+        let (val, boundaries) = (ValFraction::Of(0.0), Boundaries::default());
+        Self { unit_size, shard_size, val, boundaries, on_bad_record: BadRecords::default(), max_bad: None }
     }
 }
 
@@ -81,6 +87,7 @@ pub fn encode(
     progress: &Progress<'_>,
 ) -> Result<EncodedFolder> {
     settings.val.check()?;
+    settings.boundaries.check(tokenizer)?;
     let plan = Plan {
         settings: all_settings(options, settings),
         inputs: inputs(source, progress)?,
@@ -88,8 +95,12 @@ pub fn encode(
     };
     if let Some(manifest) = Manifest::load(output)? {
         plan.require_same(output, &Plan::of(&manifest))?;
+        Units::sweep(output)?;
         progress.note(format!("`{}` is complete already", output.display()));
         return Ok(EncodedFolder { manifest, seconds: EncodeSeconds::default() });
+    }
+    if !Units::are_begun(output) {
+        check_space(output, &source.files, tokenizer.spec().vocab_size(), progress)?;
     }
     make_folders(output)?;
     let units = Units::open(output, &plan)?;

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use super::sorter::is_scratch;
 use crate::error::{Error, Result};
 use crate::shard::sweep_temporary;
 
@@ -30,11 +31,11 @@ impl FolderLock {
         let lock = FileLock::try_take(&folder.join(LOCK_FILE))?;
         let lock = lock.ok_or_else(|| Error::Locked { path: folder.to_owned() })?;
         sweep_temporary(folder)?;
+        sweep_scratch(folder)?;
         Ok(Self(lock))
     }
 
-    /// Locks a folder together with others who share it, against those who take it for themselves. The lock's file stays,
-    /// because nobody knows who is the last.
+    /// Locks a folder together with others who share it, against those who take it for themselves.
     ///
     /// # Errors
     ///
@@ -46,6 +47,18 @@ impl FolderLock {
         let lock = FileLock::try_lock(&folder.join(LOCK_FILE), true)?;
         lock.map(Self).ok_or_else(|| Error::Locked { path: folder.to_owned() })
     }
+}
+
+/// Removes the folders that killed runs have sorted in.
+fn sweep_scratch(folder: &Path) -> Result<()> {
+    let error = |error| Error::io("sweep", folder, error);
+    for entry in std::fs::read_dir(folder).map_err(error)? {
+        let path = entry.map_err(error)?.path();
+        if is_scratch(&path) && path.is_dir() {
+            std::fs::remove_dir_all(&path).map_err(error)?;
+        }
+    }
+    Ok(())
 }
 
 /// A lock by a file that is there for as long as it is locked.
@@ -101,7 +114,10 @@ fn is_still_there(_: &File, _: &Path) -> bool {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        if !self.shared {
+        // Of those who share it the last has it for itself now, where the system lets a lock change its kind.
+        let alone = !self.shared || self.file.as_ref().is_some_and(|file| file.try_lock().is_ok());
+        let is_ours = self.file.as_ref().is_some_and(|file| is_still_there(file, &self.path));
+        if alone && is_ours {
             // Removed while it is still held, so that nobody else's lock is removed.
             let _ = std::fs::remove_file(&self.path);
         }

@@ -15,15 +15,17 @@
 //! | [`count`] | files, or counts that were saved | counts |
 //! | [`encode`] | files, a tokenizer | `train/*.shard`, `val/*.shard`, `manifest.json`, `rejects.jsonl.zst` |
 //! | [`plan_encoding`], [`run_rank`], [`merge_units`] | files, a tokenizer | the same, by many processes |
+//! | [`shuffle`] | shards | the same documents in a random order |
 //! | [`train`] | shards | a model |
 //! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
 //! | [`prepare`] | files | all of that, and the report |
 //! | [`compare_tokenizers`] | documents, tokenizers | their figures and differences, with intervals |
-//! | [`export_folder`] | shards | the shards of another program |
+//! | [`export_folder`], [`export_inside`] | shards | the shards of another program |
 //! | [`import_files`] | the shards of another program | `train/*.shard`, `val/*.shard`, `manifest.json` |
 //! | [`Survey::of`] | files | what the corpus is like, and what would be left out |
 //! | [`verify`] | a folder or a shard | whether it is as it was written |
 
+mod boundaries;
 mod comparing;
 mod count_table;
 mod counting;
@@ -46,7 +48,9 @@ mod rank_plan;
 mod ranks;
 mod reading;
 mod settings;
+mod shuffling;
 mod sorter;
+mod space;
 mod split;
 mod streaming;
 mod superwords;
@@ -58,6 +62,7 @@ mod unit_encoding;
 mod units;
 mod verify;
 
+pub use boundaries::{Boundaries, EndOfText};
 pub use comparing::compare_tokenizers;
 pub use count_table::LeftOut;
 pub use counting::{CountInput, CountPlan};
@@ -66,7 +71,7 @@ pub use documents::{BadRecords, MaxBad};
 pub use encoding::{EncodeSeconds, EncodeSettings, EncodedFolder, encode};
 pub use estimate::{LearnEstimate, SAMPLE_BYTES};
 pub use evaluating::evaluate_folder;
-pub use exporting::export_folder;
+pub use exporting::{export_folder, export_inside};
 #[cfg(feature = "chinese")]
 pub use files::load_dictionary;
 pub use files::{
@@ -81,6 +86,7 @@ pub use prepare::{PrepareSettings, prepare};
 pub use progress::{Event, Progress, Unit};
 pub use ranks::{Planned, RankDone, merge_units, plan_encoding, run_rank};
 pub use settings::Settings;
+pub use shuffling::{ShuffleSettings, shuffle};
 pub use split::ValFraction;
 pub use streaming::encode_reader;
 pub use superwords::SUPERWORD_PATTERN;

@@ -22,6 +22,7 @@ use super::lock::FileLock;
 use super::progress::{Progress, Unit as Count};
 use super::rank_plan::{self, RankPlan};
 use super::reading::{Reading, readers};
+use super::space::check_space;
 use super::treatment::Treatment;
 use super::unit_encoding::UnitEncoder;
 use super::units::{Check, Plan, UnitRecord, Units};
@@ -88,6 +89,7 @@ pub fn plan_encoding(
     progress: &Progress<'_>,
 ) -> Result<Planned> {
     settings.val.check()?;
+    settings.boundaries.check(tokenizer)?;
     let plan = Plan {
         settings: all_settings(options, settings),
         inputs: inputs(source, progress)?,
@@ -97,8 +99,12 @@ pub fn plan_encoding(
     let (count, files, bytes) = (planned.len(), source.files.len(), source.bytes());
     if let Some(manifest) = Manifest::load(output)? {
         plan.require_same(output, &Plan::of(&manifest))?;
+        Units::sweep(output)?;
         progress.note(format!("`{}` is complete already", output.display()));
         return Ok(Planned { units: count, files, bytes, duplicates: None });
+    }
+    if !Units::are_begun(output) {
+        check_space(output, &source.files, tokenizer.spec().vocab_size(), progress)?;
     }
     make_folders(output)?;
     let units = Units::open(output, &plan)?;
@@ -206,6 +212,7 @@ impl Rank<'_> {
 /// plan was made, and as [`encode`](super::encode) at its end.
 pub fn merge_units(output: &Path, max_bad: Option<MaxBad>, progress: &Progress<'_>) -> Result<EncodedFolder> {
     if let Some(manifest) = Manifest::load(output)? {
+        Units::sweep(output)?;
         progress.note(format!("`{}` is complete already", output.display()));
         return Ok(EncodedFolder { manifest, seconds: EncodeSeconds::default() });
     }

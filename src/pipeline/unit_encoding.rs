@@ -98,22 +98,14 @@ impl<'r> UnitEncoder<'r> {
     }
 
     fn writers(&self, unit: usize) -> [SplitWriter<'r>; 2] {
-        let (tokenizer, output, shard_size) = (self.tokenizer, self.output, self.settings.shard_size);
-        Split::ALL.map(|split| SplitWriter {
-            tokenizer,
-            output,
-            shard_size,
-            unit,
-            split,
-            writer: None,
-            done: Vec::new(),
-        })
+        let (tokenizer, output, settings) = (self.tokenizer, self.output, self.settings);
+        Split::ALL.map(|split| SplitWriter { tokenizer, output, settings, unit, split, writer: None, done: Vec::new() })
     }
 
     /// Encodes documents on all threads; the results are in the order of the documents.
     fn encode_batch(&self, batch: &[Document]) -> Result<Vec<Encoded>> {
         let encode = |encoder: &mut Encoder<'_>, document: &Document| -> Result<Encoded> {
-            let mut ids = Vec::new();
+            let mut ids: Vec<u32> = self.settings.boundaries.bos.into_iter().collect();
             let place = |error: Error| error.in_document(&*document.origin.file, document.origin.line);
             encoder.encode_into(&document.text, &mut ids).map_err(place)?;
             // Bytes are counted from the ids, so that the accounting would show it if they stood for less than the text.
@@ -155,7 +147,7 @@ fn set_out(read: &mut FileTallies, out: &Out) {
 struct SplitWriter<'r> {
     tokenizer: &'r Tokenizer,
     output: &'r Path,
-    shard_size: u64,
+    settings: &'r EncodeSettings,
     unit: usize,
     split: Split,
     writer: Option<ShardWriter>,
@@ -164,7 +156,11 @@ struct SplitWriter<'r> {
 
 impl SplitWriter<'_> {
     fn push(&mut self, ids: &[u32], text_bytes: u64) -> Result<()> {
-        if self.writer.as_ref().is_some_and(|writer| writer.file_bytes_with(ids.len() as u64) > self.shard_size) {
+        if self
+            .writer
+            .as_ref()
+            .is_some_and(|writer| writer.file_bytes_with(ids.len() as u64) > self.settings.shard_size)
+        {
             self.finish_shard()?;
         }
         let writer = match &mut self.writer {
@@ -172,7 +168,7 @@ impl SplitWriter<'_> {
             None => {
                 let spec = self.tokenizer.spec();
                 let path = self.output.join(self.name());
-                let end_of_text = spec.special().end_of_text();
+                let end_of_text = self.settings.boundaries.end_of_text(self.tokenizer);
                 let fingerprint = self.tokenizer.fingerprint();
                 self.writer.insert(ShardWriter::create(&path, spec.vocab_size(), end_of_text, fingerprint)?)
             }
@@ -192,15 +188,7 @@ impl SplitWriter<'_> {
         let (name, split) = (self.name(), self.split);
         let Some(writer) = self.writer.take() else { return Ok(()) };
         let written = writer.finish()?;
-        self.done.push(ShardEntry {
-            name,
-            split,
-            documents: written.info.documents,
-            tokens: written.info.tokens,
-            bytes: written.info.text_bytes,
-            file_bytes: written.file_bytes,
-            checksum: format!("{:016x}", written.checksum),
-        });
+        self.done.push(ShardEntry::of(name, split, &written));
         Ok(())
     }
 

@@ -137,6 +137,24 @@ impl Units {
         }
     }
 
+    /// Takes away what a run that was killed after its manifest stood has left of its units.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub(super) fn sweep(output: &Path) -> Result<()> {
+        let folder = output.join(".units");
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &folder, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether units of an output folder were begun.
+    pub(super) fn are_begun(output: &Path) -> bool {
+        output.join(".units").is_dir()
+    }
+
     /// A file of all units.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
