@@ -7,7 +7,9 @@ use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::shortened;
 use ciyuan::learn::VocabSize;
 use ciyuan::model::{Activation, GptForm, NormKind, Optimizer, Positions, Schedule, TrainConfig};
-use ciyuan::pipeline::{BadRecords, MaxBad, ModelSettings, Treated, Treatment, ValFraction, load_tokenizer};
+use ciyuan::pipeline::{
+    BadRecords, Boundaries, EndOfText, MaxBad, ModelSettings, Treated, Treatment, ValFraction, load_tokenizer,
+};
 use ciyuan::text::{Document, Form, ReadOptions, Record, Source, TxtDocuments, Utf8Policy, records};
 use ciyuan::vocab::SpecialTokens;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -37,11 +39,14 @@ pub(super) struct Common {
     pub(super) print_config: bool,
 }
 
+/// The layouts of other programs.
+pub(super) const LAYOUTS: [&str; 7] = ["megatron", "nanogpt", "llmc", "datatrove", "olmo", "mds", "litdata"];
+
 /// A parser for one of the library's settings that are words.
 pub(super) fn word<T: DeserializeOwned + Clone + Send + Sync + 'static>(
-    words: &'static [&'static str],
+    words: &[&'static str],
 ) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(words).try_map(|word: String| serde_json::from_value::<T>(word.into()))
+    PossibleValuesParser::new(words.iter().copied()).try_map(|word: String| serde_json::from_value::<T>(word.into()))
 }
 
 /// A number of bytes: `1048576`, `64KiB`, `256MiB`, `2GiB`, or with powers of ten `64KB`, ...
@@ -394,15 +399,50 @@ pub(super) struct ShardArgs {
     /// Share of documents that are held out, by a hash of their text; `auto`: a tenth, but 400 KB at the most
     #[arg(long, default_value = "auto", value_parser = val_fraction, value_name = "SHARE|auto", help_heading = "Shards")]
     val: ValFraction,
-    /// Bytes of input that are worked on as a unit; each unit makes at most one shard a split
+    /// Bytes of input that are worked on as a unit; each unit has its own shards
     #[arg(long, default_value = "256MiB", value_parser = bytes, value_name = "BYTES", help_heading = "Shards")]
     unit_size: u64,
+    /// Bytes of a shard at most; a document that is longer has a shard for itself
+    #[arg(long, default_value = "1GiB", value_parser = bytes, value_name = "BYTES", help_heading = "Shards")]
+    shard_size: u64,
 }
 
 impl ShardArgs {
     pub(super) fn settings(&self, rejects: &RejectArgs) -> ciyuan::pipeline::EncodeSettings {
         let RejectArgs { on_bad_record, max_bad } = *rejects;
-        ciyuan::pipeline::EncodeSettings { unit_size: self.unit_size, val: self.val, on_bad_record, max_bad }
+        let Self { unit_size, shard_size, val } = *self;
+        let boundaries = Boundaries::default();
+        ciyuan::pipeline::EncodeSettings { unit_size, shard_size, val, boundaries, on_bad_record, max_bad }
+    }
+}
+
+/// What stands around each document.
+#[derive(clap::Args)]
+pub(super) struct BoundaryArgs {
+    /// A special token that begins each document
+    #[arg(long, value_name = "TOKEN", help_heading = "Shards")]
+    bos: Option<String>,
+    /// The special token that ends each document; `auto`: the tokenizer's end-of-text token, if it has one; `none`: nothing does
+    #[arg(long, default_value = "auto", value_name = "TOKEN|auto|none", help_heading = "Shards")]
+    eot: String,
+}
+
+impl BoundaryArgs {
+    pub(super) fn boundaries(&self, tokenizer: &Tokenizer) -> Outcome<Boundaries> {
+        let id = |name: &str| {
+            let special = tokenizer.spec().special();
+            special.id(name).ok_or_else(|| {
+                let known: Vec<String> = special.iter().map(|(_, name)| name.to_owned()).collect();
+                ciyuan::Error::UnknownSpecial { name: name.to_owned(), known: known.join(", ") }
+            })
+        };
+        let bos = self.bos.as_deref().map(id).transpose()?;
+        let eot = match self.eot.as_str() {
+            "auto" => EndOfText::Auto,
+            "none" => EndOfText::None,
+            name => EndOfText::Token(id(name)?),
+        };
+        Ok(Boundaries { bos, eot })
     }
 }
 

@@ -1,15 +1,15 @@
 //! `ciyuan encode`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ciyuan::clean::CleanCounts;
-use ciyuan::pipeline::{EncodedFolder, FolderLock, check_output, encode};
-use ciyuan::shard::{InputEntry, Manifest, Tally};
+use ciyuan::pipeline::{EncodeSettings, EncodedFolder, FolderLock, check_output, encode, export_inside};
+use ciyuan::shard::{InputEntry, Layout, Manifest, Tally};
 use serde::Serialize;
 
-use super::args::{ReadArgs, RejectArgs, ShardArgs, TokenizerArgs};
+use super::args::{BoundaryArgs, LAYOUTS, ReadArgs, RejectArgs, ShardArgs, TokenizerArgs, word};
 use super::context::Context;
 use super::failure::Outcome;
 
@@ -30,6 +30,12 @@ pub(super) struct Args {
     tokenizer: TokenizerArgs,
     #[command(flatten)]
     shards: ShardArgs,
+    #[command(flatten)]
+    boundaries: BoundaryArgs,
+    /// Also write the shards as `ciyuan export --layout` does, into a folder of DIR that has the layout's name: train.*,
+    /// and val.* where documents are held out
+    #[arg(long, value_parser = word::<Layout>(&LAYOUTS), help_heading = "Shards")]
+    layout: Option<Layout>,
     #[command(flatten)]
     read: ReadArgs,
     #[command(flatten)]
@@ -59,10 +65,26 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     check_output(&args.output, &source)?;
     let load = start.elapsed().as_secs_f64();
     let _lock = FolderLock::take(&args.output)?;
-    let settings = args.shards.settings(&args.rejects);
-    let EncodedFolder { manifest, seconds } = context.with_progress(|progress| {
+    let boundaries = args.boundaries.boundaries(&tokenizer)?;
+    let settings = EncodeSettings { boundaries, ..args.shards.settings(&args.rejects) };
+    let folder = context.with_progress(|progress| {
         encode(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress)
     })?;
+    if let Some(layout) = args.layout {
+        context.with_progress(|progress| export_inside(&args.output, layout, progress))?;
+    }
+    show_folder(folder, &args.output, load, start, context)
+}
+
+/// Shows what a folder of shards holds, and how long its making took since `start`.
+pub(super) fn show_folder(
+    folder: EncodedFolder,
+    output: &Path,
+    load: f64,
+    start: Instant,
+    context: &Context,
+) -> Outcome {
+    let EncodedFolder { manifest, seconds } = folder;
     let Manifest { documents, bytes, inputs, cleaning, tokens, shards, .. } = manifest;
     let result = Result {
         documents,
@@ -72,7 +94,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         tokens,
         bytes_per_token: bytes.left as f64 / tokens.max(1) as f64,
         shards: shards.len(),
-        output: args.output.clone(),
+        output: output.to_owned(),
         seconds: BTreeMap::from([
             ("load", load),
             ("read", seconds.read),
@@ -86,7 +108,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
             "documents    {documents}\nbytes        {bytes}\n{cleaning}tokens       {tokens} ({:.2} bytes a token)\nshards       {} in {}\nseconds      {:.1}\n",
             result.bytes_per_token,
             result.shards,
-            args.output.display(),
+            output.display(),
             start.elapsed().as_secs_f64()
         )
     })

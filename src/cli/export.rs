@@ -7,7 +7,7 @@ use ciyuan::pipeline::export_folder;
 use ciyuan::shard::{ExportSettings, Exported, Layout, Split};
 use serde::Serialize;
 
-use super::args::{bytes, word};
+use super::args::{LAYOUTS, bytes, word};
 use super::context::Context;
 use super::failure::Outcome;
 
@@ -25,7 +25,7 @@ pub(super) struct Args {
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// The layout: of Megatron-LM, nanoGPT, llm.c and modded-nanogpt, datatrove and nanotron, dolma and OLMo-core, MosaicML's streaming, or litdata
-    #[arg(long, value_parser = word::<Layout>(&["megatron", "nanogpt", "llmc", "datatrove", "olmo", "mds", "litdata"]))]
+    #[arg(long, value_parser = word::<Layout>(&LAYOUTS))]
     layout: Layout,
     /// The beginning of the files' names, or the folder
     #[arg(long, short, value_name = "OUTPUT")]

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use ciyuan::encode::Tokenizer;
 use ciyuan::pipeline::{load_tokenizer, save_prebuilt};
-use ciyuan::shard::{Corpus, Manifest, Shard, ShardInfo, Split};
+use ciyuan::shard::{Manifest, Shard, ShardInfo, Split};
 use serde_json::{Value, json};
 
 use super::args::ReadArgs;
 use super::audit::{audit_of, audit_table, strict_findings};
+use super::colour::When;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::inspect_shards;
 use super::survey::{self, SurveyArgs};
 use super::table::render;
 
@@ -22,15 +24,22 @@ use super::table::render;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example: ciyuan inspect out --document 3
+Example: ciyuan inspect out --statistics
 Example: ciyuan inspect corpora --encoding auto --min-han 0.3 --reject-mojibake
 Example: ciyuan inspect tokenizer.json --audit --texts corpora")]
 pub(super) struct Args {
     /// A tokenizer.json, a .tiktoken file (with --pattern), a shard, a folder made by `encode` or `prepare`, or files of text: a file, a folder, a glob, or `-`
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// Show the text of a document, counted from 0 (of a folder)
+    /// Show the text of a document, counted from 0, coloured by token (of a folder or a shard)
     #[arg(long, value_name = "N")]
     document: Option<u64>,
+    /// When the text of a document is coloured
+    #[arg(long, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
+    color: When,
+    /// Show statistics of ids and of lengths of documents (of a folder or a shard); all ids are read
+    #[arg(long, conflicts_with = "document")]
+    statistics: bool,
     /// Which documents are meant
     #[arg(long, default_value = "train", value_parser = ["train", "val"])]
     split: String,
@@ -62,16 +71,23 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
-    if args.document.is_none() && (is_corpus(&args.path) || args.read.has_format()) {
+    if args.document.is_none() && !args.statistics && (is_corpus(&args.path) || args.read.has_format()) {
         return survey::run(&args.path, &args.survey, &args.read, context);
     }
-    if args.path.is_dir() {
-        return match args.document {
-            Some(number) => document(args, number, context),
-            None => folder(&args.path, context),
-        };
+    let is_shard = args.path.extension().is_some_and(|extension| extension == "shard");
+    if args.path.is_dir() || is_shard {
+        let split = if args.split == "val" { Split::Val } else { Split::Train };
+        if let Some(number) = args.document {
+            return inspect_shards::document(&args.path, split, number, args.color, context);
+        }
+        if args.statistics {
+            return inspect_shards::statistics(&args.path, split, context);
+        }
     }
-    if args.path.extension().is_some_and(|extension| extension == "shard") {
+    if args.path.is_dir() {
+        return folder(&args.path, context);
+    }
+    if is_shard {
         let shard = Shard::open(&args.path)?;
         return show(context, &shard_facts(shard.info(), &args.path)?);
     }
@@ -224,12 +240,4 @@ fn folder(path: &Path, context: &Context) -> Outcome {
             manifest.ciyuan
         )
     })
-}
-
-fn document(args: &Args, number: u64, context: &Context) -> Outcome {
-    let split = if args.split == "val" { Split::Val } else { Split::Train };
-    let tokenizer = load_tokenizer(&args.path, None, &[])?;
-    let ids = Corpus::open(&args.path, split)?.document(number)?;
-    let text = String::from_utf8_lossy(&tokenizer.decode(&ids)?).into_owned();
-    context.show(&json!({"document": number, "ids": ids, "text": text}), || text.clone() + "\n")
 }

@@ -22,17 +22,22 @@ mod generate;
 mod ids;
 mod import;
 mod inspect;
+mod inspect_shards;
 mod learn;
 mod lines;
+mod merge;
 mod model;
+mod plan;
 mod prepare;
 mod probe;
 mod probe_table;
 mod progress;
+mod rank;
 mod sample;
 mod segment;
 mod segment_score;
 mod segment_stats;
+mod shuffle;
 mod stream;
 mod survey;
 mod table;
@@ -72,6 +77,10 @@ enum Command {
     Decode(decode::Args),
     Count(count::Args),
     Encode(encode::Args),
+    Plan(plan::Args),
+    Run(rank::Args),
+    Merge(merge::Args),
+    Shuffle(shuffle::Args),
     Export(export::Args),
     Import(import::Args),
     Inspect(inspect::Args),
@@ -111,6 +120,10 @@ fn run() -> Outcome {
         Command::Decode(args) => decode::run(&args, &context),
         Command::Count(args) => count::run(&args, &context),
         Command::Encode(args) => encode::run(&args, &context),
+        Command::Plan(args) => plan::run(&args, &context),
+        Command::Run(args) => rank::run(&args, &context),
+        Command::Merge(args) => merge::run(&args, &context),
+        Command::Shuffle(args) => shuffle::run(&args, &context),
         Command::Export(args) => export::run(&args, &context),
         Command::Import(args) => import::run(&args, &context),
         Command::Inspect(args) => inspect::run(&args, &context),

@@ -385,9 +385,43 @@ pub enum Error {
         here: String,
     },
 
+    /// Less room on the disk than the output will surely take.
+    #[error("`{}` needs about {needed} bytes, and only {free} are free; make room, or choose a folder on another disk", path.display())]
+    NoSpace {
+        /// The output folder.
+        path: PathBuf,
+        /// The bytes of the output, about.
+        needed: u64,
+        /// The bytes that are free.
+        free: u64,
+    },
+
     /// Another run works on the same folder.
     #[error("`{}` is in use by another run; wait for it to end, or choose another folder", path.display())]
     Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// Units of a plan that are not done, where all are needed.
+    #[error(
+        "{missing} of the {units} units of `{}` are not done: {which}; run the ranks that do them again (`ciyuan run`), then merge",
+        path.display()
+    )]
+    UnitsMissing {
+        /// The output folder.
+        path: PathBuf,
+        /// How many there are.
+        units: usize,
+        /// How many are not done.
+        missing: usize,
+        /// Their numbers, from 0.
+        which: String,
+    },
+
+    /// A folder without a plan.
+    #[error("`{}` holds no plan; make one with `ciyuan plan INPUT... -t TOKENIZER -o {}`", path.display(), path.display())]
+    NoPlan {
         /// The folder.
         path: PathBuf,
     },
@@ -493,6 +527,20 @@ impl Error {
     pub(crate) fn moved(mut self, start: usize) -> Self {
         if let Self::PatternLimit { offset, .. } = &mut self {
             *offset += start;
+        }
+        self
+    }
+
+    /// The error of a part of a file as one of the file, in which so many lines come before that part, and so many bytes
+    /// where its offsets are not those of the file.
+    pub(crate) fn further_down(mut self, lines: u64, bytes: u64) -> Self {
+        match &mut self {
+            Self::Record { line, offset, .. } => {
+                *line += if *line > 0 { lines } else { 0 };
+                *offset += bytes;
+            }
+            Self::InDocument { line, .. } if *line > 0 => *line += lines,
+            _ => {}
         }
         self
     }

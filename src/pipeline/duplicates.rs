@@ -15,8 +15,12 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
 use super::sorter::{ScratchFolder, Sorter, write_records};
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestFault, Result};
+use crate::shard::AtomicFile;
 use crate::text::Origin;
 
 /// Bytes of memory for sorting.
@@ -122,8 +126,15 @@ pub(super) struct Duplicates {
     files: HashMap<PathBuf, u32>,
     places: Places,
     count: u64,
-    /// Holds the file of the places.
-    _scratch: ScratchFolder,
+    /// Holds the file of the places, unless that is of somebody else.
+    _scratch: Option<ScratchFolder>,
+}
+
+/// What a file of places must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SavedDuplicates {
+    count: u64,
+    checksum: String,
 }
 
 impl Duplicates {
@@ -142,7 +153,66 @@ impl Duplicates {
         let mut finder = DuplicateFinder::new(&scratch, memory);
         collect(&mut finder)?;
         let (places, count) = finder.finish()?;
-        Ok(Self { files, places, count, _scratch: scratch })
+        Ok(Self { files, places, count, _scratch: Some(scratch) })
+    }
+
+    /// Keeps the places in a file: 12 bytes each, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub(super) fn save(&self, path: &Path) -> Result<SavedDuplicates> {
+        let (mut file, mut hash) = (AtomicFile::create(path)?, Xxh3::new());
+        let mut write = |bytes: &[u8]| {
+            hash.update(bytes);
+            file.write(bytes)
+        };
+        match &self.places {
+            Places::Memory(places) => places.iter().try_for_each(|place| write(place))?,
+            Places::File { path: from, .. } => {
+                let read = |error| Error::io("read", from, error);
+                let (mut from, mut buffer) = (File::open(from).map_err(read)?, vec![0; 1 << 18]);
+                loop {
+                    match from.read(&mut buffer).map_err(read)? {
+                        0 => break,
+                        length => write(&buffer[..length])?,
+                    }
+                }
+            }
+        }
+        let checksum = format!("{:032x}", hash.digest128());
+        file.publish()?;
+        Ok(SavedDuplicates { count: self.count, checksum })
+    }
+
+    /// The duplicates of `files` that were [saved](Self::save); with `memory` bytes of them they are read into memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Manifest`] for a file that is not the one that was saved, [`Error::Io`].
+    pub(super) fn open(
+        files: HashMap<PathBuf, u32>,
+        saved: &SavedDuplicates,
+        path: &Path,
+        memory: usize,
+    ) -> Result<Self> {
+        let read = |error| Error::io("read", path, error);
+        let (mut from, mut hash) = (File::open(path).map_err(read)?, Xxh3::new());
+        std::io::copy(&mut from, &mut hash).map_err(read)?;
+        let got = format!("{:032x}", hash.digest128());
+        if got != saved.checksum {
+            let (name, expected) = (path.display().to_string(), saved.checksum.clone());
+            let fault = ManifestFault::File { name, expected, got };
+            return Err(Error::Manifest { path: path.to_owned(), fault });
+        }
+        let count = saved.count;
+        let places = if count <= (memory / 12) as u64 {
+            let bytes = std::fs::read(path).map_err(read)?;
+            Places::Memory(bytes.as_chunks::<12>().0.to_vec())
+        } else {
+            Places::File { path: path.to_owned(), file: Mutex::new(from), count }
+        };
+        Ok(Self { files, places, count, _scratch: None })
     }
 
     /// How many there are.
@@ -200,6 +270,19 @@ mod tests {
                     prop_assert_eq!(duplicates.contains(&origin).unwrap(), expected.contains(&(number, offset)));
                 }
             }
+            let path = folder.path().join("saved");
+            let saved = duplicates.save(&path).unwrap();
+            let files = (0..).zip(names.iter().cloned()).map(|(number, name)| (name, number)).collect();
+            let opened = Duplicates::open(files, &saved, &path, memory).unwrap();
+            for (number, name) in (0..).zip(&names) {
+                for offset in 0..300 {
+                    let origin = Origin { file: name.as_path().into(), line: 1, offset };
+                    prop_assert_eq!(opened.contains(&origin).unwrap(), expected.contains(&(number, offset)));
+                }
+            }
+            std::fs::write(&path, [1]).unwrap();
+            prop_assert!(Duplicates::open(HashMap::new(), &saved, &path, memory).is_err());
+            std::fs::remove_file(&path).unwrap();
             let elsewhere = Origin { file: Path::new("e").into(), line: 1, offset: 0 };
             prop_assert!(!duplicates.contains(&elsewhere).unwrap());
             drop(duplicates);

@@ -1,8 +1,9 @@
-//! One run a folder.
+//! One run a folder, or several that share it.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use super::sorter::is_scratch;
 use crate::error::{Error, Result};
 use crate::shard::sweep_temporary;
 
@@ -11,10 +12,7 @@ const LOCK_FILE: &str = ".lock";
 
 /// Keeps other runs out of a folder while it lives. The system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub struct FolderLock {
-    file: Option<File>,
-    path: PathBuf,
-}
+pub struct FolderLock(#[allow(dead_code)] FileLock);
 
 impl FolderLock {
     /// Makes the folder if it is not there, locks it, and removes what killed runs have half written in it.
@@ -30,17 +28,67 @@ impl FolderLock {
             });
         }
         std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
-        let path = folder.join(LOCK_FILE);
+        let lock = FileLock::try_take(&folder.join(LOCK_FILE))?;
+        let lock = lock.ok_or_else(|| Error::Locked { path: folder.to_owned() })?;
+        sweep_temporary(folder)?;
+        sweep_scratch(folder)?;
+        Ok(Self(lock))
+    }
+
+    /// Locks a folder together with others who share it, against those who take it for themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`], [`Error::Locked`] when a run has it for itself, [`Error::Io`].
+    pub fn share(folder: &Path) -> Result<Self> {
+        if !folder.is_dir() {
+            return Err(Error::Missing { path: folder.to_owned() });
+        }
+        let lock = FileLock::try_lock(&folder.join(LOCK_FILE), true)?;
+        lock.map(Self).ok_or_else(|| Error::Locked { path: folder.to_owned() })
+    }
+}
+
+/// Removes the folders that killed runs have sorted in.
+fn sweep_scratch(folder: &Path) -> Result<()> {
+    let error = |error| Error::io("sweep", folder, error);
+    for entry in std::fs::read_dir(folder).map_err(error)? {
+        let path = entry.map_err(error)?.path();
+        if is_scratch(&path) && path.is_dir() {
+            std::fs::remove_dir_all(&path).map_err(error)?;
+        }
+    }
+    Ok(())
+}
+
+/// A lock by a file that is there for as long as it is locked.
+#[derive(Debug)]
+pub(super) struct FileLock {
+    file: Option<File>,
+    path: PathBuf,
+    shared: bool,
+}
+
+impl FileLock {
+    /// Takes a lock; `None` when another has it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub(super) fn try_take(path: &Path) -> Result<Option<Self>> {
+        Self::try_lock(path, false)
+    }
+
+    fn try_lock(path: &Path, shared: bool) -> Result<Option<Self>> {
         loop {
-            let file = File::create(&path).map_err(|error| Error::io("create", &path, error))?;
-            match file.try_lock() {
-                Ok(()) if is_still_there(&file, &path) => {
-                    sweep_temporary(folder)?;
-                    return Ok(Self { file: Some(file), path });
+            let file = File::create(path).map_err(|error| Error::io("create", path, error))?;
+            match if shared { file.try_lock_shared() } else { file.try_lock() } {
+                Ok(()) if is_still_there(&file, path) => {
+                    return Ok(Some(Self { file: Some(file), path: path.to_owned(), shared }));
                 }
-                // The run that held it has ended in between and taken the file away: this lock keeps nobody out.
+                // Who held it has ended in between and taken the file away: this lock keeps nobody out.
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: folder.to_owned() }),
+                Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
             }
         }
@@ -64,10 +112,15 @@ fn is_still_there(_: &File, _: &Path) -> bool {
     true
 }
 
-impl Drop for FolderLock {
+impl Drop for FileLock {
     fn drop(&mut self) {
-        // Removed while it is still held, so that nobody else's lock is removed.
-        let _ = std::fs::remove_file(&self.path);
+        // Of those who share it the last has it for itself now, where the system lets a lock change its kind.
+        let alone = !self.shared || self.file.as_ref().is_some_and(|file| file.try_lock().is_ok());
+        let is_ours = self.file.as_ref().is_some_and(|file| is_still_there(file, &self.path));
+        if alone && is_ours {
+            // Removed while it is still held, so that nobody else's lock is removed.
+            let _ = std::fs::remove_file(&self.path);
+        }
         self.file.take();
     }
 }

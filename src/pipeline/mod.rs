@@ -14,17 +14,20 @@
 //! | [`learn_from_counts`] | files, or counts that were saved | a tokenizer, counts |
 //! | [`count`] | files, or counts that were saved | counts |
 //! | [`encode`] | files, a tokenizer | `train/*.shard`, `val/*.shard`, `manifest.json`, `rejects.jsonl.zst` |
+//! | [`plan_encoding`], [`run_rank`], [`merge_units`] | files, a tokenizer | the same, by many processes |
+//! | [`shuffle`] | shards | the same documents in a random order |
 //! | [`train`] | shards | a model |
 //! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
 //! | [`prepare`] | files | all of that, and the report |
 //! | [`compare_tokenizers`] | documents, tokenizers | their figures and differences, with intervals |
 //! | [`Probe::run`] | documents, tokenizers | which is better for a small GPT, with intervals |
-//! | [`export_folder`] | shards | the shards of another program |
+//! | [`export_folder`], [`export_inside`] | shards | the shards of another program |
 //! | [`import_files`] | the shards of another program | `train/*.shard`, `val/*.shard`, `manifest.json` |
 //! | [`CorpusCount::of`] | files, a tokenizer or none | documents, bytes, characters, scripts, tokens |
 //! | [`Survey::of`] | files | what the corpus is like, and what would be left out |
 //! | [`verify`] | a folder or a shard | whether it is as it was written |
 
+mod boundaries;
 mod comparing;
 mod corpus_count;
 mod count_table;
@@ -37,6 +40,7 @@ mod estimate;
 mod evaluating;
 mod exporting;
 mod files;
+mod folding;
 mod importing;
 mod learning;
 mod lock;
@@ -44,9 +48,13 @@ mod partial;
 mod prepare;
 mod probing;
 mod progress;
+mod rank_plan;
+mod ranks;
 mod reading;
 mod settings;
+mod shuffling;
 mod sorter;
+mod space;
 mod split;
 mod streaming;
 mod superwords;
@@ -54,9 +62,11 @@ mod survey;
 mod training;
 mod travelling;
 mod treatment;
+mod unit_encoding;
 mod units;
 mod verify;
 
+pub use boundaries::{Boundaries, EndOfText};
 pub use comparing::compare_tokenizers;
 pub use corpus_count::{CorpusCount, FileCount};
 pub use count_table::LeftOut;
@@ -66,7 +76,7 @@ pub use documents::{BadRecords, MaxBad};
 pub use encoding::{EncodeSeconds, EncodeSettings, EncodedFolder, encode};
 pub use estimate::{LearnEstimate, SAMPLE_BYTES};
 pub use evaluating::evaluate_folder;
-pub use exporting::export_folder;
+pub use exporting::{export_folder, export_inside};
 #[cfg(feature = "chinese")]
 pub use files::load_dictionary;
 pub use files::{
@@ -80,7 +90,9 @@ pub use partial::partial_path;
 pub use prepare::{PrepareSettings, prepare};
 pub use probing::{PlannedArm, Probe, ProbeArm, ProbeCorpus, ProbePlan, ProbeSettings};
 pub use progress::{Event, Progress, Unit};
+pub use ranks::{Planned, RankDone, merge_units, plan_encoding, run_rank};
 pub use settings::Settings;
+pub use shuffling::{ShuffleSettings, shuffle};
 pub use split::ValFraction;
 pub use streaming::encode_reader;
 pub use superwords::SUPERWORD_PATTERN;

@@ -38,12 +38,35 @@ pub(super) struct Batch {
 }
 
 /// Lines of a file that were read, and bytes of its frames: records of its next part count from there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct LinesBefore {
     file: usize,
     lines: u64,
-    #[serde(default)]
     bytes: u64,
+}
+
+impl LinesBefore {
+    /// How many there are.
+    pub(super) fn place(self) -> Place {
+        Place { lines: self.lines, bytes: self.bytes }
+    }
+}
+
+/// A place in a file: what was read of it up to there. A unit counts lines, and bytes of frames, from its own beginning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub(super) lines: u64,
+    /// Of a run of frames, decompressed; other bytes are counted from the beginning of the file everywhere.
+    #[serde(default)]
+    pub(super) bytes: u64,
+}
+
+impl std::ops::Add for Place {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { lines: self.lines + other.lines, bytes: self.bytes + other.bytes }
+    }
 }
 
 /// What is read, and how.

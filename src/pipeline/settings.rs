@@ -27,6 +27,12 @@ pub(super) fn require_same(folder: &Path, there: &Settings, here: &Settings) -> 
     Ok(())
 }
 
+/// The value whose settings are among these; `None` where one is missing or of another kind.
+pub(super) fn from_settings<T: serde::de::DeserializeOwned>(settings: &Settings) -> Option<T> {
+    let fields = settings.iter().map(|(key, value)| (key.replace('-', "_"), value.clone())).collect();
+    serde_json::from_value(Value::Object(fields)).ok()
+}
+
 /// The settings in a value that serializes to an object.
 pub(super) fn settings_of(value: &impl serde::Serialize) -> Settings {
     match serde_json::to_value(value) {

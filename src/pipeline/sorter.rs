@@ -22,6 +22,12 @@ pub(super) struct ScratchFolder {
     files: AtomicU64,
 }
 
+/// Whether a path has the name of such a folder.
+pub(super) fn is_scratch(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(".ciyuan-sort-") && name.ends_with(".tmp")
+}
+
 impl ScratchFolder {
     /// A folder of its own inside `parent`.
     pub(super) fn new(parent: &Path) -> Self {

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::documents::{FileTallies, RejectSink};
+pub(super) use super::duplicates::SavedDuplicates;
 use super::duplicates::{DuplicateFinder, Duplicates, MEMORY};
 use super::progress::{Progress, Unit};
 use super::reading::{Batch, LinesBefore, Reading, readers};
@@ -59,6 +60,33 @@ impl Treatment {
         Ok(treatment)
     }
 
+    /// The treatment that `options` ask for, where the duplicates of `files` were found before and
+    /// [saved](Self::save_duplicates) at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Manifest`] for a file of duplicates that is damaged, [`Error::Io`].
+    pub(super) fn with_duplicates(
+        files: &[InputFile],
+        options: &ReadOptions,
+        saved: Option<&SavedDuplicates>,
+        path: &Path,
+    ) -> Result<Self> {
+        let cleaner = Cleaner::new(&options.clean)?;
+        let cleaner = (!options.clean.leaves_texts()).then_some(cleaner);
+        let duplicates = saved.map(|saved| Duplicates::open(numbers_of(files), saved, path, MEMORY)).transpose()?;
+        Ok(Self { cleaner, duplicates })
+    }
+
+    /// Keeps the places of the duplicates in a file; nothing without deduplication.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub(super) fn save_duplicates(&self, path: &Path) -> Result<Option<SavedDuplicates>> {
+        self.duplicates.as_ref().map(|duplicates| duplicates.save(path)).transpose()
+    }
+
     /// The treatment that leaves all documents as they are.
     pub(super) fn nothing() -> Self {
         Self { cleaner: None, duplicates: None }
@@ -80,9 +108,8 @@ impl Treatment {
             let expected = "files that are no archives, to find duplicates: unpack it".to_owned();
             return Err(Error::Setting { name: "INPUT", value: archive.path.display().to_string(), expected });
         }
-        let numbers: HashMap<PathBuf, u32> = files.iter().map(|file| file.path.clone()).zip(0..).collect();
         progress.stage("finding duplicates", files.iter().map(|file| file.bytes).sum(), Unit::Bytes);
-        Duplicates::find(numbers.clone(), scratch, memory, |finder: &mut DuplicateFinder<'_>| {
+        Duplicates::find(numbers_of(files), scratch, memory, |finder: &mut DuplicateFinder<'_>| {
             let reading = Reading { files, options, treatment: self, progress, readers: readers() };
             let (parts, lines) = (whole_files(files), &mut LinesBefore::default());
             let hashed = reading.for_each_batch(&parts, lines, RejectSink::Count, 0, &mut |batch| {
@@ -166,6 +193,10 @@ impl Treatment {
         }
         Ok(kept)
     }
+}
+
+fn numbers_of(files: &[InputFile]) -> HashMap<PathBuf, u32> {
+    files.iter().map(|file| file.path.clone()).zip(0..).collect()
 }
 
 /// The line for a document that is left out. Its text is kept, but for what is there anyhow: a whole file, a duplicate.

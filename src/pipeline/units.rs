@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::documents::FileTallies;
-use super::reading::LinesBefore;
+use super::reading::Place;
 use super::settings::{Settings, require_same};
 use crate::error::{Error, ManifestFault, Result};
-use crate::shard::{InputEntry, Shard, ShardEntry, sync_folder, write_atomic};
+use crate::shard::{InputEntry, Manifest, Shard, ShardEntry, sync_folder, write_atomic};
 use crate::text::Part;
 use crate::vocab::Fingerprint;
 
@@ -43,18 +43,28 @@ impl Plan {
         if there.inputs.len() != self.inputs.len() {
             return Err(other("number of input files", there.inputs.len().to_string(), self.inputs.len().to_string()));
         }
+        there
+            .inputs
+            .iter()
+            .zip(&self.inputs)
+            .try_for_each(|(there, here)| Self::require_same_input(folder, there, here))
+    }
+
+    /// Fails with what differs between a file as it was planned and as it is.
+    pub(super) fn require_same_input(folder: &Path, there: &InputEntry, here: &InputEntry) -> Result<()> {
         // What was read of a file is known at the end.
-        let same = |there: &InputEntry, here: &InputEntry| {
-            (&there.path, there.bytes, &there.checksum) == (&here.path, here.bytes, &here.checksum)
-        };
-        match there.inputs.iter().zip(&self.inputs).find(|(there, here)| !same(there, here)) {
-            Some((there, here)) => {
-                let text =
-                    |entry: &InputEntry| format!("{} ({} bytes, checksum {})", entry.path, entry.bytes, entry.checksum);
-                Err(other("input file", text(there), text(here)))
-            }
-            None => Ok(()),
+        if (&there.path, there.bytes, &there.checksum) == (&here.path, here.bytes, &here.checksum) {
+            return Ok(());
         }
+        let text = |entry: &InputEntry| format!("{} ({} bytes, checksum {})", entry.path, entry.bytes, entry.checksum);
+        let (path, key) = (folder.to_owned(), "input file".to_owned());
+        Err(Error::OtherSettings { path, key, there: text(there), here: text(here) })
+    }
+
+    /// The plan of a folder that is complete.
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        let (settings, inputs) = (manifest.settings.clone(), manifest.inputs.clone());
+        Self { settings, inputs, tokenizer: Some(manifest.tokenizer.fingerprint) }
     }
 }
 
@@ -76,10 +86,19 @@ pub(super) struct UnitRecord {
     pub(super) parts: Vec<Part>,
     /// What was read of each file.
     pub(super) read: FileTallies,
-    /// Where its last file goes on.
-    pub(super) lines: LinesBefore,
+    /// What was read of its last file, which may go on in the next unit.
+    pub(super) place: Place,
     pub(super) shards: Vec<ShardEntry>,
     pub(super) rejects: bool,
+}
+
+/// How much of a shard is looked at to take it over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Check {
+    /// All of it.
+    Whole,
+    /// Its length and its header, whose checksum covers all others: some microseconds.
+    Header,
 }
 
 /// The folder of the units.
@@ -104,8 +123,51 @@ impl Units {
         Ok(Self { folder, output: output.to_owned() })
     }
 
+    /// The units of an output folder and what they belong to, if they were begun.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], [`Error::Manifest`].
+    pub(super) fn load(output: &Path) -> Result<Option<(Self, Plan)>> {
+        let folder = output.join(".units");
+        let path = folder.join("plan.json");
+        match std::fs::read(&path) {
+            Ok(text) => Ok(Some((Self { folder, output: output.to_owned() }, parse(&path, &text)?))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", path, error)),
+        }
+    }
+
+    /// Takes away what a run that was killed after its manifest stood has left of its units.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub(super) fn sweep(output: &Path) -> Result<()> {
+        let folder = output.join(".units");
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &folder, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether units of an output folder were begun.
+    pub(super) fn are_begun(output: &Path) -> bool {
+        output.join(".units").is_dir()
+    }
+
+    /// A file of all units.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     fn path(&self, number: usize, extension: &str) -> PathBuf {
         self.folder.join(format!("{number:06}.{extension}"))
+    }
+
+    /// The file by which a process that works on a unit keeps others from it.
+    pub(super) fn lock(&self, number: usize) -> PathBuf {
+        self.path(number, "lock")
     }
 
     /// The file of a unit's rejects.
@@ -118,7 +180,7 @@ impl Units {
     /// # Errors
     ///
     /// [`Error::Io`].
-    pub(super) fn done(&self, number: usize, parts: &[Part]) -> Result<Option<UnitRecord>> {
+    pub(super) fn done(&self, number: usize, parts: &[Part], check: Check) -> Result<Option<UnitRecord>> {
         let path = self.path(number, "json");
         let text = match std::fs::read(&path) {
             Ok(text) => text,
@@ -129,8 +191,10 @@ impl Units {
             return Ok(None);
         };
         let whole = |entry: &ShardEntry| {
-            Shard::open(&self.output.join(&entry.name))
-                .is_ok_and(|shard| format!("{:016x}", shard.checksum()) == entry.checksum && shard.verify().is_ok())
+            Shard::open(&self.output.join(&entry.name)).is_ok_and(|shard| {
+                format!("{:016x}", shard.checksum()) == entry.checksum
+                    && (check == Check::Header || shard.verify().is_ok())
+            })
         };
         Ok(Some(record).filter(|record| record.parts == parts && record.shards.iter().all(whole)))
     }
@@ -154,11 +218,11 @@ impl Units {
     }
 }
 
-fn json(value: &impl Serialize) -> Vec<u8> {
+pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("strings, numbers and maps with string keys always serialize")
 }
 
-fn parse<T: for<'de> Deserialize<'de>>(path: &Path, text: &[u8]) -> Result<T> {
+pub(super) fn parse<T: for<'de> Deserialize<'de>>(path: &Path, text: &[u8]) -> Result<T> {
     serde_json::from_slice(text).map_err(|error| {
         let fault = ManifestFault::Json { reason: error.to_string() };
         Error::Manifest { path: path.to_owned(), fault }

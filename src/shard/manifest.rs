@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::Split;
 use super::atomic::write_atomic;
+use super::writer::Written;
 use crate::clean::CleanCounts;
 use crate::error::{Error, ManifestFault, Result};
 use crate::vocab::Fingerprint;
@@ -189,6 +190,22 @@ pub struct ShardEntry {
     pub file_bytes: u64,
     /// xxh3-64 of its header, which covers all checksums inside; in hexadecimal.
     pub checksum: String,
+}
+
+impl ShardEntry {
+    /// The entry of a shard that was written.
+    #[must_use]
+    pub fn of(name: String, split: Split, written: &Written) -> Self {
+        Self {
+            name,
+            split,
+            documents: written.info.documents,
+            tokens: written.info.tokens,
+            bytes: written.info.text_bytes,
+            file_bytes: written.file_bytes,
+            checksum: format!("{:016x}", written.checksum),
+        }
+    }
 }
 
 impl Manifest {

@@ -120,6 +120,14 @@ impl ShardWriter {
         Ok(())
     }
 
+    /// Bytes that the file will have when a document of so many ids, without the end-of-text token, has been added.
+    #[must_use]
+    pub fn file_bytes_with(&self, ids: u64) -> u64 {
+        let end = u64::from(self.info.end_of_text.is_some());
+        let (tokens, documents) = (self.info.tokens + ids + end, self.info.documents + 1);
+        ShardInfo { tokens, documents, ..self.info }.places().map_or(u64::MAX, |places| places.file_end)
+    }
+
     /// Ids so far.
     #[must_use]
     pub fn tokens(&self) -> u64 {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::atomic::AtomicFile;
 use super::super::{Corpus, Split};
+use super::stage::Stage;
 use super::{Layout, datatrove, litdata, llmc, mds, megatron, nanogpt, olmo};
 use crate::error::{Error, Result, ShardFault};
 use crate::vocab::TokenId;
@@ -52,14 +53,16 @@ pub struct Exported {
 ///
 /// [`Error::Layout`] and [`Error::Limit`] for what the layout cannot hold, found before anything is written;
 /// [`Error::Output`] when files of that name are there already; [`Error::Io`], [`Error::Shard`] for a damaged shard,
-/// [`Error::Interrupted`]. Files that were finished before stay.
+/// [`Error::Interrupted`]. Then none of the files is there.
 pub fn export(
     corpus: &Corpus,
     prefix: &Path,
     settings: &ExportSettings,
     watch: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Exported> {
-    let mut export = Export { corpus, prefix, settings, watch, done: 0, bytes: 0, files: Vec::new() };
+    let stage = Stage::new(prefix)?;
+    let mut export =
+        Export { corpus, prefix: &stage.prefix, stage: &stage, settings, watch, done: 0, bytes: 0, files: Vec::new() };
     require_whole(corpus)?;
     match settings.layout {
         Layout::Megatron => megatron::write(&mut export)?,
@@ -75,7 +78,9 @@ pub fn export(
         let (entered, left) = (info.documents, export.done);
         return Err(Error::Accounting { what: "documents", entered, left, rejected: 0, treated: 0 });
     }
-    Ok(Exported { documents: info.documents, tokens: info.tokens, bytes: export.bytes, files: export.files })
+    let Export { bytes, files, .. } = export;
+    let files = stage.publish(files)?;
+    Ok(Exported { documents: info.documents, tokens: info.tokens, bytes, files })
 }
 
 /// Checks what the sizes of the files follow from: that documents are not empty, and that they cover the ids. The rest is
@@ -103,7 +108,9 @@ fn require_whole(corpus: &Corpus) -> Result<()> {
 /// An export at work.
 pub(super) struct Export<'e> {
     pub(super) corpus: &'e Corpus,
+    /// Where files are written; they come to their places together.
     pub(super) prefix: &'e Path,
+    stage: &'e Stage,
     pub(super) settings: &'e ExportSettings,
     watch: &'e mut dyn FnMut(u64) -> ControlFlow<()>,
     /// Documents handed out.
@@ -123,36 +130,12 @@ impl Export<'_> {
     /// Makes sure that no file is there whose name is the prefix and one of these endings, or begins so, and that the
     /// folder is there. A file of an earlier export that has more of them would be read along with the new ones.
     pub(super) fn claim(&self, endings: &[&str]) -> Result<()> {
-        let taken = |why| Err(Error::Output { path: self.prefix.to_owned(), why });
-        let Some(stem) = self.prefix.file_name().map(|name| name.to_string_lossy().into_owned()) else {
-            return taken("is no name that files can begin with; write one behind the folder");
-        };
-        let folder = self.prefix.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
-        let begins = |name: &str| {
-            name.strip_prefix(&stem).is_some_and(|rest| endings.iter().any(|ending| rest.starts_with(ending)))
-        };
-        if names(folder)?.iter().any(|name| begins(name)) {
-            return taken(
-                "begins the name of a file that is there already; choose another name, or remove those files",
-            );
-        }
-        Ok(())
+        self.stage.begin(endings)
     }
 
     /// Makes the folder of a layout that is one; there must be nothing in it.
     pub(super) fn claim_folder(&self) -> Result<()> {
-        let folder = self.prefix;
-        if folder.exists() && !folder.is_dir() {
-            let why = "is a file, but this layout is a folder; choose another name";
-            return Err(Error::Output { path: folder.to_owned(), why });
-        }
-        std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
-        if !names(folder)?.is_empty() {
-            let why = "holds files already; choose another folder, or remove it";
-            return Err(Error::Output { path: folder.to_owned(), why });
-        }
-        Ok(())
+        self.stage.begin_folder()
     }
 
     /// Gives a file its name.
@@ -205,17 +188,4 @@ impl Export<'_> {
     pub(super) fn refuse(&self, why: &'static str) -> Error {
         Error::Layout { layout: self.settings.layout.name(), why }
     }
-}
-
-/// The names in a folder but for those of files that a killed run left half written.
-fn names(folder: &Path) -> Result<Vec<String>> {
-    let error = |error| Error::io("read", folder, error);
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(error)? {
-        let name = entry.map_err(error)?.file_name().to_string_lossy().into_owned();
-        if !name.ends_with(".tmp") {
-            names.push(name);
-        }
-    }
-    Ok(names)
 }

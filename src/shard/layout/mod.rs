@@ -15,8 +15,8 @@
 //! | litdata | `P/chunk-0-0.bin`, …, `P/index.json` | an item each | a file under 4 GiB |
 //!
 //! A document keeps its end-of-text token as a shard has it: behind its ids, but for llm.c, which puts it before them.
-//! Nothing is overwritten; each file is there as a whole or not at all, and the file by which a reader finds the others
-//! comes last. Limits are checked before the first byte is written.
+//! Nothing is overwritten; the files are there when all are whole, and the one by which a reader finds the others comes
+//! last. Limits are checked before the first byte is written.
 
 mod chunks;
 mod datatrove;
@@ -30,6 +30,7 @@ mod mds;
 mod megatron;
 mod nanogpt;
 mod olmo;
+mod stage;
 
 pub use export::{ExportSettings, Exported, export};
 pub use import::{ImportSettings, Piece, import};
