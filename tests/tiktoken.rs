@@ -142,7 +142,9 @@ fn learned_tokenizers() {
         vec![("ciyuan", Han::LearnWords), ("cl100k", Han::Runs), ("gpt2", Han::LearnWords), ("o200k", Han::Runs)];
     if std::env::var_os("CIYUAN_LONG").is_some() {
         let known = patterns.clone();
-        let is_other = |name: &&str| known.iter().all(|(known, _)| known != name);
+        // Characters that DeepSeek's pattern does not match, as unassigned ones, tiktoken leaves out. Hugging Face's library
+        // keeps them, as we do: that pattern is compared there.
+        let is_other = |name: &&str| *name != "deepseek-v3" && known.iter().all(|(known, _)| known != name);
         let others = NAMED_PATTERNS.iter().map(|(name, _)| *name).filter(is_other).map(|name| (name, Han::Runs));
         patterns.extend(others);
     }
