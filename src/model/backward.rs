@@ -16,6 +16,7 @@ use crate::vocab::TokenId;
 /// Rows whose logits are held at a time. It decides the order of sums, so it is a part of the results.
 pub(super) const HEAD_ROWS: usize = 128;
 
+#[allow(private_bounds)]
 impl<R: Real> Gpt<R> {
     /// The summed loss in nats of predicting `targets` after `ids` (at most T of each). Adds to `gradients` the
     /// gradient of the loss times `weight`.
