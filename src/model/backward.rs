@@ -112,8 +112,8 @@ impl<R: Real> Gpt<R> {
     }
 
     fn norm_backward(&self, norm: &Norm, x: &[R], stats: &[Stats<R>], dy: &[R], dx: &mut [R], gradients: &mut [R]) {
-        let [dscale, dbias] = both(gradients, [&norm.scale, &norm.bias]);
-        norm_backward(self.config().form.norm, x, self.get(&norm.scale), stats, dy, dx, dscale, dbias);
+        let dparameters = both(gradients, [&norm.scale, &norm.bias]);
+        norm_backward(self.config().form.norm, x, self.get(&norm.scale), stats, dy, dx, dparameters);
     }
 }
 

@@ -9,9 +9,9 @@
 //! not written.
 
 use std::arch::x86_64::{
-    __m256, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_load_ps, _mm256_loadu_ps, _mm256_mul_ps,
-    _mm256_permute2f128_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_store_ps, _mm256_storeu_ps,
-    _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+    __m256, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_load_ps,
+    _mm256_loadu_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps,
+    _mm256_store_ps, _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 use std::cell::RefCell;
 
@@ -183,6 +183,14 @@ unsafe fn tile<const N: usize, const PACKED: bool>(
     width: usize,
 ) {
     let (row_stride, depth_stride) = if PACKED { (1, ROWS) } else { (a.row, a.depth) };
+    if factors.beta != 0.0 {
+        // What is added to comes from far away: sums of gradients. It is asked for while the products are made.
+        for row in 0..N {
+            let c = c.wrapping_add(row * c_stride).cast::<i8>();
+            _mm_prefetch::<_MM_HINT_T0>(c);
+            _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(60));
+        }
+    }
     let mut sums = [[_mm256_setzero_ps(); 2]; N];
     let (mut left, mut right) = (a.data, b);
     for _ in 0..factors.depth / UNROLLED {
