@@ -16,6 +16,7 @@ use crate::vocab::TokenId;
 /// Rows whose logits are held at a time. It decides the order of sums, so it is a part of the results.
 pub(super) const HEAD_ROWS: usize = 128;
 
+#[allow(private_bounds)]
 impl<R: Real> Gpt<R> {
     /// The summed loss in nats of predicting `targets` after `ids` (at most T of each). Adds to `gradients` the
     /// gradient of the loss times `weight`.
@@ -111,8 +112,8 @@ impl<R: Real> Gpt<R> {
     }
 
     fn norm_backward(&self, norm: &Norm, x: &[R], stats: &[Stats<R>], dy: &[R], dx: &mut [R], gradients: &mut [R]) {
-        let [dscale, dbias] = both(gradients, [&norm.scale, &norm.bias]);
-        norm_backward(self.config().form.norm, x, self.get(&norm.scale), stats, dy, dx, dscale, dbias);
+        let dparameters = both(gradients, [&norm.scale, &norm.bias]);
+        norm_backward(self.config().form.norm, x, self.get(&norm.scale), stats, dy, dx, dparameters);
     }
 }
 

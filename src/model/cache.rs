@@ -35,9 +35,15 @@ impl<R: Real> Cache<R> {
         }
     }
 
-    /// How many ids were read; at the model's context it is full.
-    pub(super) fn len(&self) -> usize {
+    /// How many ids were read.
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many ids more it can read.
+    pub(super) fn left(&self, gpt: &Gpt<R>) -> usize {
+        gpt.config().context - self.len
     }
 
     /// Forgets the ids behind the first `len`.
@@ -46,6 +52,7 @@ impl<R: Real> Cache<R> {
     }
 }
 
+#[allow(private_bounds)]
 impl<R: Real> Gpt<R> {
     /// Reads `ids` (at least one) behind those in the cache, and gives the logits (V) of what follows the last.
     ///

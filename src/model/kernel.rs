@@ -1,17 +1,17 @@
 //! Matrix multiplication of f32 on x86-64 with AVX2: c = alpha a b + beta c.
 //!
 //! The inner tile keeps 6 x 16 sums in twelve registers and walks over at most [`DEPTH`] products (Goto and van de Geijn
-//! 2008). `b` is copied into panels of 16 columns, which stay in the first cache while `a` streams by; `a` is read where it
-//! lies if its rows are contiguous, and is copied into panels of 6 rows if its columns are. Cost: one copy of `b`, and
-//! of `a` where it is transposed, beside the products.
+//! 2008). `b` is copied into panels of 16 columns, which stay in the first cache while `a` streams by in panels of 6 rows. With
+//! few columns, `a` is read where it lies if its rows are contiguous: copying it would cost more than the better addresses
+//! gain.
 //!
 //! Tails: fewer than 6 rows take a tile of as many rows, fewer than 16 columns a panel filled with zeros, whose sums are
 //! not written.
 
 use std::arch::x86_64::{
-    __m256, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_load_ps, _mm256_loadu_ps, _mm256_mul_ps,
-    _mm256_permute2f128_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_store_ps, _mm256_storeu_ps,
-    _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+    __m256, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_load_ps,
+    _mm256_loadu_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps,
+    _mm256_store_ps, _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 use std::cell::RefCell;
 
@@ -22,6 +22,10 @@ const COLUMNS: usize = 16;
 const DEPTH: usize = 256;
 /// Rows of `a` that are multiplied with all panels: 144 KiB, a part of the second cache.
 const HEIGHT: usize = 24 * ROWS;
+/// Columns of `b` up to which contiguous rows of `a` are not packed.
+const NARROW: usize = 64;
+/// Products that a tile makes between two jumps.
+const UNROLLED: usize = 4;
 /// Columns of `b` that are packed at a time.
 const BREADTH: usize = 1024;
 
@@ -90,7 +94,7 @@ pub(super) unsafe fn multiply(
                     // SAFETY: as above; there is room for all rows, rounded up to whole panels, and a vector more.
                     unsafe {
                         let a = if depth > 0 { a.at(row, first) } else { a };
-                        let a = if a.columns == 1 {
+                        let a = if a.columns == 1 && n <= NARROW {
                             Block { data: a.data, row: a.rows as usize, depth: 1, panel: a.rows as usize * ROWS }
                         } else {
                             let panels = room(a_panels, (height.next_multiple_of(ROWS) * depth) + 8);
@@ -146,42 +150,61 @@ unsafe fn block(a: Block, rows: usize, b: *const f32, columns: usize, factors: F
                 let a = Block { data: a.data.add(row / ROWS * a.panel), ..a };
                 let b = b.add(column * factors.depth);
                 let c = c.add(row * c_stride + column);
+                if a.row == 1 && a.depth == ROWS && rows - row >= ROWS {
+                    tile::<ROWS, true>(a, b, factors, c, c_stride, width);
+                    continue;
+                }
                 match rows - row {
-                    1 => tile::<1>(a, b, factors, c, c_stride, width),
-                    2 => tile::<2>(a, b, factors, c, c_stride, width),
-                    3 => tile::<3>(a, b, factors, c, c_stride, width),
-                    4 => tile::<4>(a, b, factors, c, c_stride, width),
-                    5 => tile::<5>(a, b, factors, c, c_stride, width),
-                    _ => tile::<ROWS>(a, b, factors, c, c_stride, width),
+                    1 => tile::<1, false>(a, b, factors, c, c_stride, width),
+                    2 => tile::<2, false>(a, b, factors, c, c_stride, width),
+                    3 => tile::<3, false>(a, b, factors, c, c_stride, width),
+                    4 => tile::<4, false>(a, b, factors, c, c_stride, width),
+                    5 => tile::<5, false>(a, b, factors, c, c_stride, width),
+                    _ => tile::<ROWS, false>(a, b, factors, c, c_stride, width),
                 }
             }
         }
     }
 }
 
-/// One tile of `N` rows.
+/// One tile of `N` rows. `PACKED`: `a` is a panel, so that all its places are known before.
 ///
 /// # Safety
 ///
 /// As [`multiply`]; `b` is a whole panel, aligned to a line.
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const N: usize>(a: Block, b: *const f32, factors: Factors, c: *mut f32, c_stride: usize, width: usize) {
+unsafe fn tile<const N: usize, const PACKED: bool>(
+    a: Block,
+    b: *const f32,
+    factors: Factors,
+    c: *mut f32,
+    c_stride: usize,
+    width: usize,
+) {
+    let (row_stride, depth_stride) = if PACKED { (1, ROWS) } else { (a.row, a.depth) };
+    if factors.beta != 0.0 {
+        // What is added to comes from far away: sums of gradients. It is asked for while the products are made.
+        for row in 0..N {
+            let c = c.wrapping_add(row * c_stride).cast::<i8>();
+            _mm_prefetch::<_MM_HINT_T0>(c);
+            _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(60));
+        }
+    }
     let mut sums = [[_mm256_setzero_ps(); 2]; N];
     let (mut left, mut right) = (a.data, b);
-    for _ in 0..factors.depth {
-        // SAFETY: the panel holds 16 numbers for each of `depth` products, `a` a number for each row and product; the
-        // pointers move on only as far as one behind the last.
-        unsafe {
-            let low = _mm256_load_ps(right);
-            let high = _mm256_load_ps(right.add(8));
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let value = _mm256_broadcast_ss(&*left.wrapping_add(row * a.row));
-                sums[0] = _mm256_fmadd_ps(value, low, sums[0]);
-                sums[1] = _mm256_fmadd_ps(value, high, sums[1]);
-            }
+    for _ in 0..factors.depth / UNROLLED {
+        for at in 0..UNROLLED {
+            // SAFETY: the panel holds 16 numbers for each of `depth` products, `a` a number for each row and product.
+            unsafe { product(&mut sums, left.wrapping_add(at * depth_stride), row_stride, right.add(at * COLUMNS)) };
         }
-        left = left.wrapping_add(a.depth);
+        left = left.wrapping_add(UNROLLED * depth_stride);
+        right = right.wrapping_add(UNROLLED * COLUMNS);
+    }
+    for _ in 0..factors.depth % UNROLLED {
+        // SAFETY: as above.
+        unsafe { product(&mut sums, left, row_stride, right) };
+        left = left.wrapping_add(depth_stride);
         right = right.wrapping_add(COLUMNS);
     }
     let (alpha, beta) = (_mm256_set1_ps(factors.alpha), _mm256_set1_ps(factors.beta));
@@ -206,6 +229,26 @@ unsafe fn tile<const N: usize>(a: Block, b: *const f32, factors: Factors, c: *mu
                     *c = if factors.beta == 0.0 { product } else { factors.beta * *c + product };
                 }
             }
+        }
+    }
+}
+
+/// Adds the products of `N` numbers of `a` and a line of `b`.
+///
+/// # Safety
+///
+/// They can be read, and the line is aligned.
+#[allow(unsafe_code)]
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn product<const N: usize>(sums: &mut [[__m256; 2]; N], a: *const f32, stride: usize, b: *const f32) {
+    // SAFETY: the caller's.
+    unsafe {
+        let (low, high) = (_mm256_load_ps(b), _mm256_load_ps(b.add(8)));
+        for (row, sums) in sums.iter_mut().enumerate() {
+            let value = _mm256_broadcast_ss(&*a.wrapping_add(row * stride));
+            sums[0] = _mm256_fmadd_ps(value, low, sums[0]);
+            sums[1] = _mm256_fmadd_ps(value, high, sums[1]);
         }
     }
 }
@@ -239,7 +282,13 @@ unsafe fn pack_b(b: Strided, depth: usize, columns: usize, panels: *mut f32) {
             for column in (0..whole).step_by(8) {
                 let to = panels.add(column / COLUMNS * COLUMNS * depth + column % COLUMNS);
                 for row in (0..even).step_by(8) {
-                    transpose(b.at(row, column).data, b.columns, to.add(row * COLUMNS));
+                    let mut numbers = [_mm256_setzero_ps(); 8];
+                    for (at, numbers) in numbers.iter_mut().enumerate() {
+                        *numbers = _mm256_loadu_ps(b.at(row, column + at).data);
+                    }
+                    for (at, numbers) in transposed(numbers).into_iter().enumerate() {
+                        _mm256_store_ps(to.add((row + at) * COLUMNS), numbers);
+                    }
                 }
                 for row in even..depth {
                     (0..8).for_each(|at| *to.add(row * COLUMNS + at) = *b.at(row, column + at).data);
@@ -272,46 +321,57 @@ unsafe fn pack_b(b: Strided, depth: usize, columns: usize, panels: *mut f32) {
 unsafe fn pack_a(a: Strided, rows: usize, depth: usize, panels: *mut f32) {
     for row in (0..rows).step_by(ROWS) {
         let count = ROWS.min(rows - row);
-        // SAFETY: reads stay below `rows` (a vector is read only where 8 are left), writes inside the panels: a vector
-        // reaches 2 numbers into what the next product overwrites.
+        // SAFETY: reads stay below `rows` (a vector across rows is read only where 8 are left) and `depth`, writes inside
+        // the panels: a vector reaches 2 numbers into what the next product overwrites.
         unsafe {
-            let mut to = panels.add(row * depth);
-            for product in 0..depth {
-                let from = a.at(row, product);
-                if a.rows == 1 && rows - row >= 8 {
-                    _mm256_storeu_ps(to, _mm256_loadu_ps(from.data));
-                } else {
-                    (0..count).for_each(|at| *to.add(at) = *from.at(at, 0).data);
+            let to = panels.add(row * depth);
+            let mut product = 0;
+            if a.columns == 1 {
+                while product + 8 <= depth {
+                    let mut numbers = [_mm256_setzero_ps(); 8];
+                    for (at, numbers) in numbers[..count].iter_mut().enumerate() {
+                        *numbers = _mm256_loadu_ps(a.at(row + at, product).data);
+                    }
+                    for (at, numbers) in transposed(numbers).into_iter().enumerate() {
+                        _mm256_storeu_ps(to.add((product + at) * ROWS), numbers);
+                    }
+                    product += 8;
                 }
-                to = to.add(ROWS);
+            } else if a.rows == 1 && rows - row >= 8 {
+                while product < depth {
+                    _mm256_storeu_ps(to.add(product * ROWS), _mm256_loadu_ps(a.at(row, product).data));
+                    product += 1;
+                }
+            }
+            while product < depth {
+                (0..count).for_each(|at| *to.add(product * ROWS + at) = *a.at(row + at, product).data);
+                product += 1;
             }
         }
     }
 }
 
-/// Writes 8 rows of 8 numbers as columns: the numbers of a row go to places 16 apart.
-///
-/// # Safety
-///
-/// The rows can be read and the places written, which are aligned to 8 numbers.
-#[allow(unsafe_code)]
+/// 8 rows of 8 numbers as columns.
+#[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn transpose(from: *const f32, stride: isize, to: *mut f32) {
-    // SAFETY: the caller's.
-    let rows: [__m256; 8] = std::array::from_fn(|row| unsafe { _mm256_loadu_ps(from.offset(row as isize * stride)) });
-    let pairs: [__m256; 8] = std::array::from_fn(|at| {
-        let (first, second) = (rows[at / 2 * 2], rows[at / 2 * 2 + 1]);
-        if at % 2 == 0 { _mm256_unpacklo_ps(first, second) } else { _mm256_unpackhi_ps(first, second) }
-    });
-    let quads: [__m256; 8] = std::array::from_fn(|at| {
-        let (first, second) = (pairs[at / 4 * 4 + at % 4 / 2], pairs[at / 4 * 4 + at % 4 / 2 + 2]);
-        if at % 2 == 0 { _mm256_shuffle_ps::<0x44>(first, second) } else { _mm256_shuffle_ps::<0xEE>(first, second) }
-    });
-    for at in 0..4 {
-        // SAFETY: the caller's.
-        unsafe {
-            _mm256_store_ps(to.add(at * COLUMNS), _mm256_permute2f128_ps::<0x20>(quads[at], quads[at + 4]));
-            _mm256_store_ps(to.add((at + 4) * COLUMNS), _mm256_permute2f128_ps::<0x31>(quads[at], quads[at + 4]));
+fn transposed(rows: [__m256; 8]) -> [__m256; 8] {
+    let mut pairs = rows;
+    let mut quads = rows;
+    let mut columns = rows;
+    for at in (0..8).step_by(2) {
+        pairs[at] = _mm256_unpacklo_ps(rows[at], rows[at + 1]);
+        pairs[at + 1] = _mm256_unpackhi_ps(rows[at], rows[at + 1]);
+    }
+    for half in [0, 4] {
+        for at in 0..2 {
+            let (first, second) = (pairs[half + at], pairs[half + at + 2]);
+            quads[half + 2 * at] = _mm256_shuffle_ps::<0x44>(first, second);
+            quads[half + 2 * at + 1] = _mm256_shuffle_ps::<0xEE>(first, second);
         }
     }
+    for at in 0..4 {
+        columns[at] = _mm256_permute2f128_ps::<0x20>(quads[at], quads[at + 4]);
+        columns[at + 4] = _mm256_permute2f128_ps::<0x31>(quads[at], quads[at + 4]);
+    }
+    columns
 }

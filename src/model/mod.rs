@@ -24,6 +24,7 @@ mod backward;
 mod cache;
 mod checkpoint;
 mod config;
+mod golden;
 mod gpt;
 #[cfg(target_arch = "x86_64")]
 mod kernel;

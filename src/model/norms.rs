@@ -51,7 +51,7 @@ wide! {
 }
 
 wide! {
-    /// dx (T, C) += gradient by x; dscale and dbias (C) += theirs. `dbias` may be empty.
+    /// dx (T, C) += gradient by x; `dparameters`, those by scale and bias (C), += theirs. The bias may be empty.
     pub(super) fn norm_backward<R>(
         kind: NormKind,
         x: &[R],
@@ -59,10 +59,10 @@ wide! {
         stats: &[Stats<R>],
         dy: &[R],
         dx: &mut [R],
-        dscale: &mut [R],
-        dbias: &mut [R],
+        dparameters: [&mut [R]; 2],
     ) {
         let width = scale.len();
+        let [dscale, dbias] = dparameters;
         let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width)).zip(stats);
         for (((x, dy), dx), &(mean, reciprocal)) in rows {
             row_backward(kind, x, scale, (mean, reciprocal), dy, dx, dscale);

@@ -48,7 +48,8 @@ pub(super) trait Real:
         c_strides: [isize; 2],
     );
 
-    /// Hyperbolic tangent, by [`Real::exp`].
+    /// Hyperbolic tangent, by [`Real::exp`]: for recurrent models.
+    #[cfg_attr(not(test), allow(dead_code))]
     fn tanh(self) -> Self {
         let one = Self::of(1.0);
         one - Self::of(2.0) / (one + (self + self).exp())

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::cache::Cache;
 use super::gpt::Gpt;
 use super::layers::softmax;
-use super::pass::Pass;
 use super::random::Random;
 use crate::error::{Error, Result};
 use crate::vocab::TokenId;
@@ -34,7 +34,7 @@ impl Default for SampleConfig {
 pub struct Sampler<'g> {
     gpt: &'g Gpt,
     config: SampleConfig,
-    pass: Pass<f32>,
+    cache: Cache<f32>,
     random: Random,
 }
 
@@ -52,11 +52,14 @@ impl<'g> Sampler<'g> {
                 expected: "0 or more".to_owned(),
             });
         }
-        Ok(Self { gpt, config, pass: Pass::new(gpt.config()), random: Random::new(config.seed) })
+        Ok(Self { gpt, config, cache: Cache::new(gpt), random: Random::new(config.seed) })
     }
 
     /// Continues `prompt` (at least one id) until `end` is drawn or the length is reached; `end` is not among the ids
     /// given. `drawn` is told each id, and may stop.
+    ///
+    /// The model sees as many ids before the next as its context holds. When it is full, the later half of them is read
+    /// again, because positions do not move.
     pub fn sample(
         &mut self,
         prompt: &[TokenId],
@@ -65,11 +68,17 @@ impl<'g> Sampler<'g> {
     ) -> Vec<TokenId> {
         let context = self.gpt.config().context;
         let mut ids = prompt.to_vec();
+        // How many of the last ids were not read yet.
+        let mut fresh = ids.len().min(context);
+        self.cache.truncate(0);
         for _ in 0..self.config.max_tokens {
-            let window = &ids[ids.len().saturating_sub(context)..];
-            self.gpt.forward(window, &mut self.pass);
-            let last = window.len() - 1;
-            let id = draw(self.gpt.logits(last..last + 1, &mut self.pass), &self.config, &mut self.random);
+            if fresh > self.cache.left(self.gpt) {
+                self.cache.truncate(0);
+                fresh = context.div_ceil(2);
+            }
+            let logits = self.gpt.advance(&ids[ids.len() - fresh..], &mut self.cache);
+            let id = draw(logits, &self.config, &mut self.random);
+            fresh = 1;
             if Some(id) == end || drawn(id).is_break() {
                 break;
             }
@@ -124,6 +133,26 @@ mod tests {
         let end = ids[4];
         let first = ids.iter().position(|&id| id == end).unwrap();
         assert_eq!(sample(config, Some(end)), ids[..first]);
+    }
+
+    #[test]
+    fn sees_a_full_context_and_then_its_later_half() {
+        use super::super::pass::Pass;
+        let gpt = gpt();
+        let config = SampleConfig { max_tokens: 12, temperature: 0.0, ..SampleConfig::default() };
+        let prompt = [3, 1, 4, 1, 5, 9, 2, 6];
+        let drawn = Sampler::new(&gpt, config).unwrap().sample(&prompt, None, &mut |_| ControlFlow::Continue(()));
+        // The first id is drawn behind six ids, the next behind the last three, one of which it is, and so on to six.
+        let mut ids = prompt.to_vec();
+        let mut pass = Pass::new(gpt.config());
+        for (seen, id) in [6, 3, 4, 5, 6, 3, 4, 5, 6, 3, 4, 5].into_iter().zip(&drawn) {
+            gpt.forward(&ids[ids.len() - seen..], &mut pass);
+            let logits = gpt.logits(seen - 1..seen, &mut pass);
+            let best = (0..12).fold(0usize, |best, at| if logits[at] > logits[best] { at } else { best });
+            assert_eq!(*id as usize, best);
+            ids.push(*id);
+        }
+        assert_eq!(drawn.len(), 12);
     }
 
     #[test]
