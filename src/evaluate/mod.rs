@@ -37,6 +37,7 @@ pub use held_out::{HeldOut, evaluate};
 pub use html::to_html;
 pub use language::Language;
 pub use measures::Better;
+pub use plots::loss_curve;
 pub use report::{
     ColouredPage, ColouredPiece, CorpusReport, FileReport, InputReport, LanguageReport, ModelReport, Report,
     SampleReport, TokenizerReport,

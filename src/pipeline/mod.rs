@@ -23,6 +23,7 @@
 //! | [`Survey::of`] | files | what the corpus is like, and what would be left out |
 //! | [`verify`] | a folder or a shard | whether it is as it was written |
 
+mod checkpoint;
 mod comparing;
 mod count_table;
 mod counting;
@@ -53,6 +54,7 @@ mod treatment;
 mod units;
 mod verify;
 
+pub use checkpoint::{CHECKPOINT_FILE, METRICS_FILE};
 pub use comparing::compare_tokenizers;
 pub use count_table::LeftOut;
 pub use counting::{CountInput, CountPlan};
@@ -79,6 +81,6 @@ pub use split::ValFraction;
 pub use streaming::encode_reader;
 pub use superwords::SUPERWORD_PATTERN;
 pub use survey::{Lengths, Place, Sample, Survey};
-pub use training::{ModelSettings, Trained, train};
+pub use training::{ModelSettings, TrainRun, Trained, train, train_run};
 pub use treatment::{Treated, Treatment};
 pub use verify::{Verified, verify};
