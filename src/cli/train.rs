@@ -4,17 +4,27 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ciyuan::Error;
+use ciyuan::evaluate::loss_curve;
 use ciyuan::model::StepReport;
-use ciyuan::pipeline::{FolderLock, MODEL_FOLDER, TOKENIZER_FILE, load_tokenizer, save_model, save_tokenizer, train};
+use ciyuan::pipeline::{
+    CHECKPOINT_FILE, FolderLock, MODEL_FOLDER, TOKENIZER_FILE, TrainRun, load_tokenizer, save_model, save_tokenizer,
+    train_run,
+};
+use ciyuan::shard::write_atomic;
 use serde::Serialize;
 
 use super::args::ModelArgs;
 use super::context::Context;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
+
+/// The curve of the loss.
+const CURVE_FILE: &str = "loss.svg";
 
 /// Train a small GPT on shards
 ///
-/// Leaves in the output folder: model/ (model.safetensors, config.json) and tokenizer.json.
+/// Leaves in the output folder: model/ (model.safetensors, config.json), tokenizer.json, metrics.jsonl (each step's loss,
+/// each evaluation's bits per byte) and loss.svg. Interrupted by Ctrl-C, it leaves checkpoint.safetensors and goes on with
+/// --resume, bit for bit as if it had not been.
 #[derive(clap::Args)]
 #[command(after_help = "Example: ciyuan train out -o model2 --steps 1000 --seed 2")]
 pub(super) struct Args {
@@ -26,6 +36,18 @@ pub(super) struct Args {
     output: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
+    /// Write checkpoint.safetensors every N steps
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "On the way")]
+    checkpoint_every: u64,
+    /// Go on from the checkpoint in the output folder; the settings must be those it was begun with
+    #[arg(long, help_heading = "On the way")]
+    resume: bool,
+    /// Evaluate on the held-out shards every N steps
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "On the way")]
+    eval_every: u64,
+    /// End after so many evaluations in a row without a better one; 0 for never
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "On the way")]
+    patience: u64,
 }
 
 #[derive(Serialize)]
@@ -33,6 +55,7 @@ struct Result {
     model: &'static str,
     parameters: u64,
     steps: Vec<StepReport>,
+    evaluations: Vec<(u64, f64)>,
     output: PathBuf,
     seconds: BTreeMap<&'static str, f64>,
 }
@@ -45,10 +68,26 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         }
         .into());
     }
+    if args.patience > 0 && args.eval_every == 0 {
+        return Err(Failure::Usage("--patience counts evaluations; give --eval-every too".to_owned()));
+    }
+    let checkpoint = args.output.join(CHECKPOINT_FILE);
+    if checkpoint.exists() && !args.resume {
+        let why = "holds a training that has not ended; go on with --resume, or choose another folder";
+        return Err(Error::Output { path: args.output.clone(), why }.into());
+    }
     let tokenizer = load_tokenizer(&args.folder, None, &[])?;
     let _lock = FolderLock::take(&args.output)?;
     let trained = context.with_progress(|progress| {
-        let trained = train(&args.folder, &args.model.settings(), progress)?;
+        let run = TrainRun {
+            output: Some(&args.output),
+            checkpoint_every: args.checkpoint_every,
+            resume: args.resume,
+            tokenizer: Some(&tokenizer),
+            eval_every: args.eval_every,
+            patience: args.patience,
+        };
+        let trained = train_run(&args.folder, &args.model.settings(), &run, progress)?;
         if trained.tokenizer != tokenizer.fingerprint() {
             let path = args.folder.join(TOKENIZER_FILE);
             return Err(Error::Fingerprint {
@@ -58,25 +97,62 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
             });
         }
         save_tokenizer(tokenizer.spec(), &args.output.join(TOKENIZER_FILE))?;
+        write_atomic(&args.output.join(CURVE_FILE), loss_curve(&trained.steps).as_bytes())?;
         save_model(&trained.gpt, trained.end_of_text, trained.tokenizer, &args.output.join(MODEL_FOLDER))?;
-        Ok(trained)
+        // The model is there: the checkpoint has done its work.
+        match std::fs::remove_file(&checkpoint) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &checkpoint, error)),
+            _ => Ok(trained),
+        }
     })?;
     let result = Result {
         model: "gpt",
         parameters: trained.gpt.config().parameters(),
         steps: trained.steps,
+        evaluations: trained.evaluations,
         output: args.output.clone(),
         seconds: BTreeMap::from([("train", trained.seconds)]),
     };
     context.show(&result, || {
         let loss = |step: Option<&StepReport>| step.map_or(0.0, |step| step.loss);
         let [first, last] = [result.steps.first(), result.steps.last()].map(loss);
+        let own = result.evaluations.last();
+        let held_out = own.map_or_else(String::new, |(_, bits)| format!("held out     {bits:.4} bits per byte\n"));
         format!(
-            "model        GPT of {} parameters\ntraining     {} steps, loss {first:.3} -> {last:.3} nats a token\nseconds      {:.1}\noutput       {}\n",
+            "model        GPT of {} parameters\ntraining     {} steps, loss {first:.3} -> {last:.3} nats a token\nloss         {}\n{held_out}seconds      {:.1}\noutput       {}\n",
             result.parameters,
             result.steps.len(),
+            sparkline(&result.steps),
             trained.seconds,
             args.output.display()
         )
     })
+}
+
+/// The loss in a line of at most 60 blocks, each the mean of as many steps.
+fn sparkline(steps: &[StepReport]) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let mean = |steps: &[StepReport]| steps.iter().map(|step| step.loss).sum::<f64>() / steps.len() as f64;
+    let means: Vec<f64> = steps.chunks(steps.len().div_ceil(60).max(1)).map(mean).collect();
+    let low = means.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let block = |mean: &f64| BLOCKS[((mean - low) / (high - low).max(1e-9) * 7.0).round() as usize];
+    means.iter().map(block).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sparklines() {
+        let steps = |losses: &[f64]| -> Vec<StepReport> {
+            let step = |(&loss, step)| StepReport { step, loss, learning_rate: 0.0, gradient_norm: 0.0 };
+            losses.iter().zip(1..).map(step).collect()
+        };
+        assert_eq!(sparkline(&steps(&[8.0, 4.5, 1.0])), "█▅▁");
+        assert_eq!(sparkline(&steps(&[2.0])), "▁");
+        assert_eq!(sparkline(&[]), "");
+        assert_eq!(sparkline(&steps(&[1.0; 121])).chars().count(), 41);
+    }
 }

@@ -25,7 +25,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     )?;
     headline(report, out)?;
     languages(report, out)?;
-    writeln!(out, "<h2>Training</h2>\n<figure>{}</figure>", plots::loss_curve(&report.model))?;
+    writeln!(out, "<h2>Training</h2>\n<figure>{}</figure>", plots::loss_curve(&report.model.steps))?;
     facts(out, &training_facts(report))?;
     samples(report, out)?;
     writeln!(out, "<h2>Tokenizer</h2>")?;

@@ -44,6 +44,7 @@ pub use html::to_html;
 pub use language::Language;
 pub use measures::Better;
 pub use paired::{OverSeeds, PairedDifference, smallest_visible};
+pub use plots::loss_curve;
 pub(crate) use probe::over_documents;
 pub use probe::{ArmReport, ProbeDifference, ProbeReport, ProbedArm, ProbedCorpus};
 pub use probe_page::probe_to_html;

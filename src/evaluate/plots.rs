@@ -2,7 +2,8 @@
 
 use plotters::prelude::*;
 
-use super::report::{ModelReport, TokenizerReport};
+use super::report::TokenizerReport;
+use crate::model::StepReport;
 
 const SIZE: (u32, u32) = (720, 300);
 pub(super) const INK: RGBColor = RGBColor(96, 105, 120);
@@ -12,9 +13,10 @@ pub(super) const FONT: (&str, i32) = ("sans-serif", 13);
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-/// Loss by step: each step, and a running mean.
-pub(super) fn loss_curve(model: &ModelReport) -> String {
-    let losses: Vec<(f64, f64)> = model.steps.iter().map(|step| (step.step as f64, step.loss)).collect();
+/// Loss by step as an SVG: each step, and a running mean.
+#[must_use]
+pub fn loss_curve(steps: &[StepReport]) -> String {
+    let losses: Vec<(f64, f64)> = steps.iter().map(|step| (step.step as f64, step.loss)).collect();
     let mut mean = losses.first().map_or(0.0, |(_, loss)| *loss);
     let smooth: Vec<(f64, f64)> = losses
         .iter()

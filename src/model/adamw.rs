@@ -58,9 +58,14 @@ impl AdamW {
         Self { settings, mean: vec![0.0; parameters], square: vec![0.0; parameters], step: 0 }
     }
 
-    #[cfg(test)]
-    pub(super) fn moment_norm(&self) -> f64 {
-        norm(&self.mean)
+    /// The running means of gradients and of their squares.
+    pub(super) fn moments(&self) -> [&[f32]; 2] {
+        [&self.mean, &self.square]
+    }
+
+    /// Goes on behind a step, with the moments of then.
+    pub(super) fn go_on(&mut self, step: u64, mean: Vec<f32>, square: Vec<f32>) {
+        (self.step, self.mean, self.square) = (step, mean, square);
     }
 
     /// One update. Gradients are scaled by `scale` first.

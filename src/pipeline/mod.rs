@@ -28,6 +28,7 @@
 //! | [`verify`] | a folder or a shard | whether it is as it was written |
 
 mod boundaries;
+mod checkpoint;
 mod comparing;
 mod corpus_count;
 mod count_table;
@@ -67,6 +68,7 @@ mod units;
 mod verify;
 
 pub use boundaries::{Boundaries, EndOfText};
+pub use checkpoint::{CHECKPOINT_FILE, METRICS_FILE};
 pub use comparing::compare_tokenizers;
 pub use corpus_count::{CorpusCount, FileCount};
 pub use count_table::LeftOut;
@@ -97,6 +99,6 @@ pub use split::ValFraction;
 pub use streaming::encode_reader;
 pub use superwords::SUPERWORD_PATTERN;
 pub use survey::{Lengths, Place, Sample, Survey};
-pub use training::{ModelSettings, Trained, train};
+pub use training::{ModelSettings, TrainRun, Trained, train, train_run};
 pub use treatment::{Treated, Treatment};
 pub use verify::{Verified, verify};
