@@ -252,7 +252,7 @@ fn count_encode_inspect_verify() {
     assert!(plain["total"].get("tokens").is_none() && plain["scripts"][0].get("tokens").is_none(), "{plain}");
     assert_eq!(plain["scripts"][0]["characters"], json["scripts"][0]["characters"]);
     let table = workshop.run(&["count", "in", "--threads", "1"]).ok();
-    assert!(table.starts_with("file       documents  rejected  bytes  characters\n"), "{table}");
+    assert!(table.starts_with("file        documents  rejected  bytes  characters\n"), "{table}");
     assert!(table.contains("script         characters   share  bytes\n"), "{table}");
     workshop.run(&["count", "in", "--pattern", "gpt2"]).fails(2, &["--tokenizer"]);
 

@@ -154,7 +154,10 @@ impl ReadArgs {
             clean: self.cleaning.settings(),
             memory: None,
         };
-        self.memory.map_or_else(|| options.clone(), |memory| options.clone().within(memory))
+        match self.memory {
+            Some(memory) => options.within(memory),
+            None => options,
+        }
     }
 
     /// The bound on memory.
