@@ -511,6 +511,7 @@ impl Error {
     }
 
     /// The error of a part of a file as one of the file, in which so many lines come before that part.
+    #[cfg(feature = "pipeline")]
     pub(crate) fn further_down(mut self, lines: u64) -> Self {
         if let Self::Record { line, .. } | Self::InDocument { line, .. } = &mut self
             && *line > 0
