@@ -533,6 +533,7 @@ impl Error {
 
     /// The error of a part of a file as one of the file, in which so many lines come before that part, and so many bytes
     /// where its offsets are not those of the file.
+    #[cfg(feature = "pipeline")]
     pub(crate) fn further_down(mut self, lines: u64, bytes: u64) -> Self {
         match &mut self {
             Self::Record { line, offset, .. } => {
