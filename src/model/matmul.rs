@@ -47,7 +47,8 @@ impl<'d, R: Real> Matrix<'d, R> {
 const THIN: usize = 3;
 
 wide! {
-    /// [`matmul`] of a few rows by a matrix whose rows or columns are contiguous; in the second case, the rows of the few.
+    /// [`matmul`] of a few rows by a matrix whose rows or columns are contiguous; in the second case, the rows of the
+    /// few.
     fn thin<R>(alpha: R, a: Matrix<'_, R>, b: Matrix<'_, R>, beta: R, c: &mut [R], c_stride: usize) {
         let n = b.columns;
         for (row, c) in c.chunks_mut(c_stride).take(a.rows).enumerate() {
