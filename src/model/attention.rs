@@ -87,7 +87,8 @@ fn room<R: Real>(space: &mut Vec<R>, block: Block) -> &mut [R] {
 }
 
 /// `mix` (queries, H D): each token's values of it and the tokens before, weighted by softmax(q kᵀ / √D). `q` holds the
-/// queries of each token, `kv` its keys and then its values. The logarithms of the sums are left in `sums` (H, queries).
+/// queries of each token, `kv` its keys and then its values. The logarithms of the sums are left in `sums` (H,
+/// queries).
 pub(super) fn attention<R: Real>(
     shape: Shape,
     q: &[R],
@@ -115,8 +116,8 @@ pub(super) fn attention<R: Real>(
     }
 }
 
-/// `dqkv`: the gradients by queries, keys and values from `dmix` (T, H D), in rows of H + 2 K heads as those of `qkv`, which
-/// are overwritten. `sums` is what [`attention`] left.
+/// `dqkv`: the gradients by queries, keys and values from `dmix` (T, H D), in rows of H + 2 K heads as those of `qkv`,
+/// which are overwritten. `sums` is what [`attention`] left.
 pub(super) fn attention_backward<R: Real>(
     shape: Shape,
     qkv: &[R],

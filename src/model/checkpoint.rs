@@ -211,6 +211,22 @@ mod tests {
     }
 
     #[test]
+    fn other_forms_are_kept() {
+        let form = GptForm { tied: false, kv_heads: Some(1), ..GptForm::MODERN };
+        let size = GptConfig { form, ..SMALL };
+        let gpt = Gpt::new(size, 9).unwrap();
+        let file = gpt.to_safetensors();
+        let json = serde_json::to_string(&ModelConfig::new(&size, None, Fingerprint([7; 16]), &file)).unwrap();
+        let read: ModelConfig = serde_json::from_str(&json).unwrap();
+        assert_eq!((read.gpt(), read.load(&file).unwrap().parameters), (Ok(size), gpt.parameters));
+        // Files of GPT-2's form are as they were before there were others, and such a form is not taken for GPT-2's.
+        let plain = serde_json::to_string(&ModelConfig::new(&SMALL, None, Fingerprint([7; 16]), &file)).unwrap();
+        assert!(!plain.contains("form") && plain.contains(r#""model_type":"gpt2""#), "{plain}");
+        let claimed: ModelConfig = serde_json::from_str(&json.replace("ciyuan-gpt", "gpt2")).unwrap();
+        assert!(matches!(claimed.gpt(), Err(CheckpointFault::Config { .. })));
+    }
+
+    #[test]
     fn what_does_not_fit() {
         let file = Gpt::new(SMALL, 9).unwrap().to_safetensors();
         for other in

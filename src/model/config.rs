@@ -32,8 +32,8 @@ pub struct GptForm {
     pub norm: NormKind,
     /// What stands between the two matrices of the feed-forward part.
     pub activation: Activation,
-    /// Whether queries and keys are normed head by head (RMSNorm with one scale for all heads; Henry et al. 2020, in the
-    /// form of Qwen3).
+    /// Whether queries and keys are normed head by head (RMSNorm with one scale for all heads; Henry et al. 2020, in
+    /// the form of Qwen3).
     pub qk_norm: bool,
     /// Whether linear layers and layer norms have biases.
     pub biases: bool,

@@ -29,8 +29,8 @@ pub struct Gpt<R: Real = f32> {
 
 #[allow(private_bounds)]
 impl<R: Real> Gpt<R> {
-    /// A model with random weights: normal, with a deviation of 1/√C in the token embedding and in matrices that read the
-    /// residual stream, a tenth of that in the position embedding and in matrices that add to the stream.
+    /// A model with random weights: normal, with a deviation of 1/√C in the token embedding and in matrices that read
+    /// the residual stream, a tenth of that in the position embedding and in matrices that add to the stream.
     ///
     /// GPT-2's fixed 0.02 fits its widths. At width 96 a short training stayed at the frequencies of single tokens for
     /// longer with it: 1,200 steps of 4 windows of 64 tokens on corpora/ ended at 3.25 held-out bits per byte, with the

@@ -1,12 +1,12 @@
 //! Matrix multiplication of f32 on x86-64 with AVX2: c = alpha a b + beta c.
 //!
-//! The inner tile keeps 6 x 16 sums in twelve registers and walks over at most [`DEPTH`] products (Goto and van de Geijn
-//! 2008). `b` is copied into panels of 16 columns, which stay in the first cache while `a` streams by in panels of 6 rows. With
-//! few columns, `a` is read where it lies if its rows are contiguous: copying it would cost more than the better addresses
-//! gain.
+//! The inner tile keeps 6 x 16 sums in twelve registers and walks over at most [`DEPTH`] products (Goto and van de
+//! Geijn 2008). `b` is copied into panels of 16 columns, which stay in the first cache while `a` streams by in panels
+//! of 6 rows. With few columns, `a` is read where it lies if its rows are contiguous: copying it would cost more than
+//! the better addresses gain.
 //!
-//! Tails: fewer than 6 rows take a tile of as many rows, fewer than 16 columns a panel filled with zeros, whose sums are
-//! not written.
+//! Tails: fewer than 6 rows take a tile of as many rows, fewer than 16 columns a panel filled with zeros, whose sums
+//! are not written.
 
 use std::arch::x86_64::{
     __m256, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_load_ps,
@@ -61,7 +61,8 @@ impl Strided {
     }
 }
 
-/// `c = alpha a b + beta c` for (m, k) times (k, n); the rows of `c` lie `c_stride` apart. `c` is not read if `beta` is 0.
+/// `c = alpha a b + beta c` for (m, k) times (k, n); the rows of `c` lie `c_stride` apart. `c` is not read if `beta` is
+/// 0.
 ///
 /// # Safety
 ///
@@ -86,8 +87,8 @@ pub(super) unsafe fn multiply(
                 let beta = if first == 0 { beta } else { 1.0 };
                 let factors = Factors { alpha, beta, depth };
                 let b_panels = room(b_panels, breadth.next_multiple_of(COLUMNS) * depth);
-                // SAFETY: all offsets are below the sizes, and the caller keeps those inside the allocations. The panels
-                // have room for all columns, rounded up to whole panels.
+                // SAFETY: all offsets are below the sizes, and the caller keeps those inside the allocations. The
+                // panels have room for all columns, rounded up to whole panels.
                 unsafe { pack_b(if depth > 0 { b.at(first, column) } else { b }, depth, breadth, b_panels) };
                 for row in (0..m).step_by(HEIGHT) {
                     let height = HEIGHT.min(m - row);
@@ -321,8 +322,8 @@ unsafe fn pack_b(b: Strided, depth: usize, columns: usize, panels: *mut f32) {
 unsafe fn pack_a(a: Strided, rows: usize, depth: usize, panels: *mut f32) {
     for row in (0..rows).step_by(ROWS) {
         let count = ROWS.min(rows - row);
-        // SAFETY: reads stay below `rows` (a vector across rows is read only where 8 are left) and `depth`, writes inside
-        // the panels: a vector reaches 2 numbers into what the next product overwrites.
+        // SAFETY: reads stay below `rows` (a vector across rows is read only where 8 are left) and `depth`, writes
+        // inside the panels: a vector reaches 2 numbers into what the next product overwrites.
         unsafe {
             let to = panels.add(row * depth);
             let mut product = 0;

@@ -47,7 +47,8 @@ impl<'d, R: Real> Matrix<'d, R> {
 const THIN: usize = 3;
 
 wide! {
-    /// [`matmul`] of a few rows by a matrix whose rows or columns are contiguous; in the second case, the rows of the few.
+    /// [`matmul`] of a few rows by a matrix whose rows or columns are contiguous; in the second case, the rows of the
+    /// few.
     fn thin<R>(alpha: R, a: Matrix<'_, R>, b: Matrix<'_, R>, beta: R, c: &mut [R], c_stride: usize) {
         let n = b.columns;
         for (row, c) in c.chunks_mut(c_stride).take(a.rows).enumerate() {
@@ -59,14 +60,16 @@ wide! {
             }
             let a_row = &a.data[row * a.row_stride..];
             if b.column_stride == 1 {
-                for (at, b) in b.data.chunks(b.row_stride).take(b.rows).enumerate() {
+                for at in 0..b.rows {
+                    let b = &b.data[at * b.row_stride..][..n];
                     let factor = alpha * a_row[at * a.column_stride];
                     c.iter_mut().zip(b).for_each(|(c, &b)| *c += factor * b);
                 }
             } else {
                 let a_row = &a_row[..a.columns];
-                for (c, b) in c.iter_mut().zip(b.data.chunks(b.column_stride)) {
-                    *c += alpha * sum_pairs(a_row, &b[..a.columns], |a, b| a * b);
+                for (at, c) in c.iter_mut().enumerate() {
+                    let b = &b.data[at * b.column_stride..][..a.columns];
+                    *c += alpha * sum_pairs(a_row, b, |a, b| a * b);
                 }
             }
         }
@@ -176,6 +179,13 @@ mod tests {
             check::<f32>(sizes, pads, transposed, beta, seed);
             check::<f64>(sizes, pads, transposed, beta, seed);
         }
+    }
+
+    /// One row of the second matrix, whose rows and columns are both contiguous.
+    #[test]
+    fn one_product_a_sum() {
+        check::<f32>([1, 1, 2], [0, 0, 0], [false, true], 0.0, 0);
+        check::<f32>([9, 1, 20], [0, 0, 0], [true, true], 1.0, 0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Loops over numbers, compiled twice: for any processor, and for those with AVX2, whose vectors are twice as long.
 //!
-//! Which is taken is decided when the program runs. Both do the same operations in the same order (nothing is fused), so both
-//! give the same bits.
+//! Which is taken is decided when the program runs. Both do the same operations in the same order (nothing is fused),
+//! so both give the same bits.
 
 /// Whether the processor has AVX2 and fused multiplication and addition.
 pub(super) fn avx2() -> bool {
