@@ -39,7 +39,7 @@ pub use config::GptConfig;
 pub use gpt::Gpt;
 pub use ngram::{MAX_ORDER, NGram, NGramCounts};
 pub use resume::Resumed;
-pub use sampler::{SampleConfig, Sampler};
+pub use sampler::{Draw, SampleConfig, Sampler};
 pub use schedule::Schedule;
 pub use score::score;
 pub use trainer::{StepReport, TrainConfig, Trainer};
