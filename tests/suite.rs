@@ -36,6 +36,7 @@ mod superwords;
 mod tiktoken;
 mod tokenize_command;
 mod tokenizer_files;
+mod training;
 mod trim_command;
 mod unicode;
 mod vocabulary_edits;

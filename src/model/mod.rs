@@ -52,7 +52,7 @@ pub use config::{Activation, GptConfig, GptForm, NormKind, Positions};
 pub use gpt::Gpt;
 pub use ngram::{MAX_ORDER, NGram, NGramCounts};
 pub use resume::Resumed;
-pub use sampler::{SampleConfig, Sampler};
+pub use sampler::{Draw, SampleConfig, Sampler};
 pub use schedule::{Schedule, decay_begins};
 pub use score::score;
 pub use trainer::{StepReport, TrainConfig, Trainer};

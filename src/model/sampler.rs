@@ -20,13 +20,26 @@ pub struct SampleConfig {
     pub temperature: f64,
     /// Only so many of the likeliest ids may be drawn; 0 for all.
     pub top_k: usize,
+    /// Only the fewest of the likeliest ids whose shares come to this may be drawn (Holtzman et al. 2020); 1 for all.
+    pub top_p: f64,
+    /// The logits of ids that stand before are divided by it, negative ones multiplied (Keskar et al. 2019); 1 for none.
+    pub repetition_penalty: f64,
     /// The start of the random numbers.
     pub seed: u64,
 }
 
+/// An id that was drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Draw<'d> {
+    /// The id.
+    pub id: TokenId,
+    /// The ids that could be drawn with their shares, which sum to 1; the likeliest first.
+    pub choices: &'d [(TokenId, f64)],
+}
+
 impl Default for SampleConfig {
     fn default() -> Self {
-        Self { max_tokens: 120, temperature: 0.8, top_k: 50, seed: 0 }
+        Self { max_tokens: 120, temperature: 0.8, top_k: 50, top_p: 1.0, repetition_penalty: 1.0, seed: 0 }
     }
 }
 
@@ -43,20 +56,29 @@ impl<'g> Sampler<'g> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for a temperature that is negative or no number.
+    /// [`Error::Setting`] for a temperature that is negative or no number, a share outside 0 to 1, and a penalty that is
+    /// not above 0.
     pub fn new(gpt: &'g Gpt, config: SampleConfig) -> Result<Self> {
-        if !(config.temperature >= 0.0 && config.temperature.is_finite()) {
-            return Err(Error::Setting {
-                name: "temperature",
-                value: config.temperature.to_string(),
-                expected: "0 or more".to_owned(),
-            });
+        let SampleConfig { temperature, top_p, repetition_penalty, .. } = config;
+        for (name, value, holds, expected) in [
+            ("temperature", temperature, temperature >= 0.0 && temperature.is_finite(), "0 or more"),
+            ("top-p", top_p, top_p > 0.0 && top_p <= 1.0, "above 0, and 1 at the most"),
+            (
+                "repetition-penalty",
+                repetition_penalty,
+                repetition_penalty > 0.0 && repetition_penalty.is_finite(),
+                "above 0",
+            ),
+        ] {
+            if !holds {
+                return Err(Error::Setting { name, value: value.to_string(), expected: expected.to_owned() });
+            }
         }
         Ok(Self { gpt, config, cache: Cache::new(gpt), random: Random::new(config.seed) })
     }
 
     /// Continues `prompt` (at least one id) until `end` is drawn or the length is reached; `end` is not among the ids
-    /// given. `drawn` is told each id, and may stop.
+    /// given. `drawn` is told each id and what could have been drawn, the end too, and may stop.
     ///
     /// The model sees as many ids before the next as its context holds. When it is full, the later half of them is read
     /// again, because positions do not move.
@@ -64,7 +86,7 @@ impl<'g> Sampler<'g> {
         &mut self,
         prompt: &[TokenId],
         end: Option<TokenId>,
-        drawn: &mut dyn FnMut(TokenId) -> ControlFlow<()>,
+        drawn: &mut dyn FnMut(Draw<'_>) -> ControlFlow<()>,
     ) -> Vec<TokenId> {
         let context = self.gpt.config().context;
         let mut ids = prompt.to_vec();
@@ -77,9 +99,10 @@ impl<'g> Sampler<'g> {
                 fresh = context.div_ceil(2);
             }
             let logits = self.gpt.advance(&ids[ids.len() - fresh..], &mut self.cache);
-            let id = draw(logits, &self.config, &mut self.random);
             fresh = 1;
-            if Some(id) == end || drawn(id).is_break() {
+            let choices = choices(logits, &ids, &self.config);
+            let id = draw(&choices, &mut self.random);
+            if drawn(Draw { id, choices: &choices }).is_break() || Some(id) == end {
                 break;
             }
             ids.push(id);
@@ -88,26 +111,51 @@ impl<'g> Sampler<'g> {
     }
 }
 
-fn draw(logits: &mut [f32], config: &SampleConfig, random: &mut Random) -> TokenId {
+/// The ids that may be drawn behind `before` with their shares, the likeliest first. As in Hugging Face's transformers:
+/// penalty, temperature, top-k, top-p.
+fn choices(logits: &mut [f32], before: &[TokenId], config: &SampleConfig) -> Vec<(TokenId, f64)> {
+    let penalty = config.repetition_penalty as f32;
+    let mut seen = before.to_vec();
+    seen.sort_unstable();
+    seen.dedup();
+    for id in seen {
+        let logit = &mut logits[id as usize];
+        *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+    }
     let mut order: Vec<TokenId> = (0..logits.len() as TokenId).collect();
     order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
     if config.temperature == 0.0 {
-        return order[0];
+        return vec![(order[0], 1.0)];
     }
     if config.top_k > 0 {
         order.truncate(config.top_k);
     }
     let mut shares: Vec<f64> = order.iter().map(|&id| f64::from(logits[id as usize]) / config.temperature).collect();
     softmax(&mut shares);
+    if config.top_p < 1.0 {
+        let mut sum = 0.0;
+        let before_sum = |share: &f64| {
+            sum += share;
+            sum - share
+        };
+        let count = shares.iter().map(before_sum).take_while(|&before| before < config.top_p).count();
+        let kept: f64 = shares[..count].iter().sum();
+        shares.truncate(count);
+        shares.iter_mut().for_each(|share| *share /= kept);
+    }
+    order.into_iter().zip(shares).collect()
+}
+
+fn draw(choices: &[(TokenId, f64)], random: &mut Random) -> TokenId {
     let mut rest = random.uniform();
-    for (&id, share) in order.iter().zip(&shares) {
+    for &(id, share) in choices {
         rest -= share;
         if rest < 0.0 {
             return id;
         }
     }
     // Rounding may leave a rest at the very end.
-    order[order.len() - 1]
+    choices[choices.len() - 1].0
 }
 
 #[cfg(test)]
@@ -126,7 +174,7 @@ mod tests {
 
     #[test]
     fn seeds_lengths_and_ends() {
-        let config = SampleConfig { max_tokens: 30, temperature: 1.0, top_k: 0, seed: 1 };
+        let config = SampleConfig { max_tokens: 30, temperature: 1.0, top_k: 0, seed: 1, ..SampleConfig::default() };
         let ids = sample(config, None);
         assert_eq!((ids.len(), sample(config, None)), (30, ids.clone()));
         assert_ne!(sample(SampleConfig { seed: 2, ..config }, None), ids);
@@ -160,11 +208,44 @@ mod tests {
         let mut random = Random::new(3);
         let config = SampleConfig { temperature: 1.0, top_k: 2, ..SampleConfig::default() };
         let mut counts = [0; 4];
-        (0..30_000).for_each(|_| counts[draw(&mut [0.0, 3f32.ln(), -1.0, -9.0], &config, &mut random) as usize] += 1);
+        let own = choices(&mut [0.0, 3f32.ln(), -1.0, -9.0], &[], &config);
+        (0..30_000).for_each(|_| counts[draw(&own, &mut random) as usize] += 1);
         assert_eq!((counts[2], counts[3]), (0, 0));
         assert!((f64::from(counts[1]) / 30_000.0 - 0.75).abs() < 0.01, "{counts:?}");
         let greedy = SampleConfig { temperature: 0.0, ..config };
-        assert_eq!(draw(&mut [0.0, 1.0, 5.0, 5.0], &greedy, &mut random), 2);
-        assert!(Sampler::new(&gpt(), SampleConfig { temperature: -1.0, ..config }).is_err());
+        assert_eq!(choices(&mut [0.0, 1.0, 5.0, 5.0], &[], &greedy), [(2, 1.0)]);
+        for wrong in [
+            SampleConfig { temperature: -1.0, ..config },
+            SampleConfig { top_p: 0.0, ..config },
+            SampleConfig { top_p: f64::NAN, ..config },
+            SampleConfig { repetition_penalty: 0.0, ..config },
+        ] {
+            assert!(Sampler::new(&gpt(), wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    /// Shares of 1/2, 1/4, 1/8, 1/8.
+    #[test]
+    fn the_fewest_that_come_to_a_share() {
+        let halves = [0.5f32, 0.25, 0.125, 0.125].map(f32::ln);
+        let ids = |top_p| {
+            let config = SampleConfig { temperature: 1.0, top_k: 0, top_p, ..SampleConfig::default() };
+            let own = choices(&mut halves.clone(), &[], &config);
+            assert!((own.iter().map(|choice| choice.1).sum::<f64>() - 1.0).abs() < 1e-12);
+            own
+        };
+        assert_eq!([0.1, 0.49, 0.6, 0.8, 0.99, 1.0].map(|top_p| ids(top_p).len()), [1, 1, 2, 3, 4, 4]);
+        let two = ids(0.6);
+        assert!((two[0].1 - 2.0 / 3.0).abs() < 1e-6 && two[0].0 == 0 && two[1].0 == 1, "{two:?}");
+    }
+
+    #[test]
+    fn what_was_said_is_less_likely() {
+        let config = SampleConfig { temperature: 1.0, top_k: 0, repetition_penalty: 2.0, ..SampleConfig::default() };
+        let mut logits = [2.0, 1.5, -1.0, -1.5];
+        let own = choices(&mut logits, &[0, 2, 0], &config);
+        // Once for each id, however often it was there.
+        assert_eq!(logits, [1.0, 1.5, -2.0, -1.5]);
+        assert_eq!(own.iter().map(|choice| choice.0).collect::<Vec<_>>(), [1, 0, 3, 2]);
     }
 }

@@ -92,7 +92,7 @@ impl TrainConfig {
                 "0 or more, and times --learning-rate below 0.5",
             );
         }
-        if !(self.clip > 0.0) {
+        if self.clip.is_nan() || self.clip <= 0.0 {
             return wrong("clip", self.clip.to_string(), "above 0");
         }
         Ok(())

@@ -209,8 +209,8 @@ impl Training {
     }
 
     fn checkpoint(&self) -> Result<()> {
-        let path = self.checkpoint.iter();
-        path.map(|path| checkpoint::save(path, &self.trainer, &self.steps, &self.notes)).collect()
+        let mut path = self.checkpoint.iter();
+        path.try_for_each(|path| checkpoint::save(path, &self.trainer, &self.steps, &self.notes))
     }
 
     /// Evaluations since the best.

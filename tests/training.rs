@@ -1,0 +1,135 @@
+//! Training that is stopped, resumed and evaluated on the way; sampling.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ciyuan::Error;
+use ciyuan::model::{StepReport, TrainConfig};
+use ciyuan::pipeline::{
+    CHECKPOINT_FILE, Event, METRICS_FILE, ModelSettings, Progress, TrainRun, load_tokenizer, train_run,
+};
+
+use super::common::Workshop;
+
+const SETTINGS: [&str; 8] = ["--steps", "3", "--context", "16", "--width", "16", "--heads", "2"];
+
+/// Shards in `out`, some held out.
+fn workshop() -> Workshop {
+    let workshop = Workshop::new();
+    for number in 0..12 {
+        let text = format!("词元是语言模型的单位，第{number}篇。The model learns {number} tokens. ").repeat(12);
+        workshop.write(&format!("texts/{number:02}.txt"), &text);
+    }
+    let prepare = ["prepare", "texts", "-o", "out", "--vocab-size", "300", "--val", "0.3"];
+    workshop.run(&[&prepare[..], &SETTINGS].concat()).ok();
+    workshop
+}
+
+fn settings() -> ModelSettings {
+    let training = TrainConfig { steps: 20, batch: 4, ..TrainConfig::default() };
+    ModelSettings { layers: 1, heads: 2, width: 16, context: 16, seed: 1, training }
+}
+
+#[test]
+fn a_stopped_training_goes_on_bit_for_bit() {
+    let workshop = workshop();
+    let folder = workshop.path("out");
+    let tokenizer = load_tokenizer(&folder, None, &[]).unwrap();
+    // Runs until `last` steps are done, or to the end.
+    let train = |output: &Path, resume, last: u64| {
+        std::fs::create_dir_all(output).unwrap();
+        let run = TrainRun {
+            output: Some(output),
+            checkpoint_every: 4,
+            resume,
+            tokenizer: Some(&tokenizer),
+            eval_every: 5,
+            patience: 0,
+        };
+        let stop = AtomicBool::new(false);
+        let tell = |event| {
+            if event == Event::Done(last) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        };
+        train_run(&folder, &settings(), &run, &Progress::new(&tell, &stop))
+    };
+    let whole = train(&workshop.path("whole"), false, 99).unwrap();
+    assert_eq!((whole.steps.len(), whole.evaluations.len()), (20, 4));
+    let cut = workshop.path("cut");
+    for (resume, last) in [(false, 7), (true, 13)] {
+        assert!(matches!(train(&cut, resume, last), Err(Error::Interrupted { .. })));
+        assert!(cut.join(CHECKPOINT_FILE).exists());
+    }
+    let resumed = train(&cut, true, 99).unwrap();
+    assert_eq!((&resumed.steps, &resumed.evaluations), (&whole.steps, &whole.evaluations));
+    assert_eq!(resumed.gpt.to_safetensors(), whole.gpt.to_safetensors());
+    let read = |output: &Path| std::fs::read_to_string(output.join(METRICS_FILE)).unwrap();
+    assert_eq!(read(&cut), read(&workshop.path("whole")));
+    assert_eq!(read(&cut).lines().count(), 24);
+    let first: StepReport = serde_json::from_str(read(&cut).lines().next().unwrap()).unwrap();
+    assert_eq!(first.step, 1);
+
+    // A checkpoint of another training, and damage.
+    let other = ModelSettings { seed: 2, ..settings() };
+    let run = TrainRun { output: Some(&cut), resume: true, ..TrainRun::default() };
+    let error = train_run(&folder, &other, &run, &Progress::silent()).unwrap_err();
+    assert!(matches!(error, Error::OtherSettings { .. }), "{error}");
+    let path = cut.join(CHECKPOINT_FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() - 9;
+    bytes[at] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(matches!(train(&cut, true, 99), Err(Error::Checkpoint { .. })));
+    bytes[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(matches!(train(&cut, true, 99), Err(Error::Checkpoint { .. })));
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(train(&cut, true, 99), Err(Error::Missing { .. })));
+}
+
+/// A rate so high that nothing gets better ends early.
+#[test]
+fn patience_ends() {
+    let workshop = workshop();
+    let folder = workshop.path("out");
+    let tokenizer = load_tokenizer(&folder, None, &[]).unwrap();
+    let training = TrainConfig { steps: 200, learning_rate: 0.9, ..settings().training };
+    let run = TrainRun { tokenizer: Some(&tokenizer), eval_every: 1, patience: 3, ..TrainRun::default() };
+    let trained = train_run(&folder, &ModelSettings { training, ..settings() }, &run, &Progress::silent()).unwrap();
+    let best = trained.evaluations.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    assert_eq!(trained.steps.len() as u64, best.0 + 3);
+    assert!(trained.steps.len() < 200);
+}
+
+#[test]
+fn the_command_trains_and_samples() {
+    let workshop = workshop();
+    let train = [&["train", "out", "-o", "model2", "--eval-every", "2"][..], &SETTINGS].concat();
+    assert!(workshop.run(&train).ok().contains("bits per byte"));
+    for (file, begins) in [("metrics.jsonl", "{\"step\":1"), ("loss.svg", "<svg"), ("model/config.json", "{")] {
+        let text = std::fs::read_to_string(workshop.path("model2").join(file)).unwrap();
+        assert!(text.trim_start().starts_with(begins), "{file}: {text}");
+    }
+    assert!(!workshop.path("model2").join(CHECKPOINT_FILE).exists());
+    workshop.run(&["train", "out", "-o", "m3", "--patience", "2"]).fails(2, &["--eval-every"]);
+    workshop.run(&["train", "out", "-o", "m3", "--resume"]).fails(1, &["checkpoint.safetensors"]);
+    workshop.write("m4/checkpoint.safetensors", "x");
+    workshop.run(&["train", "out", "-o", "m4"]).fails(1, &["--resume"]);
+
+    // Several prompts are what each is by itself.
+    let options = ["--max-tokens", "9", "--top-p", "0.9", "--repetition-penalty", "1.2"];
+    let one = |prompt| workshop.run(&[&["sample", "model2", "--prompt", prompt][..], &options].concat()).ok();
+    let alone = one("词元") + &one("The");
+    let both = [&["sample", "model2", "--prompt", "词元", "--prompt", "The"][..], &options].concat();
+    assert_eq!(workshop.run(&both).ok(), alone);
+    workshop.write("prompts.txt", "词元\nThe\n");
+    let file = [&["sample", "model2", "--prompts", "prompts.txt"][..], &options].concat();
+    assert_eq!(workshop.run(&file).ok(), alone);
+    let json = workshop.run(&[&both[..], &["--json"]].concat()).json();
+    assert_eq!(json["samples"][1]["prompt"], "The");
+    let show = workshop.run(&["sample", "model2", "--max-tokens", "2", "--temperature", "1", "--show", "3"]).ok();
+    let first = show.lines().next().unwrap();
+    assert!(first.split_whitespace().count() >= 7 && show.lines().count() <= 3, "{show}");
+    workshop.run(&["sample", "model2", "--top-p", "0"]).fails(1, &["top-p"]);
+}
