@@ -19,6 +19,7 @@ mod layouts;
 mod learn_command;
 mod lexicon;
 mod loading;
+mod model_kinds;
 mod patterns;
 mod reading;
 mod readme;

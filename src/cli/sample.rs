@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use ciyuan::model::{SampleConfig, Sampler};
+use ciyuan::pipeline::AnyModel;
 use serde::Serialize;
 
 use super::context::Context;
@@ -43,7 +44,7 @@ struct Result<'a> {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
-    let (gpt, tokenizer) = load(&args.folder)?;
+    let (model, tokenizer) = load(&args.folder)?;
     let Args { max_tokens, temperature, top_k, seed, .. } = *args;
     let end = tokenizer.spec().special().end_of_text();
     let prompt = tokenizer.encode(&args.prompt)?;
@@ -53,17 +54,24 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
             "this tokenizer has no end-of-text token to begin with; give a --prompt".to_owned(),
         ));
     }
-    let mut sampler = Sampler::new(&gpt, SampleConfig { max_tokens, temperature, top_k, seed })?;
+    let config = SampleConfig { max_tokens, temperature, top_k, seed };
     let mut stream = Stream { held: Vec::new(), written: Ok(()) };
     if !context.json {
         stream.write(args.prompt.as_bytes());
     }
-    let ids = sampler.sample(&sequence, end, &mut |id| {
+    let drawn = &mut |id| {
         if !context.json {
             stream.write(tokenizer.token_bytes(id).unwrap_or_default());
         }
         if context.stopped() || stream.written.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    };
+    let ids = match &model {
+        AnyModel::Gpt(gpt) => Sampler::new(gpt, config)?.sample(&sequence, end, drawn),
+        AnyModel::Recurrent(model) => model.sample(&sequence, config, end, drawn)?,
+        AnyModel::Unigram(_) | AnyModel::NGram(_) => {
+            return Err(Failure::Usage("models that count are not saved, and do not write".to_owned()));
+        }
+    };
     let continuation = String::from_utf8_lossy(&tokenizer.decode(&ids)?).into_owned();
     if context.json {
         return context.show(&Result { prompt: &args.prompt, continuation, ids }, String::new);

@@ -5,18 +5,23 @@ use std::path::PathBuf;
 
 use ciyuan::Error;
 use ciyuan::model::StepReport;
-use ciyuan::pipeline::{FolderLock, MODEL_FOLDER, TOKENIZER_FILE, load_tokenizer, save_model, save_tokenizer, train};
+use ciyuan::pipeline::{
+    FolderLock, MODEL_FOLDER, ModelKind, TOKENIZER_FILE, load_tokenizer, save_model, save_tokenizer, train,
+};
 use serde::Serialize;
 
 use super::args::ModelArgs;
 use super::context::Context;
 use super::failure::Outcome;
+use super::train_all;
 
 /// Train a small GPT on shards
 ///
 /// Leaves in the output folder: model/ (model.safetensors, config.json) and tokenizer.json.
 #[derive(clap::Args)]
-#[command(after_help = "Example: ciyuan train out -o model2 --steps 1000 --seed 2")]
+#[command(after_help = "\
+Example: ciyuan train out -o model2 --steps 1000 --seed 2
+Example: ciyuan train out -o models --all")]
 pub(super) struct Args {
     /// A folder made by `encode` or `prepare`
     #[arg(value_name = "DIR")]
@@ -24,6 +29,15 @@ pub(super) struct Args {
     /// Output folder
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
+    /// Train a model of another kind, and say its bits per byte on the held-out shards
+    #[arg(long = "model", value_name = "KIND", value_parser = ["unigram", "ngram", "rnn", "lstm", "gpt"])]
+    kind: Option<String>,
+    /// Train a model of each kind, each in a folder of its name, and show them in one table
+    #[arg(long, conflicts_with = "kind")]
+    all: bool,
+    /// Tokens of the longest n-grams, from 1 to 6
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    order: usize,
     #[command(flatten)]
     model: ModelArgs,
 }
@@ -38,6 +52,11 @@ struct Result {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let kinds: Vec<ModelKind> =
+        ModelKind::ALL.into_iter().filter(|kind| args.all || args.kind.as_deref() == Some(kind.name())).collect();
+    if !kinds.is_empty() {
+        return train_all::run(&args.folder, &args.output, &kinds, &args.model.settings(), args.order, context);
+    }
     if args.output.join(MODEL_FOLDER).exists() {
         return Err(Error::Output {
             path: args.output.clone(),

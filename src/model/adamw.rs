@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::layout::{Kind, Layout};
+use super::layout::{Kind, Tensor};
 
 /// Numbers that one task works on. Sums over gradients are taken chunk by chunk, so it is a part of the results.
 const CHUNK: usize = 1 << 14;
@@ -33,7 +33,7 @@ impl AdamW {
     /// One update. Gradients are scaled by `scale` first.
     pub(super) fn update(
         &mut self,
-        layout: &Layout,
+        tensors: &[Tensor],
         parameters: &mut [f32],
         gradients: &[f32],
         scale: f32,
@@ -46,7 +46,7 @@ impl AdamW {
         let rate = (learning_rate / correction1) as f32;
         let root = (1.0 / correction2.sqrt()) as f32;
         let (beta1, beta2, epsilon) = (beta1 as f32, beta2 as f32, epsilon as f32);
-        for tensor in &layout.tensors {
+        for tensor in tensors {
             let decays = !matches!(tensor.kind, Kind::Scale | Kind::Bias);
             let keep = if decays { (1.0 - learning_rate * weight_decay) as f32 } else { 1.0 };
             let range = tensor.range.clone();
@@ -77,6 +77,7 @@ pub(super) fn norm(gradients: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::config::GptConfig;
+    use super::super::layout::Layout;
     use super::*;
 
     /// Three steps against the paper's formula, written out in f64 for one decaying and one constant scalar.
@@ -89,7 +90,7 @@ mod tests {
         let mut parameters = vec![0.5f32; layout.len];
         let (mut decaying, mut constant, mut mean, mut square) = (0.5f64, 0.5f64, 0.0f64, 0.0f64);
         for (step, gradient) in [0.3f64, -0.1, 0.2].into_iter().enumerate() {
-            adam.update(&layout, &mut parameters, &vec![gradient as f32 * 2.0; layout.len], 0.5, 0.01);
+            adam.update(&layout.tensors, &mut parameters, &vec![gradient as f32 * 2.0; layout.len], 0.5, 0.01);
             mean = 0.9 * mean + 0.1 * gradient;
             square = 0.99 * square + 0.01 * gradient * gradient;
             let power = step as i32 + 1;

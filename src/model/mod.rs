@@ -6,7 +6,8 @@
 //! (Another processor may take another kernel of the matrix-multiply crate, and round otherwise.)
 //! **Does not know** text, files or shards: bytes of a checkpoint in and out, no I/O.
 //!
-//! Beside it stand n-grams of tokens with Kneser-Ney smoothing ([`NGram`]), which take seconds.
+//! Beside it stand the models it grew out of, each a [`LanguageModel`] and so measured alike: the bag of words
+//! ([`Unigram`]), n-grams of tokens with Kneser-Ney smoothing ([`NGram`]), Elman's network and the LSTM ([`Recurrent`]).
 //!
 //! The model is GPT-2's (Radford et al. 2019): a decoder-only Transformer with learned positions, causal attention,
 //! layer norm before each part, GELU in its tanh form, and the token embedding also as output matrix. The backward pass
@@ -20,20 +21,30 @@ mod attention;
 mod checkpoint;
 mod config;
 mod gpt;
+mod language_model;
 mod layers;
 mod layout;
 mod matmul;
 mod ngram;
 mod random;
 mod real;
+mod recurrent;
+mod recurrent_file;
+mod recurrent_trainer;
 mod sampler;
 mod score;
 mod trainer;
+mod unigram;
 
 pub use checkpoint::ModelConfig;
 pub use config::GptConfig;
 pub use gpt::Gpt;
+pub use language_model::LanguageModel;
 pub use ngram::{MAX_ORDER, NGram, NGramCounts};
+pub use recurrent::{Cell, Recurrent, RecurrentConfig};
+pub use recurrent_file::RecurrentFile;
+pub use recurrent_trainer::RecurrentTrainer;
 pub use sampler::{SampleConfig, Sampler};
 pub use score::score;
 pub use trainer::{StepReport, TrainConfig, Trainer};
+pub use unigram::Unigram;

@@ -37,6 +37,17 @@ pub struct Sampler<'g> {
     random: Random,
 }
 
+impl SampleConfig {
+    /// Checks the settings.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.temperature >= 0.0 && self.temperature.is_finite() {
+            return Ok(());
+        }
+        let (value, expected) = (self.temperature.to_string(), "0 or more".to_owned());
+        Err(Error::Setting { name: "temperature", value, expected })
+    }
+}
+
 impl<'g> Sampler<'g> {
     /// A sampler of `gpt`.
     ///
@@ -44,13 +55,7 @@ impl<'g> Sampler<'g> {
     ///
     /// [`Error::Setting`] for a temperature that is negative or no number.
     pub fn new(gpt: &'g Gpt, config: SampleConfig) -> Result<Self> {
-        if !(config.temperature >= 0.0 && config.temperature.is_finite()) {
-            return Err(Error::Setting {
-                name: "temperature",
-                value: config.temperature.to_string(),
-                expected: "0 or more".to_owned(),
-            });
-        }
+        config.check()?;
         Ok(Self { gpt, config, pass: Pass::new(gpt.config()), random: Random::new(config.seed) })
     }
 
@@ -78,7 +83,7 @@ impl<'g> Sampler<'g> {
     }
 }
 
-fn draw(logits: &mut [f32], config: &SampleConfig, random: &mut Random) -> TokenId {
+pub(super) fn draw(logits: &mut [f32], config: &SampleConfig, random: &mut Random) -> TokenId {
     let mut order: Vec<TokenId> = (0..logits.len() as TokenId).collect();
     order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
     if config.temperature == 0.0 {

@@ -64,6 +64,17 @@ impl TrainConfig {
         }
         Ok(())
     }
+
+    /// The learning rate of a step, counted from 1: linear up, then a cosine down to a tenth.
+    pub(super) fn rate(&self, step: u64) -> f64 {
+        let Self { steps, learning_rate, warmup, .. } = *self;
+        let (rise, step) = ((warmup * steps as f64).max(1.0), step as f64);
+        if step <= rise {
+            return learning_rate * step / rise;
+        }
+        let fall = ((step - rise) / (steps as f64 - rise).max(1.0)).min(1.0);
+        learning_rate * (0.1 + 0.9 * 0.5 * (1.0 + (std::f64::consts::PI * fall).cos()))
+    }
 }
 
 /// What a step did.
@@ -159,8 +170,8 @@ impl Trainer {
         let gradients = &self.lanes[0].gradients;
         let gradient_norm = norm(gradients);
         let scale = if gradient_norm > self.config.clip { self.config.clip / gradient_norm } else { 1.0 };
-        let learning_rate = self.learning_rate();
-        self.adam.update(&self.gpt.layout, &mut self.gpt.parameters, gradients, scale as f32, learning_rate);
+        let learning_rate = self.config.rate(self.step);
+        self.adam.update(&self.gpt.layout.tensors, &mut self.gpt.parameters, gradients, scale as f32, learning_rate);
         Ok(StepReport { step: self.step, loss, learning_rate, gradient_norm })
     }
 
@@ -171,18 +182,6 @@ impl Trainer {
             let pairs = first[0].gradients.par_chunks_mut(1 << 14).zip(lane.gradients.par_chunks(1 << 14));
             pairs.for_each(|(sum, part)| sum.iter_mut().zip(part).for_each(|(sum, &value)| *sum += value));
         }
-    }
-
-    /// Linear up, then a cosine down to a tenth.
-    fn learning_rate(&self) -> f64 {
-        let TrainConfig { steps, learning_rate, warmup, .. } = self.config;
-        let rise = (warmup * steps as f64).max(1.0);
-        let step = self.step as f64;
-        if step <= rise {
-            return learning_rate * step / rise;
-        }
-        let fall = ((step - rise) / (steps as f64 - rise).max(1.0)).min(1.0);
-        learning_rate * (0.1 + 0.9 * 0.5 * (1.0 + (std::f64::consts::PI * fall).cos()))
     }
 }
 

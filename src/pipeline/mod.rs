@@ -15,6 +15,7 @@
 //! | [`count`] | files, or counts that were saved | counts |
 //! | [`encode`] | files, a tokenizer | `train/*.shard`, `val/*.shard`, `manifest.json`, `rejects.jsonl.zst` |
 //! | [`train`] | shards | a model |
+//! | [`train_kind`] | shards | a model of another kind |
 //! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
 //! | [`prepare`] | files | all of that, and the report |
 //! | [`compare_tokenizers`] | documents, tokenizers | their figures and differences, with intervals |
@@ -37,6 +38,7 @@ mod files;
 mod importing;
 mod learning;
 mod lock;
+mod model_kinds;
 mod partial;
 mod prepare;
 mod progress;
@@ -71,6 +73,7 @@ pub use files::{
 pub use importing::{ImportFiles, Imported, NO_TOKENIZER, Vocabulary, import_files};
 pub use learning::{Counted, LearnSettings, LearnedTokenizer, count, learn_from_counts, learn_tokenizer};
 pub use lock::FolderLock;
+pub use model_kinds::{AnyModel, ModelKind, TrainedKind, train_kind};
 pub use partial::partial_path;
 pub use prepare::{PrepareSettings, prepare};
 pub use progress::{Event, Progress, Unit};

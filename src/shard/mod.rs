@@ -45,6 +45,7 @@ mod order;
 mod packing;
 mod reader;
 mod rows;
+mod streams;
 mod writer;
 
 pub use atomic::{AtomicFile, sweep_temporary, sync_folder, write_atomic};
@@ -57,6 +58,7 @@ pub use naive::naive_rows;
 pub use order::Order;
 pub use reader::Shard;
 pub use rows::{Row, Rows};
+pub use streams::Streams;
 pub use writer::{ShardWriter, Written};
 
 /// Which part of the corpus a shard belongs to.
