@@ -21,6 +21,7 @@ mod layouts;
 mod learn_command;
 mod lexicon;
 mod loading;
+mod model_kinds;
 mod patterns;
 mod peers_defects;
 mod probe_command;

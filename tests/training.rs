@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ciyuan::Error;
-use ciyuan::model::{StepReport, TrainConfig};
+use ciyuan::model::{GptForm, StepReport, TrainConfig};
 use ciyuan::pipeline::{
     CHECKPOINT_FILE, Event, METRICS_FILE, ModelSettings, Progress, TrainRun, load_tokenizer, train_run,
 };
@@ -27,7 +27,7 @@ fn workshop() -> Workshop {
 
 fn settings() -> ModelSettings {
     let training = TrainConfig { steps: 20, batch: 4, ..TrainConfig::default() };
-    ModelSettings { layers: 1, heads: 2, width: 16, context: 16, seed: 1, training }
+    ModelSettings { layers: 1, heads: 2, width: 16, context: 16, form: GptForm::GPT2, seed: 1, training }
 }
 
 #[test]

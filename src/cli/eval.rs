@@ -36,12 +36,14 @@ struct Result {
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let start = Instant::now();
-    let (gpt, tokenizer) = load(args.model.as_ref().unwrap_or(&args.folder))?;
+    let (model, tokenizer) = load(args.model.as_ref().unwrap_or(&args.folder))?;
     let loaded = start.elapsed().as_secs_f64();
-    let held_out = context.with_progress(|progress| evaluate_folder(&args.folder, &tokenizer, &gpt, progress))?;
+    let held_out = context
+        .with_progress(|progress| evaluate_folder(&args.folder, &tokenizer, model.language_model(), progress))?;
     let held_out = held_out.ok_or_else(|| Error::Missing { path: args.folder.join("val/*.shard") })?;
     let seconds = BTreeMap::from([("load", loaded), ("eval", start.elapsed().as_secs_f64() - loaded)]);
-    let result = Result { model: "gpt", languages: held_out.languages, all: held_out.all, seconds };
+    let result =
+        Result { model: model.language_model().name(), languages: held_out.languages, all: held_out.all, seconds };
     context.show(&result, || {
         let rows: Vec<LanguageReport> = result.languages.iter().chain([&result.all]).cloned().collect();
         languages(&rows)

@@ -43,6 +43,7 @@ mod survey;
 mod table;
 mod tokenize;
 mod train;
+mod train_all;
 mod trim;
 mod verify;
 mod weights;

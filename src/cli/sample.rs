@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use ciyuan::Error;
 use ciyuan::encode::{DecodeStream, Tokenizer};
-use ciyuan::model::{Draw, Gpt, SampleConfig, Sampler};
+use ciyuan::model::{Draw, SampleConfig, Sampler};
+use ciyuan::pipeline::AnyModel;
 use serde::Serialize;
 
 use super::context::Context;
@@ -65,7 +66,7 @@ struct Samples<'a> {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
-    let (gpt, tokenizer) = load(&args.folder)?;
+    let (model, tokenizer) = load(&args.folder)?;
     let mut prompts = args.prompt.clone();
     if let Some(path) = &args.prompts {
         let text = std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
@@ -76,7 +77,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     }
     let mut samples = Vec::new();
     for prompt in &prompts {
-        samples.push(sample(args, context, &gpt, &tokenizer, prompt)?);
+        samples.push(sample(args, context, &model, &tokenizer, prompt)?);
         if context.stopped() {
             break;
         }
@@ -92,7 +93,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
 fn sample<'p>(
     args: &Args,
     context: &Context,
-    gpt: &Gpt,
+    model: &AnyModel,
     tokenizer: &Tokenizer,
     prompt: &'p str,
 ) -> Outcome<Sample<'p>> {
@@ -105,11 +106,10 @@ fn sample<'p>(
         ));
     }
     let config = SampleConfig { max_tokens, temperature, top_k, top_p, repetition_penalty, seed };
-    let mut sampler = Sampler::new(gpt, config)?;
     let mut stream = DecodeStream::new(tokenizer);
     // The first failure to write ends the drawing.
     let mut written = if context.json || args.show.is_some() { Ok(()) } else { write(prompt) };
-    let ids = sampler.sample(&sequence, end, &mut |draw| {
+    let told = &mut |draw: Draw<'_>| {
         written = match args.show {
             _ if context.json || written.is_err() => std::mem::replace(&mut written, Ok(())),
             Some(count) => write(&shown(tokenizer, &draw, count)),
@@ -117,7 +117,14 @@ fn sample<'p>(
             None => stream.push(draw.id).map_err(Failure::from).and_then(write),
         };
         if context.stopped() || written.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    };
+    let ids = match model {
+        AnyModel::Gpt(gpt) => Sampler::new(gpt, config)?.sample(&sequence, end, told),
+        AnyModel::Recurrent(model) => model.sample(&sequence, config, end, told)?,
+        AnyModel::Unigram(_) | AnyModel::NGram(_) => {
+            return Err(Failure::Usage("models that count are not saved, and do not write".to_owned()));
+        }
+    };
     written?;
     if !context.json && args.show.is_none() {
         write(stream.finish())?;

@@ -7,8 +7,8 @@ use ciyuan::Error;
 use ciyuan::evaluate::loss_curve;
 use ciyuan::model::StepReport;
 use ciyuan::pipeline::{
-    CHECKPOINT_FILE, FolderLock, MODEL_FOLDER, TOKENIZER_FILE, TrainRun, load_tokenizer, save_model, save_tokenizer,
-    train_run,
+    CHECKPOINT_FILE, FolderLock, MODEL_FOLDER, ModelKind, TOKENIZER_FILE, TrainRun, load_tokenizer, save_model,
+    save_tokenizer, train_run,
 };
 use ciyuan::shard::write_atomic;
 use serde::Serialize;
@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::args::ModelArgs;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::train_all;
 
 /// The curve of the loss.
 const CURVE_FILE: &str = "loss.svg";
@@ -26,7 +27,9 @@ const CURVE_FILE: &str = "loss.svg";
 /// each evaluation's bits per byte) and loss.svg. Interrupted by Ctrl-C, it leaves checkpoint.safetensors and goes on with
 /// --resume, bit for bit as if it had not been.
 #[derive(clap::Args)]
-#[command(after_help = "Example: ciyuan train out -o model2 --steps 1000 --seed 2")]
+#[command(after_help = "\
+Example: ciyuan train out -o model2 --steps 1000 --seed 2
+Example: ciyuan train out -o models --all")]
 pub(super) struct Args {
     /// A folder made by `encode` or `prepare`
     #[arg(value_name = "DIR")]
@@ -34,6 +37,15 @@ pub(super) struct Args {
     /// Output folder
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
+    /// Train a model of another kind, and say its bits per byte on the held-out shards
+    #[arg(long = "model", value_name = "KIND", value_parser = ["unigram", "ngram", "rnn", "lstm", "gpt"])]
+    kind: Option<String>,
+    /// Train a model of each kind, each in a folder of its name, and show them in one table
+    #[arg(long, conflicts_with = "kind")]
+    all: bool,
+    /// Tokens of the longest n-grams, from 1 to 6
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    order: usize,
     #[command(flatten)]
     model: ModelArgs,
     /// Write checkpoint.safetensors every N steps
@@ -61,6 +73,11 @@ struct Result {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
+    let kinds: Vec<ModelKind> =
+        ModelKind::ALL.into_iter().filter(|kind| args.all || args.kind.as_deref() == Some(kind.name())).collect();
+    if !kinds.is_empty() {
+        return train_all::run(&args.folder, &args.output, &kinds, &args.model.settings(), args.order, context);
+    }
     if args.output.join(MODEL_FOLDER).exists() {
         return Err(Error::Output {
             path: args.output.clone(),

@@ -7,7 +7,7 @@ use super::language::Language;
 use super::report::LanguageReport;
 use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
-use crate::model::{Gpt, score};
+use crate::model::LanguageModel;
 use crate::shard::Corpus;
 use crate::vocab::TokenId;
 
@@ -39,7 +39,7 @@ struct Sums {
 /// [`Error::Shard`] for damage, [`Error::Fingerprint`] for shards of another tokenizer, [`Error::Accounting`] when
 /// tokens and bytes disagree, [`Error::Interrupted`].
 pub fn evaluate(
-    gpt: &Gpt,
+    model: &dyn LanguageModel,
     tokenizer: &Tokenizer,
     corpus: &Corpus,
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
@@ -60,7 +60,7 @@ pub fn evaluate(
         let bytes = tokenizer.decode(&ids)?;
         text_bytes += bytes.len() as u64;
         let language = Language::of(&String::from_utf8_lossy(&bytes));
-        add_document(&mut by_language[language as usize], gpt, &ids, &bytes, info.end_of_text);
+        add_document(&mut by_language[language as usize], model, &ids, &bytes, info.end_of_text);
         if progress(done as u64 + 1).is_break() {
             return Err(Error::Interrupted { stage: "evaluating" });
         }
@@ -90,13 +90,13 @@ pub fn evaluate(
     Ok(HeldOut { languages, all: all.report("all") })
 }
 
-fn add_document(sums: &mut Sums, gpt: &Gpt, ids: &[TokenId], bytes: &[u8], end: Option<TokenId>) {
+fn add_document(sums: &mut Sums, model: &dyn LanguageModel, ids: &[TokenId], bytes: &[u8], end: Option<TokenId>) {
     // Without an end-of-text token there is nothing before the first id, so it is scored as if it were known: by the
     // logarithm of the vocabulary's size.
     let sequence: Vec<TokenId> = end.into_iter().chain(ids.iter().copied()).chain(end).collect();
-    let nats = score(gpt, &sequence);
+    let nats = model.nats(&sequence);
     let (text, behind) = nats.split_at(nats.len() - usize::from(end.is_some()));
-    let first = if end.is_none() { (gpt.config().vocab_size as f64).ln() } else { 0.0 };
+    let first = if end.is_none() { (model.vocab_size() as f64).ln() } else { 0.0 };
     sums.documents += 1;
     sums.tokens += ids.len() as u64;
     sums.nats += first + text.iter().sum::<f64>();

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::layout::{Kind, Layout, Tensor};
+use super::layout::{Kind, Tensor};
 use super::muon;
 
 /// Numbers that one task works on. Sums over gradients are taken chunk by chunk, so it is a part of the results.
@@ -71,7 +71,7 @@ impl AdamW {
     /// One update. Gradients are scaled by `scale` first.
     pub(super) fn update(
         &mut self,
-        layout: &Layout,
+        tensors: &[Tensor],
         parameters: &mut [f32],
         gradients: &[f32],
         scale: f32,
@@ -79,7 +79,7 @@ impl AdamW {
     ) {
         self.step += 1;
         let (settings, step) = (self.settings, self.step);
-        let jobs = jobs(layout, parameters, gradients, &mut self.mean, &mut self.square);
+        let jobs = jobs(tensors, parameters, gradients, &mut self.mean, &mut self.square);
         jobs.into_par_iter().for_each(|job| match settings.optimizer {
             Optimizer::Muon if muon::is_hidden(job.tensor) => {
                 let Job { tensor, parameters, gradients, mean, .. } = job;
@@ -94,7 +94,7 @@ impl AdamW {
 
 /// The tensors, which lie one behind the other, each with its part of everything.
 fn jobs<'j>(
-    layout: &'j Layout,
+    tensors: &'j [Tensor],
     mut parameters: &'j mut [f32],
     mut gradients: &'j [f32],
     mut mean: &'j mut [f32],
@@ -110,7 +110,7 @@ fn jobs<'j>(
             square: square.split_off_mut(..count).unwrap_or_default(),
         }
     };
-    layout.tensors.iter().map(split).collect()
+    tensors.iter().map(split).collect()
 }
 
 fn adam(job: Job<'_>, settings: Settings, step: u64, scale: f32, learning_rate: f64) {
@@ -148,6 +148,7 @@ pub(super) fn norm(gradients: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::config::{GptConfig, GptForm};
+    use super::super::layout::Layout;
     use super::*;
 
     /// Three steps against the paper's formula, written out in f64 for one decaying and one constant scalar.
@@ -161,7 +162,7 @@ mod tests {
         let mut parameters = vec![0.5f32; layout.len];
         let (mut decaying, mut constant, mut mean, mut square) = (0.5f64, 0.5f64, 0.0f64, 0.0f64);
         for (step, gradient) in [0.3f64, -0.1, 0.2].into_iter().enumerate() {
-            adam.update(&layout, &mut parameters, &vec![gradient as f32 * 2.0; layout.len], 0.5, 0.01);
+            adam.update(&layout.tensors, &mut parameters, &vec![gradient as f32 * 2.0; layout.len], 0.5, 0.01);
             mean = 0.9 * mean + 0.1 * gradient;
             square = 0.99 * square + 0.01 * gradient * gradient;
             let power = step as i32 + 1;

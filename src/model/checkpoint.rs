@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::config::{Activation, GptConfig, GptForm};
 use super::gpt::Gpt;
-use super::layout::Layout;
+use super::layout::{Layout, Tensor};
 use crate::error::CheckpointFault;
 use crate::vocab::Fingerprint;
 
@@ -118,7 +118,8 @@ fn activation(form: GptForm) -> &'static str {
     }
 }
 
-fn checksum(bytes: &[u8]) -> String {
+/// xxh3-128 in hexadecimal.
+pub(super) fn checksum(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
 }
 
@@ -146,15 +147,43 @@ impl View for Numbers<'_> {
     }
 }
 
+/// Tensors as a safetensors file.
+pub(super) fn tensors_to(tensors: &[Tensor], parameters: &[f32]) -> Vec<u8> {
+    let tensors = tensors.iter().map(|tensor| {
+        let values = &parameters[tensor.range.clone()];
+        (tensor.name.as_str(), Numbers { shape: &tensor.shape, values })
+    });
+    safetensors::serialize(tensors, None).expect("names are distinct, and lengths fit their shapes")
+}
+
+/// The numbers of exactly these tensors in a safetensors file, all finite.
+pub(super) fn tensors_from(expected: &[Tensor], file: &[u8]) -> Result<Vec<f32>, CheckpointFault> {
+    let tensors =
+        SafeTensors::deserialize(file).map_err(|error| CheckpointFault::Safetensors { reason: error.to_string() })?;
+    if tensors.len() != expected.len() {
+        let reason = format!("{} tensors, where this size has {}", tensors.len(), expected.len());
+        return Err(CheckpointFault::Safetensors { reason });
+    }
+    let mut parameters = Vec::with_capacity(file.len() / 4);
+    for expected in expected {
+        let fault = |why| CheckpointFault::Tensor { name: expected.name.clone(), why };
+        let tensor = tensors.tensor(&expected.name).map_err(|_| fault("is missing"))?;
+        if tensor.shape() != expected.shape || tensor.dtype() != Dtype::F32 {
+            return Err(fault("has another shape or type than config.json says"));
+        }
+        parameters.extend(tensor.data().as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)));
+    }
+    if parameters.iter().any(|value| !value.is_finite()) {
+        return Err(CheckpointFault::Safetensors { reason: "a value is not finite".to_owned() });
+    }
+    Ok(parameters)
+}
+
 impl Gpt {
     /// The model as a safetensors file.
     #[must_use]
     pub fn to_safetensors(&self) -> Vec<u8> {
-        let tensors = self.layout.tensors.iter().map(|tensor| {
-            let values = &self.parameters[tensor.range.clone()];
-            (tensor.name.as_str(), Numbers { shape: &tensor.shape, values })
-        });
-        safetensors::serialize(tensors, None).expect("names are distinct, and lengths fit their shapes")
+        tensors_to(&self.layout.tensors, &self.parameters)
     }
 
     /// The model of this size in a safetensors file.
@@ -163,25 +192,7 @@ impl Gpt {
     ///
     /// [`CheckpointFault`] for a damaged file, and for a tensor that is missing or of another shape, type or value.
     pub fn from_safetensors(config: GptConfig, file: &[u8]) -> Result<Self, CheckpointFault> {
-        let tensors = SafeTensors::deserialize(file)
-            .map_err(|error| CheckpointFault::Safetensors { reason: error.to_string() })?;
-        let layout = Layout::new(&config);
-        if tensors.len() != layout.tensors.len() {
-            let reason = format!("{} tensors, where this size has {}", tensors.len(), layout.tensors.len());
-            return Err(CheckpointFault::Safetensors { reason });
-        }
-        let mut parameters = Vec::with_capacity(file.len() / 4);
-        for expected in &layout.tensors {
-            let fault = |why| CheckpointFault::Tensor { name: expected.name.clone(), why };
-            let tensor = tensors.tensor(&expected.name).map_err(|_| fault("is missing"))?;
-            if tensor.shape() != expected.shape || tensor.dtype() != Dtype::F32 {
-                return Err(fault("has another shape or type than config.json says"));
-            }
-            parameters.extend(tensor.data().as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)));
-        }
-        if parameters.iter().any(|value| !value.is_finite()) {
-            return Err(CheckpointFault::Safetensors { reason: "a value is not finite".to_owned() });
-        }
+        let parameters = tensors_from(&Layout::new(&config).tensors, file)?;
         Ok(Self::from_parts(config, parameters))
     }
 }

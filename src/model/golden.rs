@@ -12,6 +12,7 @@ mod tests {
     use super::super::pass::Pass;
     use super::super::real::Real;
     use super::super::trainer::{TrainConfig, Trainer};
+    use super::super::{Optimizer, Schedule};
 
     const BATCH: u64 = 4;
 
@@ -119,7 +120,14 @@ mod tests {
     #[test]
     fn two_hundred_steps_are_pytorchs() {
         for (model, _) in golden() {
-            let config = TrainConfig { steps: 200, batch: BATCH as usize, ..TrainConfig::default() };
+            let config = TrainConfig {
+                steps: 200,
+                batch: BATCH as usize,
+                optimizer: Optimizer::AdamW,
+                learning_rate: 3e-3,
+                schedule: Schedule::Cosine,
+                ..TrainConfig::default()
+            };
             let mut trainer = Trainer::new(self::model(model.config), config).unwrap();
             for (step, &expected) in model.losses.iter().enumerate() {
                 let loss = trainer.step(&ids(step as u64 + 1, &model.config)).unwrap().loss;

@@ -6,7 +6,8 @@
 //! (Another processor may take another kernel of the matrix-multiply crate, and round otherwise.)
 //! **Does not know** text, files or shards: bytes of a checkpoint in and out, no I/O.
 //!
-//! Beside it stand n-grams of tokens with Kneser-Ney smoothing ([`NGram`]), which take seconds.
+//! Beside it stand the models it grew out of, each a [`LanguageModel`] and so measured alike: the bag of words
+//! ([`Unigram`]), n-grams of tokens with Kneser-Ney smoothing ([`NGram`]), Elman's network and the LSTM ([`Recurrent`]).
 //!
 //! The model is a decoder-only Transformer of GPT-2's form (Radford et al. 2019): learned positions, causal attention,
 //! layer norm before each part, GELU in its tanh form, biases, and the token embedding also as output matrix; or of
@@ -28,6 +29,7 @@ mod golden;
 mod gpt;
 #[cfg(target_arch = "x86_64")]
 mod kernel;
+mod language_model;
 mod layers;
 mod layout;
 mod matmul;
@@ -38,21 +40,30 @@ mod paired;
 mod pass;
 mod random;
 mod real;
+mod recurrent;
+mod recurrent_file;
+mod recurrent_trainer;
 mod resume;
 mod rotary;
 mod sampler;
 mod schedule;
 mod score;
 mod trainer;
+mod unigram;
 mod wide;
 
 pub use adamw::Optimizer;
 pub use checkpoint::ModelConfig;
 pub use config::{Activation, GptConfig, GptForm, NormKind, Positions};
 pub use gpt::Gpt;
+pub use language_model::LanguageModel;
 pub use ngram::{MAX_ORDER, NGram, NGramCounts};
+pub use recurrent::{Cell, Recurrent, RecurrentConfig};
+pub use recurrent_file::RecurrentFile;
+pub use recurrent_trainer::RecurrentTrainer;
 pub use resume::Resumed;
 pub use sampler::{Draw, SampleConfig, Sampler};
 pub use schedule::{Schedule, decay_begins};
 pub use score::score;
 pub use trainer::{StepReport, TrainConfig, Trainer};
+pub use unigram::Unigram;

@@ -196,14 +196,29 @@ impl NGram {
     ///
     /// [`Error::UnknownToken`] for an id that is not below the size of the vocabulary.
     pub fn nats(&self, document: &[u32]) -> Result<f64> {
+        Ok(self.each(document)?.into_iter().sum())
+    }
+
+    /// What each token of a document costs, in nats.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownToken`] for an id that is not below the size of the vocabulary.
+    pub fn each(&self, document: &[u32]) -> Result<Vec<f64>> {
         let (mut histories, mut longer) = (vec![ROOT, 1], Vec::new());
-        let mut nats = 0.0;
+        let mut nats = Vec::with_capacity(document.len());
         for (position, &token) in document.iter().enumerate() {
             check(token, position, self.vocab_size)?;
-            nats -= self.step(&histories, token, &mut longer).ln();
+            nats.push(-self.step(&histories, token, &mut longer).ln());
             std::mem::swap(&mut histories, &mut longer);
         }
         Ok(nats)
+    }
+
+    /// One above the highest id.
+    #[must_use]
+    pub fn vocab_size(&self) -> u32 {
+        self.vocab_size
     }
 
     /// The probability of a token after histories, and in `longer` the histories behind it.

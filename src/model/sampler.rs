@@ -51,6 +51,23 @@ pub struct Sampler<'g> {
     random: Random,
 }
 
+impl SampleConfig {
+    /// Checks the settings.
+    pub(super) fn check(&self) -> Result<()> {
+        let Self { temperature, top_p, repetition_penalty: penalty, .. } = *self;
+        for (name, value, holds, expected) in [
+            ("temperature", temperature, temperature >= 0.0 && temperature.is_finite(), "0 or more"),
+            ("top-p", top_p, top_p > 0.0 && top_p <= 1.0, "above 0, and 1 at the most"),
+            ("repetition-penalty", penalty, penalty > 0.0 && penalty.is_finite(), "above 0"),
+        ] {
+            if !holds {
+                return Err(Error::Setting { name, value: value.to_string(), expected: expected.to_owned() });
+            }
+        }
+        Ok(())
+    }
+}
+
 impl<'g> Sampler<'g> {
     /// A sampler of `gpt`.
     ///
@@ -59,21 +76,7 @@ impl<'g> Sampler<'g> {
     /// [`Error::Setting`] for a temperature that is negative or no number, a share outside 0 to 1, and a penalty that is
     /// not above 0.
     pub fn new(gpt: &'g Gpt, config: SampleConfig) -> Result<Self> {
-        let SampleConfig { temperature, top_p, repetition_penalty, .. } = config;
-        for (name, value, holds, expected) in [
-            ("temperature", temperature, temperature >= 0.0 && temperature.is_finite(), "0 or more"),
-            ("top-p", top_p, top_p > 0.0 && top_p <= 1.0, "above 0, and 1 at the most"),
-            (
-                "repetition-penalty",
-                repetition_penalty,
-                repetition_penalty > 0.0 && repetition_penalty.is_finite(),
-                "above 0",
-            ),
-        ] {
-            if !holds {
-                return Err(Error::Setting { name, value: value.to_string(), expected: expected.to_owned() });
-            }
-        }
+        config.check()?;
         Ok(Self { gpt, config, cache: Cache::new(gpt), random: Random::new(config.seed) })
     }
 
@@ -113,7 +116,7 @@ impl<'g> Sampler<'g> {
 
 /// The ids that may be drawn behind `before` with their shares, the likeliest first. As in Hugging Face's transformers:
 /// penalty, temperature, top-k, top-p.
-fn choices(logits: &mut [f32], before: &[TokenId], config: &SampleConfig) -> Vec<(TokenId, f64)> {
+pub(super) fn choices(logits: &mut [f32], before: &[TokenId], config: &SampleConfig) -> Vec<(TokenId, f64)> {
     let penalty = config.repetition_penalty as f32;
     let mut seen = before.to_vec();
     seen.sort_unstable();
@@ -146,7 +149,7 @@ fn choices(logits: &mut [f32], before: &[TokenId], config: &SampleConfig) -> Vec
     order.into_iter().zip(shares).collect()
 }
 
-fn draw(choices: &[(TokenId, f64)], random: &mut Random) -> TokenId {
+pub(super) fn draw(choices: &[(TokenId, f64)], random: &mut Random) -> TokenId {
     let mut rest = random.uniform();
     for &(id, share) in choices {
         rest -= share;

@@ -97,6 +97,11 @@ impl TrainConfig {
         }
         Ok(())
     }
+
+    /// The learning rate of a step, counted from 1.
+    pub(super) fn rate(&self, step: u64) -> f64 {
+        self.learning_rate * self.schedule.factor(step, self.steps, self.warmup)
+    }
 }
 
 /// What a step did.
@@ -223,9 +228,8 @@ impl Trainer {
             return Err(Error::Diverged { step: self.step, loss });
         }
         let scale = if gradient_norm > self.config.clip { self.config.clip / gradient_norm } else { 1.0 };
-        let TrainConfig { steps, warmup, schedule, .. } = self.config;
-        let learning_rate = self.config.learning_rate * schedule.factor(self.step, steps, warmup);
-        self.adam.update(&self.gpt.layout, &mut self.gpt.parameters, gradients, scale as f32, learning_rate);
+        let learning_rate = self.config.rate(self.step);
+        self.adam.update(&self.gpt.layout.tensors, &mut self.gpt.parameters, gradients, scale as f32, learning_rate);
         Ok(StepReport { step: self.step, loss, learning_rate, gradient_norm })
     }
 

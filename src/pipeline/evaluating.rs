@@ -7,7 +7,7 @@ use super::progress::{Progress, Unit};
 use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
 use crate::evaluate::{ColouredPage, HeldOut, Language, SampleReport, evaluate};
-use crate::model::{Gpt, SampleConfig, Sampler};
+use crate::model::{Gpt, LanguageModel, SampleConfig, Sampler};
 use crate::shard::{Corpus, Split};
 
 /// Evaluates a model on the held-out shards in `folder`; `None` when there are none. They are verified first.
@@ -18,7 +18,7 @@ use crate::shard::{Corpus, Split};
 pub fn evaluate_folder(
     folder: &Path,
     tokenizer: &Tokenizer,
-    gpt: &Gpt,
+    model: &dyn LanguageModel,
     progress: &Progress<'_>,
 ) -> Result<Option<HeldOut>> {
     let Some(corpus) = open_if_there(folder, Split::Val)? else {
@@ -30,7 +30,7 @@ pub fn evaluate_folder(
         progress.done(done);
         progress.flow()
     };
-    evaluate(gpt, tokenizer, &corpus, tell).map(Some)
+    evaluate(model, tokenizer, &corpus, tell).map(Some)
 }
 
 pub(super) fn open_if_there(folder: &Path, split: Split) -> Result<Option<Corpus>> {

@@ -26,8 +26,8 @@ pub const REPORT_FILE: &str = "report.json";
 /// The report as a page.
 pub const REPORT_PAGE: &str = "report.html";
 
-const WEIGHTS_FILE: &str = "model.safetensors";
-const CONFIG_FILE: &str = "config.json";
+pub(super) const WEIGHTS_FILE: &str = "model.safetensors";
+pub(super) const CONFIG_FILE: &str = "config.json";
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::io("read", path, error))

@@ -17,6 +17,7 @@
 //! | [`plan_encoding`], [`run_rank`], [`merge_units`] | files, a tokenizer | the same, by many processes |
 //! | [`shuffle`] | shards | the same documents in a random order |
 //! | [`train`] | shards | a model |
+//! | [`train_kind`] | shards | a model of another kind |
 //! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
 //! | [`prepare`] | files | all of that, and the report |
 //! | [`compare_tokenizers`] | documents, tokenizers | their figures and differences, with intervals |
@@ -45,6 +46,7 @@ mod folding;
 mod importing;
 mod learning;
 mod lock;
+mod model_kinds;
 mod partial;
 mod prepare;
 mod probing;
@@ -88,6 +90,7 @@ pub use files::{
 pub use importing::{ImportFiles, Imported, NO_TOKENIZER, Vocabulary, import_files};
 pub use learning::{Counted, LearnSettings, LearnedTokenizer, count, learn_from_counts, learn_tokenizer};
 pub use lock::FolderLock;
+pub use model_kinds::{AnyModel, ModelKind, TrainedKind, train_kind};
 pub use partial::partial_path;
 pub use prepare::{PrepareSettings, prepare};
 pub use probing::{PlannedArm, Probe, ProbeArm, ProbeCorpus, ProbePlan, ProbeSettings};

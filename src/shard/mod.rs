@@ -46,6 +46,7 @@ mod packing;
 mod reader;
 mod rows;
 mod statistics;
+mod streams;
 mod writer;
 
 pub use atomic::{AtomicFile, sweep_temporary, sync_folder, write_atomic};
@@ -59,6 +60,7 @@ pub use order::Order;
 pub use reader::Shard;
 pub use rows::{Row, Rows};
 pub use statistics::IdStatistics;
+pub use streams::Streams;
 pub use writer::{ShardWriter, Written};
 
 /// Which part of the corpus a shard belongs to.
