@@ -58,7 +58,7 @@ fn measure(folder: &Path, path: &Path) {
     for (number, path) in files.paths.iter().enumerate() {
         for threads in [1, 2] {
             let (options, label) = (&options[number], path.file_name().unwrap().to_str().unwrap());
-            let input = Source::find(&[path.clone()], None).unwrap().files;
+            let input = Source::find(std::slice::from_ref(path), None).unwrap().files;
             let work = move || read(&input, options, threads);
             rows.push((format!("{label}, {threads}"), sizes[number], Box::new(work)));
         }

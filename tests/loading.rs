@@ -367,7 +367,7 @@ fn pieces_of_changed_text_are_explained() {
     assert!(!offsets.is_empty() && offsets.iter().all(|(at, offset)| *offset == at.saturating_sub(3)), "{offsets:?}");
     assert_eq!(tokens.into_iter().map(|(_, id)| id).collect::<Vec<_>>(), piece.ids);
     let (_, offsets) = own.encode_with_offsets(text).unwrap();
-    assert_eq!(offsets[offsets.len() - 4..], [7..11, 7..11, 7..11, 7..11]);
+    assert_eq!(offsets[offsets.len() - 4..], [7..8, 8..9, 9..10, 10..11]);
 }
 
 /// The ids that merges start from.

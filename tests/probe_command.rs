@@ -108,7 +108,7 @@ fn plans_and_what_cannot_be() {
     assert!(plan["seconds"].as_f64().unwrap() > 0.0 && plan["steps"].as_u64().unwrap() >= 20);
     assert!(plan["smallest_difference"].as_f64().unwrap() > 0.0);
     assert!(!workshop.path("out").exists());
-    probe(&workshop, &["--vary", "han=learn-words"], &["-o", "out"]).fails(1, &["tokenizers", "two or more"]);
+    probe(&workshop, &["--vary", "han=learn-words"], &["-o", "out"]).fails(2, &["tokenizers", "two or more"]);
     probe(&workshop, &["--vary", "han=many,runs"], &["-o", "out"]).fails(2, &["--vary", "many"]);
     workshop.write("one.txt", "one line\n");
     let single = ["probe", "--vary", "han=learn-words,runs", "-o", "out", "--on", "zh=one.txt"];

@@ -69,10 +69,14 @@ pub(super) fn findings(tokenizer: &Tokenizer, unreachable: &[TokenId]) -> Vec<Fi
     let known: HashSet<&[u8]> = ordinary.iter().map(|(_, bytes)| *bytes).collect();
     let mut long = ids(&of_text(is_long_han));
     long.sort_by_key(|id| (std::cmp::Reverse(tokenizer.token_bytes(*id).map_or(0, <[u8]>::len)), *id));
-    let spaced = ids(&|bytes| bytes.len() > 1 && bytes.strip_prefix(b" ").is_some_and(|bare| known.contains(bare)));
+    let spaced = ids(&|bytes| {
+        let bare = bytes.strip_prefix(b" ").filter(|bare| bare.iter().any(|byte| *byte != b' '));
+        bare.is_some_and(|bare| known.contains(bare))
+    });
+    // Single bytes are in every vocabulary.
     let capital = ids(&|bytes| {
         let lower = std::str::from_utf8(bytes).map(str::to_lowercase);
-        lower.is_ok_and(|lower| lower.as_bytes() != bytes && known.contains(lower.as_bytes()))
+        bytes.len() > 1 && lower.is_ok_and(|lower| lower.as_bytes() != bytes && known.contains(lower.as_bytes()))
     });
     let kinds = [
         (FindingKind::Unreachable, unreachable.to_vec()),

@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn documents_are_paired() {
-        let documents: Vec<[f64; 3]> = (1..200).map(|n| f64::from(n)).map(|n| [2.0 * n, 1.9 * n, n]).collect();
+        let documents: Vec<[f64; 3]> = (1..200).map(f64::from).map(|n| [2.0 * n, 1.9 * n, n]).collect();
         let difference = over_documents(&documents, 1).unwrap();
         let [low, high] = difference.interval.unwrap();
         assert!((difference.value + 0.05).abs() < 1e-9 && (low + 0.05).abs() < 1e-9 && (high + 0.05).abs() < 1e-9);

@@ -50,6 +50,8 @@ mod counter;
 mod counts;
 #[cfg(feature = "counts-file")]
 mod counts_file;
+#[cfg(feature = "counts-file")]
+mod counts_settings;
 mod known;
 mod learner;
 mod naive;
@@ -70,7 +72,9 @@ pub use counter::Counter;
 pub(crate) use counter::Counters;
 pub use counts::Counts;
 #[cfg(feature = "counts-file")]
-pub use counts_file::{COUNTS_VERSION, CountsHead, CountsReader, CountsSettings, CountsWriter};
+pub use counts_file::{COUNTS_VERSION, CountsHead, CountsReader, CountsWriter};
+#[cfg(feature = "counts-file")]
+pub use counts_settings::CountsSettings;
 pub use learner::{Learned, learn, learn_from, learn_more};
 pub use naive::{naive_learn, naive_learn_more};
 pub use words::{LearnedWords, learn_words};

@@ -161,6 +161,17 @@ impl<R: Real> Gpt<R> {
     }
 }
 
+/// Gives a tensor, or a part of one, its first values.
+pub(super) fn initialise<R: Real>(kind: Kind, width: usize, random: &mut Random, values: &mut [R]) {
+    let wide = 1.0 / (width as f64).sqrt();
+    match kind {
+        Kind::Matrix => values.fill_with(|| R::of(wide * random.normal())),
+        Kind::Position | Kind::Residual => values.fill_with(|| R::of(0.1 * wide * random.normal())),
+        Kind::Scale => values.fill(R::of(1.0)),
+        Kind::Bias => {}
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::config::{Activation, GptForm, NormKind};
@@ -294,16 +305,5 @@ pub(super) mod tests {
         let loss = cross_entropy(gpt.logits(0..32, &mut pass), &ids[1..], 1.0) / 32.0;
         // Its logits have a variance of about one, and guessing with such confidence costs half a nat.
         assert!((loss - 500f64.ln() - 0.5).abs() < 0.3, "{loss}");
-    }
-}
-
-/// Gives a tensor, or a part of one, its first values.
-pub(super) fn initialise<R: Real>(kind: Kind, width: usize, random: &mut Random, values: &mut [R]) {
-    let wide = 1.0 / (width as f64).sqrt();
-    match kind {
-        Kind::Matrix => values.fill_with(|| R::of(wide * random.normal())),
-        Kind::Position | Kind::Residual => values.fill_with(|| R::of(0.1 * wide * random.normal())),
-        Kind::Scale => values.fill(R::of(1.0)),
-        Kind::Bias => {}
     }
 }

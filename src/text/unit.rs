@@ -286,7 +286,12 @@ mod tests {
                         let mut frames: Vec<Vec<u8>> = bytes.chunks(length).map(frame).collect();
                         frames.insert(frames.len() / 2, frame(b""));
                         std::fs::write(&path, frames.concat()).unwrap();
-                        let parts = parts_of(0, &Source::find(&[path.clone()], None).unwrap().files[0], 1, &options);
+                        let parts = parts_of(
+                            0,
+                            &Source::find(std::slice::from_ref(&path), None).unwrap().files[0],
+                            1,
+                            &options,
+                        );
                         assert_eq!(parts.unwrap().len(), frames.len());
                         check(&path, &options, [1, 20, 50, 100].into_iter());
                     }

@@ -106,7 +106,8 @@ impl Run {
         let record = self.train(arm, texts, settings, progress)?;
         let bytes = serde_json::to_vec(&record).map_err(|error| Error::io("write", &path, error.into()))?;
         write_atomic(&path, &bytes)?;
-        Ok(record)
+        // As it will be read when the probe goes on: numbers may come out of text with another last bit.
+        serde_json::from_slice(&bytes).map_err(|error| Error::io("read", &path, error.into()))
     }
 
     fn train(&self, arm: &Arm, texts: &Texts, settings: &ProbeSettings, progress: &Progress<'_>) -> Result<RunRecord> {
