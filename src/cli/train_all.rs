@@ -67,7 +67,7 @@ pub(super) fn run(
         rows.push(row);
     }
     if rows.iter().any(|row| !row.saved) {
-        context.note("unigram and ngram are not saved: counting again takes no longer than reading counts");
+        context.note("unigram and ngram are not saved: count again to ask them");
     }
     context.show(&rows, || table(&rows))
 }
