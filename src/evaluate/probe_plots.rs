@@ -81,7 +81,7 @@ pub(super) fn forest(report: &ProbeReport, corpus: &ProbedCorpus) -> String {
             .margin(8)
             .x_label_area_size(36)
             .y_label_area_size(220)
-            .build_cartesian_2d(-reach..reach, (0..count).into_segmented())?;
+            .build_cartesian_2d(-reach..reach, (0..count - 1).into_segmented())?;
         let names = |at: &SegmentValue<i32>| match at {
             SegmentValue::CenterOf(row) => {
                 rows.get((count - 1 - row) as usize).map_or_else(String::new, |(name, ..)| name.clone())
@@ -99,7 +99,7 @@ pub(super) fn forest(report: &ProbeReport, corpus: &ProbedCorpus) -> String {
             .light_line_style(INK.mix(0.08))
             .bold_line_style(INK.mix(0.2))
             .draw()?;
-        let (bottom, top) = (|| SegmentValue::Exact(0), || SegmentValue::Exact(count));
+        let (bottom, top) = (|| SegmentValue::Exact(0), || SegmentValue::Last);
         let margin = 100.0 * report.margin;
         chart.draw_series([Rectangle::new([(-margin, bottom()), (margin, top())], INK.mix(0.1).filled())])?;
         chart.draw_series([PathElement::new([(0.0, bottom()), (0.0, top())], INK.mix(0.6))])?;

@@ -147,6 +147,14 @@ impl View for Numbers<'_> {
     }
 }
 
+/// Tensors of another program as a safetensors file. Their names are distinct.
+pub(super) fn serialize(tensors: &[(String, Vec<usize>, Vec<f32>)]) -> Vec<u8> {
+    let tensors = tensors.iter().map(|(name, shape, values)| (name.as_str(), Numbers { shape, values }));
+    // Loaders ask in which framework's terms names and shapes are.
+    let about = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
+    safetensors::serialize(tensors, Some(about)).expect("names are distinct, and lengths fit their shapes")
+}
+
 /// Tensors as a safetensors file.
 pub(super) fn tensors_to(tensors: &[Tensor], parameters: &[f32]) -> Vec<u8> {
     let tensors = tensors.iter().map(|tensor| {

@@ -27,6 +27,7 @@ mod checkpoint;
 mod config;
 mod golden;
 mod gpt;
+mod hugging_face;
 #[cfg(target_arch = "x86_64")]
 mod kernel;
 mod language_model;
@@ -56,6 +57,7 @@ pub use adamw::Optimizer;
 pub use checkpoint::ModelConfig;
 pub use config::{Activation, GptConfig, GptForm, NormKind, Positions};
 pub use gpt::Gpt;
+pub use hugging_face::HuggingFaceModel;
 pub use language_model::LanguageModel;
 pub use ngram::{MAX_ORDER, NGram, NGramCounts};
 pub use recurrent::{Cell, Recurrent, RecurrentConfig};

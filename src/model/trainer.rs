@@ -44,7 +44,7 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
-            steps: 600,
+            steps: 300,
             batch: 8,
             accumulate: 1,
             optimizer: Optimizer::Muon,

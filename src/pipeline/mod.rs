@@ -23,6 +23,7 @@
 //! | [`compare_tokenizers`] | documents, tokenizers | their figures and differences, with intervals |
 //! | [`Probe::run`] | documents, tokenizers | which is better for a small GPT, with intervals |
 //! | [`export_folder`], [`export_inside`] | shards | the shards of another program |
+//! | [`export_model`] | a model | a folder that Hugging Face's transformers loads |
 //! | [`import_files`] | the shards of another program | `train/*.shard`, `val/*.shard`, `manifest.json` |
 //! | [`CorpusCount::of`] | files, a tokenizer or none | documents, bytes, characters, scripts, tokens |
 //! | [`Survey::of`] | files | what the corpus is like, and what would be left out |
@@ -46,6 +47,7 @@ mod folding;
 mod importing;
 mod learning;
 mod lock;
+mod model_export;
 mod model_kinds;
 mod partial;
 mod prepare;
@@ -90,6 +92,7 @@ pub use files::{
 pub use importing::{ImportFiles, Imported, NO_TOKENIZER, Vocabulary, import_files};
 pub use learning::{Counted, LearnSettings, LearnedTokenizer, count, learn_from_counts, learn_tokenizer};
 pub use lock::FolderLock;
+pub use model_export::export_model;
 pub use model_kinds::{AnyModel, ModelKind, TrainedKind, train_kind};
 pub use partial::partial_path;
 pub use prepare::{PrepareSettings, prepare};

@@ -61,7 +61,7 @@ impl Default for ProbeSettings {
             heads: 4,
             width: 128,
             form: GptForm::MODERN,
-            learning_rates: vec![1e-3, 2e-3, 4e-3],
+            learning_rates: vec![3e-3, 6e-3, 12e-3],
             sweep: 0.25,
             val: ValFraction::Auto,
             anchors: true,
