@@ -117,6 +117,16 @@ fn the_command_trains_and_samples() {
     workshop.write("m4/checkpoint.safetensors", "x");
     workshop.run(&["train", "out", "-o", "m4"]).fails(1, &["--resume"]);
 
+    // For Hugging Face's transformers, whole and once; tests/readers/model.py loads it there.
+    let export = ["export", "model2", "--layout", "hf", "-o", "there"];
+    assert_eq!(workshop.run(&export).ok().lines().count(), 4);
+    let config = std::fs::read_to_string(workshop.path("there/config.json")).unwrap();
+    assert!(config.contains("GPT2LMHeadModel") && workshop.path("there/model.safetensors").exists());
+    let tokenizer = |folder: &str| std::fs::read(workshop.path(folder).join("tokenizer.json")).unwrap();
+    assert!(tokenizer("there") == tokenizer("model2"));
+    workshop.run(&export).fails(1, &["there", "holds a model already"]);
+    workshop.run(&["export", "out", "--layout", "tensorflow", "-o", "x"]).fails(2, &["tensorflow"]);
+
     // Several prompts are what each is by itself.
     let options = ["--max-tokens", "9", "--top-p", "0.9", "--repetition-penalty", "1.2"];
     let one = |prompt| workshop.run(&[&["sample", "model2", "--prompt", prompt][..], &options].concat()).ok();

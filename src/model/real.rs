@@ -49,7 +49,6 @@ pub(super) trait Real:
     );
 
     /// Hyperbolic tangent, by [`Real::exp`]: for recurrent models.
-    #[cfg_attr(not(test), allow(dead_code))]
     fn tanh(self) -> Self {
         let one = Self::of(1.0);
         one - Self::of(2.0) / (one + (self + self).exp())
