@@ -21,6 +21,7 @@ mod layouts;
 mod learn_command;
 mod lexicon;
 mod loading;
+mod mixing;
 mod model_kinds;
 mod patterns;
 mod peers_defects;

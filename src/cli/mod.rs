@@ -26,6 +26,7 @@ mod inspect_shards;
 mod learn;
 mod lines;
 mod merge;
+mod mix;
 mod model;
 mod plan;
 mod prepare;
@@ -82,6 +83,7 @@ enum Command {
     Run(rank::Args),
     Merge(merge::Args),
     Shuffle(shuffle::Args),
+    Mix(mix::Args),
     Export(export::Args),
     Import(import::Args),
     Inspect(inspect::Args),
@@ -125,6 +127,7 @@ fn run() -> Outcome {
         Command::Run(args) => rank::run(&args, &context),
         Command::Merge(args) => merge::run(&args, &context),
         Command::Shuffle(args) => shuffle::run(&args, &context),
+        Command::Mix(args) => mix::run(&args, &context),
         Command::Export(args) => export::run(&args, &context),
         Command::Import(args) => import::run(&args, &context),
         Command::Inspect(args) => inspect::run(&args, &context),

@@ -16,6 +16,7 @@
 //! | [`encode`] | files, a tokenizer | `train/*.shard`, `val/*.shard`, `manifest.json`, `rejects.jsonl.zst` |
 //! | [`plan_encoding`], [`run_rank`], [`merge_units`] | files, a tokenizer | the same, by many processes |
 //! | [`shuffle`] | shards | the same documents in a random order |
+//! | [`mix`] | shards of several sources | one folder, each source with its share |
 //! | [`train`] | shards | a model |
 //! | [`train_kind`] | shards | a model of another kind |
 //! | [`evaluate_folder`] | held-out shards, a tokenizer, a model | bits per byte |
@@ -36,6 +37,7 @@ mod corpus_count;
 mod count_table;
 mod counting;
 mod counts;
+mod dealing;
 mod documents;
 mod duplicates;
 mod encoding;
@@ -47,6 +49,7 @@ mod folding;
 mod importing;
 mod learning;
 mod lock;
+mod mixing;
 mod model_export;
 mod model_kinds;
 mod partial;
@@ -92,6 +95,7 @@ pub use files::{
 pub use importing::{ImportFiles, Imported, NO_TOKENIZER, Vocabulary, import_files};
 pub use learning::{Counted, LearnSettings, LearnedTokenizer, count, learn_from_counts, learn_tokenizer};
 pub use lock::FolderLock;
+pub use mixing::{MixPart, MixSettings, MixSource, mix, plan_mix, training_tokens};
 pub use model_export::export_model;
 pub use model_kinds::{AnyModel, ModelKind, TrainedKind, train_kind};
 pub use partial::partial_path;
