@@ -27,7 +27,7 @@ pub(super) struct LookArgs {
     /// Show one head as numbers, by layer and head from 0: queries, keys, values, scores and weights
     #[arg(long, value_name = "LAYER.HEAD", requires = "attention", help_heading = "Of a model")]
     head: Option<String>,
-    /// Show how far back a model learns: the norm of the gradient of a text's last token by each token before it (of a folder with a GPT, an LSTM or an RNN)
+    /// Show how far back a model learns: the norm of the gradient of a text's last token by each token before it (of a folder with an RNN, an LSTM or a GPT, which sees no farther than its context)
     #[arg(long, value_name = "TEXT", group = "looked", help_heading = "Of a model")]
     reach: Option<String>,
     /// With --reach, more models to stand beside it, trained on the same tokens
@@ -166,7 +166,10 @@ fn reach(folder: &Path, text: &str, args: &LookArgs, context: &Context) -> Outco
             return Err(Failure::Usage("the text must have two tokens or more".to_owned()));
         }
         let norms = match &model {
-            AnyModel::Gpt(gpt) => gpt.gradient_by_distance(&ids)?,
+            // No more than its context and the token behind it: farther back it sees nothing.
+            AnyModel::Gpt(gpt) => {
+                gpt.gradient_by_distance(&ids[ids.len().saturating_sub(gpt.config().context + 1)..])?
+            }
             AnyModel::Recurrent(network) => network.gradient_by_distance(&ids),
             AnyModel::Unigram(_) | AnyModel::NGram(_) => Vec::new(),
         };
