@@ -121,5 +121,5 @@ fn the_bag_equals_a_plain_count() {
     let first = &top[0];
     assert!(table.lines().nth(4).unwrap().starts_with(&first["id"].to_string()), "{table}");
     workshop.run(&["inspect", "out", "--top", "3"]).fails(2, &["--bag"]);
-    workshop.run(&["inspect", "texts", "--bag"]).fails(1, &["manifest.json"]);
+    workshop.run(&["inspect", "texts", "--bag"]).fails(1, &["texts/train"]);
 }
