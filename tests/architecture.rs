@@ -171,6 +171,7 @@ fn the_top_level_is_as_planned() {
         "benches",
         "clippy.toml",
         "corpora",
+        "examples",
         "fuzz",
         "out",
         "rustfmt.toml",

@@ -62,7 +62,7 @@ impl<'t> Piece<'t> {
 }
 
 /// Bytes for the eye: characters in quotes, bytes that are no whole character as `<E8 AF>`.
-fn readable(bytes: &[u8]) -> String {
+pub(super) fn readable(bytes: &[u8]) -> String {
     let (mut out, mut hex) = (String::new(), Vec::new());
     for chunk in bytes.utf8_chunks() {
         if !chunk.valid().is_empty() {

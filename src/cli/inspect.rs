@@ -13,11 +13,12 @@ use super::audit::{audit_of, audit_table, strict_findings};
 use super::colour::When;
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::inspect_model::{self, LookArgs};
 use super::inspect_shards;
 use super::survey::{self, SurveyArgs};
 use super::table::render;
 
-/// Look into a tokenizer, a shard, a folder of shards, or a corpus
+/// Look into a tokenizer, a shard, a folder of shards, a model, or a corpus
 ///
 /// Of a corpus (files of text, or a folder without a manifest.json) it shows documents, bytes and characters, scripts,
 /// encodings, lengths, duplicates, what would be left out with the settings given and why, and random documents.
@@ -25,6 +26,8 @@ use super::table::render;
 #[command(after_help = "\
 Example: ciyuan inspect out --document 3
 Example: ciyuan inspect out --statistics
+Example: ciyuan inspect out --bag
+Example: ciyuan inspect out --attention 今天天气很好 --output attention.html
 Example: ciyuan inspect corpora --encoding auto --min-han 0.3 --reject-mojibake
 Example: ciyuan inspect tokenizer.json --audit --texts corpora")]
 pub(super) struct Args {
@@ -64,6 +67,14 @@ pub(super) struct Args {
     /// With --audit, show what texts use of the vocabulary, by language: files, folders, globs, or `-`
     #[arg(long, value_name = "INPUT", num_args = 1.., requires = "audit")]
     texts: Vec<PathBuf>,
+    /// Show the bag of words of the documents: how often each token stands there, and in how many of them (of a folder or a shard)
+    #[arg(long, conflicts_with_all = ["document", "statistics"])]
+    bag: bool,
+    /// With --bag, so many of the most frequent tokens
+    #[arg(long, default_value_t = 20, value_name = "N", requires = "bag")]
+    top: usize,
+    #[command(flatten)]
+    look: LookArgs,
     #[command(flatten)]
     survey: SurveyArgs,
     #[command(flatten)]
@@ -71,7 +82,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
-    if args.document.is_none() && !args.statistics && (is_corpus(&args.path) || args.read.has_format()) {
+    if let Some(shown) = inspect_model::run(&args.path, &args.look, context) {
+        return shown;
+    }
+    if args.document.is_none() && !args.statistics && !args.bag && (is_corpus(&args.path) || args.read.has_format()) {
         return survey::run(&args.path, &args.survey, &args.read, context);
     }
     let is_shard = args.path.extension().is_some_and(|extension| extension == "shard");
@@ -82,6 +96,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         }
         if args.statistics {
             return inspect_shards::statistics(&args.path, split, context);
+        }
+        if args.bag {
+            return inspect_shards::bag(&args.path, split, args.top, context);
         }
     }
     if args.path.is_dir() {

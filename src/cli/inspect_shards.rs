@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::ColouredPage;
+use ciyuan::model::Bag;
 use ciyuan::pipeline::{TOKENIZER_FILE, load_tokenizer};
 use ciyuan::shard::{Corpus, IdStatistics, MANIFEST_FILE, Split};
 use serde_json::json;
@@ -66,15 +67,60 @@ pub(super) fn document(path: &Path, split: Split, number: u64, colours: When, co
         .show(&json!({"document": number, "ids": ids, "text": text}), || String::from_utf8_lossy(&shown).into_owned())
 }
 
+/// A token for the eye, where there is a tokenizer.
+fn name(tokenizer: Option<&Tokenizer>, id: u32) -> String {
+    let bytes = tokenizer.and_then(|tokenizer| tokenizer.decode(&[id]).ok());
+    bytes.map_or_else(String::new, |bytes| format!("{:?}", String::from_utf8_lossy(&bytes)))
+}
+
+/// Shows the bag of words: the `top` tokens, how often they stand in the documents, and in how many of them.
+pub(super) fn bag(path: &Path, split: Split, top: usize, context: &Context) -> Outcome {
+    let corpus = open(path, split)?;
+    let tokenizer = tokenizer_of(path, &corpus)?;
+    let mut bag = Bag::default();
+    for ids in corpus.documents() {
+        bag.add(&ids?);
+        if context.stopped() {
+            return Err(ciyuan::Error::Interrupted { stage: "counting" }.into());
+        }
+    }
+    let found = bag.top(top);
+    let counts = |id: u32| [bag.counts(), bag.holders()].map(|counts| counts[id as usize]);
+    let share = |count: u64| count as f64 / bag.tokens().max(1) as f64;
+    let object = |&id: &u32| {
+        let [count, documents] = counts(id);
+        json!({
+            "id": id, "token": name(tokenizer.as_ref(), id), "count": count, "share": share(count),
+            "documents": documents,
+        })
+    };
+    let value = json!({
+        "documents": bag.documents(), "tokens": bag.tokens(), "distinct": bag.distinct(),
+        "top": found.iter().map(object).collect::<Vec<_>>(),
+    });
+    context.show(&value, || {
+        let head = ["id", "token", "count", "share", "documents"].map(str::to_owned).to_vec();
+        let row = |&id: &u32| {
+            let [count, documents] = counts(id);
+            let share = format!("{:.2} %", 100.0 * share(count));
+            vec![id.to_string(), name(tokenizer.as_ref(), id), count.to_string(), share, documents.to_string()]
+        };
+        let table = render(&[head].into_iter().chain(found.iter().map(row)).collect::<Vec<_>>());
+        format!(
+            "documents  {}\ntokens     {}, {} different ones\n\n{table}",
+            bag.documents(),
+            bag.tokens(),
+            bag.distinct()
+        )
+    })
+}
+
 /// Shows statistics of ids and lengths.
 pub(super) fn statistics(path: &Path, split: Split, context: &Context) -> Outcome {
     let corpus = open(path, split)?;
     let found = IdStatistics::of(&corpus)?;
     let tokenizer = tokenizer_of(path, &corpus)?;
-    let name = |id: u32| -> String {
-        let bytes = tokenizer.as_ref().and_then(|tokenizer| tokenizer.decode(&[id]).ok());
-        bytes.map_or_else(String::new, |bytes| format!("{:?}", String::from_utf8_lossy(&bytes)))
-    };
+    let name = |id: u32| name(tokenizer.as_ref(), id);
     context.show(&found, || {
         let [least, tenth, half, ninety, ninety_nine, most] = found.lengths;
         let head = ["id", "token", "count", "share"].map(str::to_owned).to_vec();

@@ -22,6 +22,7 @@ mod generate;
 mod ids;
 mod import;
 mod inspect;
+mod inspect_model;
 mod inspect_shards;
 mod learn;
 mod lines;

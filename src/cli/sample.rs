@@ -12,6 +12,7 @@ use ciyuan::pipeline::AnyModel;
 use serde::Serialize;
 
 use super::context::Context;
+use super::explain::readable;
 use super::failure::{Failure, Outcome};
 use super::model::load;
 
@@ -143,7 +144,7 @@ fn write(text: &str) -> Outcome {
 
 /// A line of what could be drawn: what was, then the likeliest with their shares.
 fn shown(tokenizer: &Tokenizer, draw: &Draw<'_>, count: usize) -> String {
-    let name = |id| format!("{:?}", String::from_utf8_lossy(tokenizer.token_bytes(id).unwrap_or_default()));
+    let name = |id| readable(tokenizer.token_bytes(id).unwrap_or_default());
     let mut line = format!("{}\t", name(draw.id));
     for &(id, share) in draw.choices.iter().take(count) {
         // Writing into a string does not fail.

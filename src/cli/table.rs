@@ -2,18 +2,18 @@
 
 use ciyuan::evaluate::LanguageReport;
 
-/// Rows of cells as text: the first column to the left, the others to the right, each as wide as it must be.
+/// Rows of cells as text: the first column to the left, the others to the right, each as wide as it must be on a
+/// terminal, where a Chinese character takes two columns.
 pub(super) fn render(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| columns(cell)).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count).map(width).collect();
     let mut out = String::new();
     for row in rows {
         let mut line = String::new();
         for (at, cell) in row.iter().enumerate() {
-            let pad = " ".repeat(widths[at] - cell.chars().count());
+            let pad = " ".repeat(widths[at] - columns(cell));
             match at {
                 0 => line.push_str(&format!("{cell}{pad}")),
                 _ => line.push_str(&format!("  {pad}{cell}")),
@@ -23,6 +23,19 @@ pub(super) fn render(rows: &[Vec<String>]) -> String {
         out.push('\n');
     }
     out
+}
+
+/// How many columns of a terminal a text takes: two for the characters of East Asian writing (the blocks that are wide or
+/// full-width in Unicode's Annex 11), one for others.
+fn columns(text: &str) -> usize {
+    let wide = |c: char| {
+        matches!(
+            u32::from(c),
+            0x1100..=0x115F | 0x2E80..=0x303E | 0x3041..=0xA4CF | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF
+                | 0xFE30..=0xFE6F | 0xFF01..=0xFF60 | 0xFFE0..=0xFFE6 | 0x1F300..=0x1FAFF | 0x2_0000..=0x3_FFFD
+        )
+    };
+    text.chars().map(|c| if wide(c) { 2 } else { 1 }).sum()
 }
 
 /// Held-out figures by language.
@@ -47,6 +60,6 @@ mod tests {
     #[test]
     fn columns_line_up() {
         let rows = [vec!["a".to_owned(), "1".to_owned()], vec!["词元".to_owned(), "100".to_owned()]];
-        assert_eq!(render(&rows), "a     1\n词元  100\n");
+        assert_eq!(render(&rows), "a       1\n词元  100\n");
     }
 }

@@ -11,6 +11,7 @@
 //! end-of-text token stands for no bytes; what it costs is given apart.
 
 mod anchors;
+mod attention_page;
 mod bootstrap;
 mod boundaries;
 mod comparison;
@@ -24,6 +25,7 @@ mod plots;
 mod probe;
 mod probe_page;
 mod probe_plots;
+mod reach_plot;
 mod report;
 mod scripts;
 mod segmentation;
@@ -33,6 +35,7 @@ mod vocabulary;
 
 pub use crate::segment::Script;
 pub use anchors::Anchors;
+pub use attention_page::attention_to_html;
 pub use bootstrap::{Estimate, Verdict};
 pub use comparison::{
     CompareConfig, ComparedCorpus, ComparedText, ComparedTokenizer, Comparison, CorpusComparison, DifferenceReport,
@@ -48,6 +51,7 @@ pub use plots::loss_curve;
 pub(crate) use probe::over_documents;
 pub use probe::{ArmReport, ProbeDifference, ProbeReport, ProbedArm, ProbedCorpus};
 pub use probe_page::probe_to_html;
+pub use reach_plot::gradient_by_distance;
 pub use report::{
     ColouredPage, ColouredPiece, CorpusReport, FileReport, InputReport, LanguageReport, ModelReport, Report,
     SampleReport, TokenizerReport,

@@ -8,7 +8,7 @@ use super::plots::{FONT, INK, LINE, svg};
 use super::probe::{ArmReport, ProbeReport, ProbedCorpus};
 
 /// Lines of a plot, told apart by people who do not see red and green apart, too (Okabe and Ito 2008).
-const COLOURS: [RGBColor; 7] = [
+pub(super) const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(230, 159, 0),
     RGBColor(0, 158, 115),

@@ -66,7 +66,7 @@ impl<R: Real> Gpt<R> {
     }
 
     /// Takes the gradient by the residual stream, `pass.stream`, from behind a layer to before it.
-    fn block_backward(&self, layer: usize, t: usize, pass: &mut Pass<R>, gradients: &mut [R]) {
+    pub(super) fn block_backward(&self, layer: usize, t: usize, pass: &mut Pass<R>, gradients: &mut [R]) {
         let (config, c) = (self.config(), self.config().width);
         let (f, fan, qkv) = (config.hidden(), config.fan(), config.qkv());
         let block = &self.layout.blocks[layer];
@@ -111,7 +111,15 @@ impl<R: Real> Gpt<R> {
         linear_backward(x, self.get(&linear.weight), dy, linear.outputs, dx, dw, db);
     }
 
-    fn norm_backward(&self, norm: &Norm, x: &[R], stats: &[Stats<R>], dy: &[R], dx: &mut [R], gradients: &mut [R]) {
+    pub(super) fn norm_backward(
+        &self,
+        norm: &Norm,
+        x: &[R],
+        stats: &[Stats<R>],
+        dy: &[R],
+        dx: &mut [R],
+        gradients: &mut [R],
+    ) {
         let dparameters = both(gradients, [&norm.scale, &norm.bias]);
         norm_backward(self.config().form.norm, x, self.get(&norm.scale), stats, dy, dx, dparameters);
     }
