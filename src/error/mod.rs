@@ -396,6 +396,20 @@ pub enum Error {
         free: u64,
     },
 
+    /// Less memory than the work will take.
+    #[error(
+        "{what} needs about {needed} bytes of memory, and only {free} are free; make the model, its context or the batch \
+             smaller, or close other programs"
+    )]
+    NoMemory {
+        /// The work.
+        what: &'static str,
+        /// The bytes that it takes, about.
+        needed: u64,
+        /// The bytes that are free.
+        free: u64,
+    },
+
     /// Another run works on the same folder.
     #[error("`{}` is in use by another run; wait for it to end, or choose another folder", path.display())]
     Locked {

@@ -36,6 +36,7 @@ mod layers;
 mod layout;
 mod look;
 mod matmul;
+mod memory;
 mod muon;
 mod ngram;
 mod norms;

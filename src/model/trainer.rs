@@ -12,7 +12,7 @@ use crate::vocab::TokenId;
 
 /// Parts of a batch with gradients of their own, worked on at the same time. It decides the order of sums, so it is a
 /// part of the results and does not depend on the machine.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// Settings of training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -46,6 +46,7 @@ mod evaluating;
 mod exporting;
 mod files;
 mod folding;
+mod free_memory;
 mod importing;
 mod learning;
 mod lock;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{self, CHECKPOINT_FILE, METRICS_FILE, Metrics, Notes};
 use super::evaluating::open_if_there;
+use super::free_memory::check_memory;
 use super::progress::{Progress, Unit};
 use super::settings::settings_of;
 use crate::encode::Tokenizer;
@@ -100,7 +101,7 @@ pub struct TrainRun<'r> {
 /// # Errors
 ///
 /// [`Error::TooShort`] without shards or with less than one window in them, those of damaged shards, of settings outside
-/// their range, of divergence, and of interruption.
+/// their range, of divergence, and of interruption; [`Error::NoMemory`] for a model that is too large for this machine.
 pub fn train(folder: &Path, settings: &ModelSettings, progress: &Progress<'_>) -> Result<Trained> {
     train_run(folder, settings, &TrainRun::default(), progress)
 }
@@ -124,6 +125,7 @@ pub fn train_run(
     let size = settings.gpt(info.vocab_size);
     size.check()?;
     settings.training.check()?;
+    check_memory("training", settings.training.memory(&size), progress)?;
     let batches = Batches::new(&corpus, settings.context, settings.training.windows(), settings.seed)?;
     let held_out = match (run.eval_every, run.tokenizer) {
         (1.., Some(tokenizer)) => Some((Corpus::open(folder, Split::Val)?, tokenizer)),

@@ -1,0 +1,77 @@
+//! How much memory a training takes, told before it starts.
+
+use super::backward::HEAD_ROWS;
+use super::config::GptConfig;
+use super::trainer::{LANES, TrainConfig};
+
+/// Bytes of a number.
+const FLOAT: u64 = 4;
+
+impl TrainConfig {
+    /// Bytes that training a model of this size takes, but for the corpus and scratch space of some hundreds of kilobytes a
+    /// thread: for each parameter its weight, two moments, and a gradient in each lane; for each lane what the forward pass of
+    /// a window leaves. Logits are held for some rows alone.
+    #[must_use]
+    pub fn memory(&self, gpt: &GptConfig) -> u64 {
+        let lanes = LANES.min(self.windows()) as u64;
+        let parameters = gpt.parameters().saturating_mul(3 + lanes);
+        let pass = activations(gpt).saturating_mul(gpt.context as u64);
+        let logits = (HEAD_ROWS.min(gpt.context) as u64).saturating_mul(gpt.vocab_size as u64);
+        parameters.saturating_add(lanes.saturating_mul(pass.saturating_add(logits))).saturating_mul(FLOAT)
+    }
+}
+
+/// Numbers that a pass keeps for each token; the fields of `Pass` and `BlockPass`, one after the other.
+fn activations(gpt: &GptConfig) -> u64 {
+    let [c, h, l] = [gpt.width, gpt.heads, gpt.layers].map(|size| size as u64);
+    let [qkv, fan, hidden] = [gpt.qkv(), gpt.fan(), gpt.hidden()].map(|size| size as u64);
+    let normed = if gpt.form.qk_norm { h + gpt.kv_heads() as u64 } else { 0 };
+    let stats = 2;
+    let layer = 5 * c + 2 * stats + qkv + normed * (gpt.head_width() as u64 + 1) + h + fan + hidden;
+    l * layer + 4 * c + stats + qkv + fan + hidden
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::GptForm;
+    use super::super::pass::Pass;
+    use super::*;
+
+    /// Numbers in a pass, counted.
+    fn counted(pass: &Pass<f32>) -> usize {
+        let blocks = pass.blocks.iter().map(|block| {
+            let stats = 2 * (block.stats1.len() + block.stats2.len());
+            let parts =
+                [&block.input, &block.norm1, &block.qkv, &block.raw, &block.reciprocals, &block.sums, &block.mix];
+            let others = [&block.middle, &block.norm2, &block.fc, &block.act];
+            stats + parts.into_iter().chain(others).map(Vec::len).sum::<usize>()
+        });
+        let own = [&pass.last, &pass.normed, &pass.stream, &pass.narrow, &pass.qkv, &pass.fc, &pass.act];
+        blocks.sum::<usize>() + 2 * pass.stats.len() + own.into_iter().map(Vec::len).sum::<usize>()
+    }
+
+    #[test]
+    fn it_is_what_is_allocated() {
+        for form in [GptForm::GPT2, GptForm::MODERN, GptForm { kv_heads: Some(1), ..GptForm::MODERN }] {
+            let gpt = GptConfig { vocab_size: 50, context: 16, layers: 3, heads: 4, width: 24, form };
+            let lane = counted(&Pass::new(&gpt)) as u64 + 16 * 50 + gpt.parameters();
+            for (batch, lanes) in [(1, 1), (2, 2), (64, 8)] {
+                let config = TrainConfig { batch, accumulate: 1, ..TrainConfig::default() };
+                assert_eq!(config.memory(&gpt), 4 * (3 * gpt.parameters() + lanes * lane), "{form:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_beyond_all_bounds() {
+        let gpt = GptConfig {
+            vocab_size: 1 << 24,
+            context: 1 << 20,
+            layers: 1 << 10,
+            heads: 1,
+            width: 1 << 16,
+            form: GptForm::MODERN,
+        };
+        assert!(TrainConfig::default().memory(&gpt) > 1 << 50);
+    }
+}
