@@ -145,7 +145,7 @@ impl Treatment {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] when the places of duplicates cannot be read.
+    /// [`Error::Io`](crate::Error::Io) when the places of duplicates cannot be read.
     pub fn document(&self, mut document: Document, counts: &mut CleanCounts) -> Result<Treated> {
         if document.encoding != FoundEncoding::Utf8 {
             *counts.encodings.entry(document.encoding.name().to_owned()).or_default() += 1;

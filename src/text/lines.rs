@@ -86,9 +86,9 @@ impl LineReader {
         Ok(lines)
     }
 
-    /// The lines of a run of frames, or of a part in UTF-16, that is not at the head of the file: those that begin behind its first byte, up to the
-    /// one that begins with the frames behind it. `reader` goes on there, and says in `length` where that is. Offsets
-    /// count from the beginning of the run.
+    /// The lines of a run of frames, or of a part in UTF-16, that is not at the head of the file: those that begin behind
+    /// its first byte, up to the one that begins with what is behind the part. `reader` goes on there, and says in `length`
+    /// where that is. Offsets count from the beginning of the part.
     pub(super) fn of_frames(
         reader: Box<dyn BufRead + Send>,
         path: Arc<Path>,
