@@ -72,7 +72,8 @@ impl Treatment {
     ///
     /// # Errors
     ///
-    /// [`Error::Manifest`] for a file of duplicates that is damaged, [`Error::Io`].
+    /// [`Error::Manifest`](crate::Error::Manifest) for a file of duplicates that is damaged,
+    /// [`Error::Io`](crate::Error::Io).
     pub(super) fn with_duplicates(
         files: &[InputFile],
         options: &ReadOptions,
@@ -89,7 +90,7 @@ impl Treatment {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`].
+    /// [`Error::Io`](crate::Error::Io).
     pub(super) fn save_duplicates(&self, path: &Path) -> Result<Option<SavedDuplicates>> {
         self.duplicates.as_ref().map(|duplicates| duplicates.save(path)).transpose()
     }
