@@ -1,14 +1,21 @@
-//! Megabytes of text a second that are read into documents: `cargo bench --bench read -- FOLDER TEXT...`.
+//! Megabytes of text a second that are read into documents.
+//!
+//!     cargo bench --bench read -- FOLDER [--peers PYTHON] TEXT...
+//!     cargo bench --bench read -- FOLDER --lengths 10,100,1000 TEXT...
 //!
 //! Each text is written to FOLDER in documents of about 3 KB, in every form, and stays there for the readers of others
-//! (`benches/peers/read.py`). Rows: the form, with one thread and with two, and what bounds it: copying a file into
-//! memory, the parser or the decoder alone on bytes that lie in memory, the decompressor alone. Medians of seven runs, all
-//! rows by turns, as others work on the machine too. Megabytes are those of the decompressed file, for Parquet and
-//! GB18030 those of the text in UTF-8.
+//! (`benches/peers/read.py`), which PYTHON runs between the rows of ours. Rows: the form, with one thread and with two, and
+//! what bounds it: copying a file into memory, the parser or the decoder alone on bytes that lie in memory, the
+//! decompressor alone. Medians of five runs (slowest..fastest), all rows by turns, as others work on the machine too.
+//! Megabytes are those of the decompressed file, for Parquet and GB18030 those of the text in UTF-8.
+//!
+//! The second form reads the text over and over, as JSON Lines of so many megabytes, and gives the cost of each length.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a benchmark prints, and ends where it cannot go on
 
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +27,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 
-const RUNS: usize = 7;
+const RUNS: usize = 5;
 const DOCUMENT_BYTES: usize = 3 << 10;
 /// Bytes of text in a frame, or in a row group.
 const BLOCK: usize = 4 << 20;
@@ -29,31 +36,37 @@ const PART_BYTES: u64 = 1 << 20;
 
 fn main() {
     // Cargo hands its own flag on.
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench").peekable();
     let Some(folder) = arguments.next().map(PathBuf::from) else {
         println!("name a folder, and texts: cargo bench --bench read -- /tmp/read zh.txt en.txt");
         return;
     };
     std::fs::create_dir_all(&folder).unwrap();
+    let mut value = |name: &str| arguments.next_if(|next| next == name).and_then(|_| arguments.next());
+    let (lengths, peers) = (value("--lengths"), value("--peers"));
     for text in arguments {
-        measure(&folder, Path::new(&text));
+        match &lengths {
+            Some(lengths) => measure_lengths(&folder, Path::new(&text), lengths),
+            None => measure(&folder, Path::new(&text), peers.as_deref()),
+        }
     }
 }
 
 /// What is measured: a name, the bytes that count, and the work, which gives a number that depends on all of it.
 type Row<'r> = (String, usize, Box<dyn Fn() -> usize + 'r>);
 
-fn measure(folder: &Path, path: &Path) {
+fn measure(folder: &Path, path: &Path, peers: Option<&str>) {
     let text = std::fs::read_to_string(path).unwrap();
     let name = path.file_stem().unwrap().to_str().unwrap();
     let documents = documents(&text);
     let files = write(folder, name, &documents);
-    let [lines, jsonl, _, _, gb18030] = &files.bytes;
+    let [lines, jsonl, _, _, _, gb18030] = &files.bytes;
     let all = text.len();
-    let txt = ReadOptions { txt_documents: TxtDocuments::Lines, ..ReadOptions::default() };
+    let (json, txt) =
+        (ReadOptions::default(), ReadOptions { txt_documents: TxtDocuments::Lines, ..ReadOptions::default() });
     let gb = ReadOptions { encoding: Encoding::Gb18030, ..txt.clone() };
-    let options = [txt, ReadOptions::default(), ReadOptions::default(), ReadOptions::default(), gb];
-    let sizes = [lines.len(), jsonl.len(), jsonl.len(), all, lines.len()];
+    let options = [txt, json.clone(), json.clone(), json.clone(), json, gb];
+    let sizes = [lines.len(), jsonl.len(), jsonl.len(), jsonl.len(), all, lines.len()];
     let mut rows: Vec<Row<'_>> = Vec::new();
     for (number, path) in files.paths.iter().enumerate() {
         for threads in [1, 2] {
@@ -66,22 +79,83 @@ fn measure(folder: &Path, path: &Path) {
     let copied = || std::fs::read(&files.paths[1]).unwrap().len();
     rows.push(("copy of the jsonl".to_owned(), jsonl.len(), Box::new(copied)));
     rows.push(("serde_json on memory".to_owned(), jsonl.len(), Box::new(|| parse(jsonl))));
-    rows.push(("zstd alone".to_owned(), jsonl.len(), Box::new(|| decompress(&files.paths[2]))));
-    rows.push(("pages of parquet alone".to_owned(), all, Box::new(|| pages(&files.paths[3]))));
+    rows.push(("gzip alone".to_owned(), jsonl.len(), Box::new(|| unzip(&files.paths[2]))));
+    rows.push(("zstd alone".to_owned(), jsonl.len(), Box::new(|| decompress(&files.paths[3]))));
+    rows.push(("pages of parquet alone".to_owned(), all, Box::new(|| pages(&files.paths[4]))));
     let decode = || encoding_rs::GB18030.decode_without_bom_handling(gb18030).0.len();
     rows.push(("encoding_rs on memory".to_owned(), lines.len(), Box::new(decode)));
     let mut times = vec![Vec::new(); rows.len()];
+    let mut of_peers: BTreeMap<String, (f64, Vec<f64>)> = BTreeMap::new();
     for _ in 0..RUNS {
         for ((_, _, work), times) in rows.iter().zip(&mut times) {
             let start = Instant::now();
             std::hint::black_box(work());
             times.push(start.elapsed().as_secs_f64());
         }
+        for (label, megabytes, seconds) in peers.map_or_else(Vec::new, |python| run_peers(python, folder, name)) {
+            of_peers.entry(label).or_insert((megabytes, Vec::new())).1.push(seconds);
+        }
     }
     println!("\n{name}: {} documents of {all} bytes\n\n| | MB/s |\n|---|---|", documents.len());
-    for ((label, bytes, _), mut times) in rows.into_iter().zip(times) {
-        times.sort_by(f64::total_cmp);
-        println!("| {label} | {:.0} |", bytes as f64 / 1e6 / times[RUNS / 2]);
+    for ((label, bytes, _), times) in rows.into_iter().zip(times) {
+        print_row(&label, bytes as f64 / 1e6, times);
+    }
+    for (label, (megabytes, times)) in of_peers {
+        print_row(&label, megabytes, times);
+    }
+}
+
+fn print_row(label: &str, megabytes: f64, mut times: Vec<f64>) {
+    times.sort_by(f64::total_cmp);
+    let rate = |at: usize| megabytes / times[at];
+    let last = times.len() - 1;
+    println!("| {label} | {:.0} ({:.0}..{:.0}) |", rate(times.len() / 2), rate(last), rate(0));
+}
+
+/// What the readers of others take for the same files, once each: a name, megabytes, seconds.
+fn run_peers(python: &str, folder: &Path, name: &str) -> Vec<(String, f64, f64)> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/read.py");
+    let output = std::process::Command::new(python).args([script, "--once"]).arg(folder).arg(name).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let row = |line: &str| {
+        let [label, megabytes, seconds] = line.split('\t').collect::<Vec<_>>()[..] else { return None };
+        Some((label.to_owned(), megabytes.parse().ok()?, seconds.parse().ok()?))
+    };
+    String::from_utf8(output.stdout).unwrap().lines().filter_map(row).collect()
+}
+
+/// The cost of a byte by the length of the file, in megabytes.
+fn measure_lengths(folder: &Path, path: &Path, lengths: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let name = path.file_stem().unwrap().to_str().unwrap();
+    let json = json_lines(&documents(&text));
+    println!("\n{name}, JSON Lines\n\n| length | nanoseconds a byte, one thread | two |\n|---|---|---|");
+    for length in lengths.split(',') {
+        let path = folder.join(format!("{name}.{length}.jsonl"));
+        let (wanted, mut written) = (length.parse::<u64>().unwrap() * 1_000_000, 0);
+        let mut file = File::create(&path).unwrap();
+        while written < wanted {
+            file.write_all(&json).unwrap();
+            written += json.len() as u64;
+        }
+        // The last line may be cut off: it ends the file without a line end, and is a reject.
+        let end = json[..((json.len() as u64 - (written - wanted)) as usize)].iter().rposition(|byte| *byte == b'\n');
+        let whole = written - json.len() as u64 + end.map_or(0, |end| end as u64 + 1);
+        file.set_len(whole).unwrap();
+        let input = Source::find(std::slice::from_ref(&path), None).unwrap().files;
+        let options = ReadOptions::default();
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..RUNS {
+            for (threads, times) in (1..).zip(&mut times) {
+                let start = Instant::now();
+                std::hint::black_box(read(&input, &options, threads));
+                times.push(start.elapsed().as_secs_f64() * 1e9 / whole as f64);
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
+        times.iter_mut().for_each(|times| times.sort_by(f64::total_cmp));
+        let [one, two] = times.map(|times| format!("{:.3} ({:.3}..{:.3})", times[RUNS / 2], times[RUNS - 1], times[0]));
+        println!("| {length} MB | {one} | {two} |");
     }
 }
 
@@ -100,23 +174,29 @@ fn documents(text: &str) -> Vec<&str> {
 }
 
 struct Files {
-    /// Lines, JSON Lines, the same compressed, Parquet, lines in GB18030.
-    paths: [PathBuf; 5],
-    bytes: [Vec<u8>; 5],
+    /// Lines, JSON Lines, the same compressed in two ways, Parquet, lines in GB18030.
+    paths: [PathBuf; 6],
+    bytes: [Vec<u8>; 6],
 }
 
 fn write(folder: &Path, name: &str, documents: &[&str]) -> Files {
     // A document is a line there, and has none.
     let lines: String = documents.iter().map(|document| document.replace('\n', " ") + "\n").collect();
-    let json: Vec<String> =
-        documents.iter().map(|text| serde_json::json!({ "text": text }).to_string() + "\n").collect();
-    let json = json.concat().into_bytes();
+    let json = json_lines(documents);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&json).unwrap();
     let frames: Vec<Vec<u8>> = json.chunks(BLOCK).map(|block| zstd::encode_all(block, 3).unwrap()).collect();
     let gb18030 = encoding_rs::GB18030.encode(&lines).0.into_owned();
-    let bytes = [lines.into_bytes(), json, frames.concat(), parquet_file(documents), gb18030];
-    let paths = ["txt", "jsonl", "jsonl.zst", "parquet", "gb18030.txt"].map(|end| folder.join(format!("{name}.{end}")));
+    let bytes = [lines.into_bytes(), json, gzip.finish().unwrap(), frames.concat(), parquet_file(documents), gb18030];
+    let paths = ["txt", "jsonl", "jsonl.gz", "jsonl.zst", "parquet", "gb18030.txt"];
+    let paths = paths.map(|end| folder.join(format!("{name}.{end}")));
     paths.iter().zip(&bytes).for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
     Files { paths, bytes }
+}
+
+fn json_lines(documents: &[&str]) -> Vec<u8> {
+    let line = |text: &&str| serde_json::json!({ "text": text }).to_string() + "\n";
+    documents.iter().map(line).collect::<String>().into_bytes()
 }
 
 fn parquet_file(documents: &[&str]) -> Vec<u8> {
@@ -169,6 +249,11 @@ struct Line<'l> {
 fn parse(jsonl: &[u8]) -> usize {
     let lines = jsonl.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.map(|line| serde_json::from_slice::<Line<'_>>(line).unwrap().text.len()).sum()
+}
+
+fn unzip(path: &Path) -> usize {
+    let mut decoder = flate2::read::MultiGzDecoder::new(File::open(path).unwrap());
+    std::io::copy(&mut decoder, &mut std::io::sink()).unwrap() as usize
 }
 
 fn decompress(path: &Path) -> usize {

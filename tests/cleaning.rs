@@ -218,9 +218,6 @@ fn duplicates() {
         one["documents"],
         json!({"in": 1800, "out": expected.len(), "rejected": 0, "deduplicated": 1800 - expected.len()})
     );
-    workshop.write("x.tar", "");
-    let archive = workshop.run(&["learn", "x.tar", "-o", "x.json", "--deduplicate"]);
-    archive.fails(2, &["x.tar", "no archives", "unpack it"]);
     // Units smaller than a file, which are cut into parts.
     let many = workshop.encodes("in", "many", &[&flags[..], &["--threads", "3", "--unit-size", "2KB"]].concat());
     assert_eq!(many["documents"], one["documents"]);
@@ -237,7 +234,62 @@ fn duplicates() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert!(left.iter().all(|name| !name.ends_with(".tmp")), "{left:?}");
-    workshop.run_with(&["encode", "-", "-t", "t.json", "-o", "x", "--deduplicate"], b"a").fails(2, &["read twice"]);
+}
+
+/// In archives, whose members may have the same name, and in standard input, which is kept for the second look.
+#[test]
+fn duplicates_in_archives_and_standard_input() {
+    let workshop = workshop();
+    let texts = [["一", "二", "三"], ["二", "四", "四"], ["五", "一", "六"]].map(|lines| lines.join("\n") + "\n");
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, text) in ["b.txt", "a/a.txt", "b.txt"].iter().zip(&texts) {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        archive.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    workshop.write("in/x.tar", archive.into_inner().unwrap());
+    workshop.write("in/y.txt", "六\n七\n");
+    workshop.write("in/a.txt", "八\n");
+    let flags = ["--txt-documents", "lines", "--deduplicate"];
+    let shown = workshop.encodes("in", "out", &flags);
+    assert_eq!(shown["documents"], json!({"in": 12, "out": 8, "rejected": 0, "deduplicated": 4}));
+    let documents: Vec<String> = (0..8).map(|number| workshop.document("out", number)).collect();
+    assert_eq!(documents, ["八", "一", "二", "三", "四", "五", "六", "七"].map(|text| format!("{text}\n")));
+    let places: Vec<(String, u64)> =
+        workshop.rejects("out").into_iter().map(|reject| (reject.file, reject.line)).collect();
+    let place = |name: &str, line: u64| (format!("in/{name}"), line);
+    assert_eq!(
+        places,
+        [place("x.tar/a/a.txt", 1), place("x.tar/a/a.txt", 3), place("x.tar/b.txt", 2), place("y.txt", 1)]
+    );
+    // By ranks, which find the duplicates once for all.
+    let plan = ["plan", "in", "-t", "t.json", "-o", "ranks", "--val", "0"];
+    workshop.run(&[&plan[..], &flags].concat()).ok();
+    for rank in ["0", "1"] {
+        workshop.run(&["run", "ranks", "--rank", rank, "--world-size", "2"]).ok();
+    }
+    workshop.run(&["merge", "ranks"]).ok();
+    assert_eq!(workshop.manifest("ranks")["documents"], workshop.manifest("out")["documents"]);
+
+    let all = texts.concat();
+    let piped = [&["encode", "-", "-t", "t.json", "-o", "piped", "--val", "0", "--json"][..], &flags].concat();
+    let shown = workshop.run_with(&piped, all.as_bytes()).json();
+    assert_eq!(shown["documents"], json!({"in": 9, "out": 6, "rejected": 0, "deduplicated": 3}));
+    for (number, text) in ["一", "二", "三", "四", "五", "六"].iter().enumerate() {
+        assert_eq!(workshop.document("piped", number as u64), format!("{text}\n"));
+    }
+    assert!(workshop.rejects("piped").iter().all(|reject| reject.file == "-"));
+    for out in ["out", "piped"] {
+        let mut left = std::fs::read_dir(workshop.path(out)).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(left.all(|name| !name.to_string_lossy().ends_with(".tmp")));
+    }
+    let counted = workshop.run_with(&[&["count", "-", "--json"][..], &flags].concat(), all.as_bytes()).json();
+    assert_eq!((&counted["total"]["documents"], &counted["total"]["left_out"]), (&json!(6), &json!(3)));
+    let shown = workshop.run_with(&[&["inspect", "-", "--json"][..], &flags].concat(), all.as_bytes()).json();
+    assert_eq!((&shown["documents"]["out"], &shown["duplicates"]), (&json!(6), &json!(3)));
+    workshop
+        .run_with(&[&["learn", "-", "-o", "l.json", "--vocab-size", "280"][..], &flags].concat(), all.as_bytes())
+        .ok();
 }
 
 #[test]

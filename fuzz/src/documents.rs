@@ -3,39 +3,78 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ciyuan::text::{Extent, InputFile, ReadOptions, Record, Source, TxtDocuments, Utf8Policy, records, records_in};
+use ciyuan::text::{
+    Encoding, Extent, InputFile, ReadOptions, Record, Source, TxtDocuments, Utf8Policy, records, records_in,
+};
 
 /// What is compared of a record: its text, or that it has none; its line; where it begins, or where its fault is.
 type Found = (Option<String>, u64, u64);
 
-/// The first three bytes choose the form, the size of parts and the longest document; the rest is the file.
+/// The first three bytes choose the form, the size of parts and the longest document; the rest is the file, or the text
+/// that is compressed in frames of that size.
 pub fn documents(data: &[u8]) {
     let [choice, unit, max, file @ ..] = data else { return };
-    const NAMES: [&str; 10] =
-        ["x.jsonl", "x.txt", "x.txt", "x.txt", "x.txt", "x.tar", "x.jsonl.gz", "x.jsonl.zst", "x.txt.xz", "x.txt.bz2"];
+    const NAMES: [&str; 14] = [
+        "x.jsonl",
+        "x.txt",
+        "x.txt",
+        "x.txt",
+        "x.txt",
+        "x.tar",
+        "x.jsonl.gz",
+        "x.jsonl.zst",
+        "x.txt.xz",
+        "x.txt.bz2",
+        "x.jsonl.zst",
+        "x.txt.zst",
+        "x.txt",
+        "x.txt",
+    ];
     let kind = usize::from(*choice) % NAMES.len();
+    let size = u64::from(*unit) + 1;
     let options = ReadOptions {
-        txt_documents: [TxtDocuments::File, TxtDocuments::File, TxtDocuments::Lines, TxtDocuments::Blocks]
-            .get(kind)
-            .copied()
-            .unwrap_or_default(),
+        txt_documents: match kind {
+            2 | 11.. => TxtDocuments::Lines,
+            3 => TxtDocuments::Blocks,
+            _ => TxtDocuments::File,
+        },
+        encoding: match kind {
+            12 => Encoding::Utf16,
+            13 => Encoding::Auto,
+            _ => Encoding::Utf8,
+        },
         separator: (kind == 4).then(|| "--".to_owned()),
-        on_invalid_utf8: [Utf8Policy::Reject, Utf8Policy::Replace, Utf8Policy::Skip][usize::from(*choice) / 10 % 3],
+        on_invalid_utf8: [Utf8Policy::Reject, Utf8Policy::Replace, Utf8Policy::Skip]
+            [usize::from(*choice) / NAMES.len() % 3],
         // Below the depth of nesting at which serde_json ends.
         max_document: u64::from(*max) % 100 + 1,
         ..ReadOptions::default()
     };
-    let path = place(NAMES[kind], file);
+    let is_framed = matches!(kind, 10 | 11);
+    let frames = if is_framed { frames(file, size as usize) } else { Vec::new() };
+    let path = if is_framed { place(NAMES[kind], &frames.concat()) } else { place(NAMES[kind], file) };
     let files = Source::find(std::slice::from_ref(&path), None).unwrap().files;
     let Some(whole) = read(&files[0], &options) else { return };
-    if kind < 5 {
-        if options.on_invalid_utf8 == Utf8Policy::Reject {
-            assert_eq!(whole.iter().map(found).collect::<Vec<_>>(), plainly(file, kind, options.max_document));
+    if (kind < 5 || is_framed) && options.on_invalid_utf8 == Utf8Policy::Reject {
+        // What is in frames is what is there without them.
+        let plain_kind = if is_framed { (kind - 10) * 2 } else { kind };
+        assert_eq!(whole.iter().map(found).collect::<Vec<_>>(), plainly(file, plain_kind, options.max_document));
+    }
+    // Of these forms a record is a line, and files are cut.
+    if matches!(kind, 0 | 2 | 12 | 13) {
+        assert_eq!(by_parts(&files[0], &ranges(files[0].bytes, size), &options), whole);
+    }
+    if is_framed {
+        // One or two frames a part, by the length of the document that is allowed.
+        let together = 1 + usize::from(*max) % 2;
+        let mut parts = Vec::new();
+        let mut begin = 0;
+        for frames in frames.chunks(together) {
+            let end = begin + frames.iter().map(|frame| frame.len() as u64).sum::<u64>();
+            parts.push(Extent::Frames(begin..end));
+            begin = end;
         }
-        // Of these forms a record is a line, and files are cut.
-        if kind == 0 || kind == 2 {
-            assert_eq!(by_parts(&files[0], u64::from(*unit) + 1, &options), whole);
-        }
+        assert_eq!(by_parts(&files[0], &parts, &options), whole);
     }
     for record in &whole {
         match record {
@@ -77,23 +116,36 @@ fn read(file: &InputFile, options: &ReadOptions) -> Option<Vec<Record>> {
     records(file, options).ok()?.collect::<ciyuan::Result<Vec<Record>>>().ok()
 }
 
-/// The records of parts of `size` bytes in order, their lines counted from the beginning of the file.
-fn by_parts(file: &InputFile, size: u64, options: &ReadOptions) -> Vec<Record> {
-    let (mut all, mut lines) = (Vec::new(), 0);
-    let mut begin = 0;
-    while begin < file.bytes {
-        let end = (begin + size).min(file.bytes);
-        let mut records = records_in(file, &Extent::Bytes(begin..end), options).unwrap();
+/// A text in frames of `size` bytes, with one of nothing among them.
+fn frames(text: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let frame = |part: &[u8]| zstd::encode_all(part, 1).unwrap();
+    let mut frames: Vec<Vec<u8>> = text.chunks(size).map(frame).collect();
+    frames.insert(frames.len() / 2, frame(b""));
+    frames
+}
+
+/// Parts of `size` bytes.
+fn ranges(bytes: u64, size: u64) -> Vec<Extent> {
+    (0..bytes.div_ceil(size)).map(|part| Extent::Bytes(part * size..((part + 1) * size).min(bytes))).collect()
+}
+
+/// The records of parts in order, their places counted from the beginning of the file.
+fn by_parts(file: &InputFile, parts: &[Extent], options: &ReadOptions) -> Vec<Record> {
+    let (mut all, mut lines, mut bytes) = (Vec::new(), 0, 0);
+    for part in parts {
+        let mut records = records_in(file, part, options).unwrap();
         for record in &mut records {
             let mut record = record.unwrap();
-            match &mut record {
-                Record::Document(document) => document.origin.line += lines,
-                Record::Reject(reject) => reject.origin.line += lines,
-            }
+            let origin = match &mut record {
+                Record::Document(document) => &mut document.origin,
+                Record::Reject(reject) => &mut reject.origin,
+            };
+            origin.line += lines;
+            origin.offset += bytes;
             all.push(record);
         }
         lines += records.lines();
-        begin = end;
+        bytes += records.frame_bytes();
     }
     all
 }

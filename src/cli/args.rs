@@ -204,7 +204,7 @@ impl ReadArgs {
         let (mut documents, mut rejected, mut left_out) = (0, 0, 0);
         let source = self.source(inputs, context)?;
         let treatment = self.treatment(&source, context)?;
-        for file in &source.files {
+        for file in treatment.spooled(&source.files).iter() {
             for record in records(file, &self.options())? {
                 if context.stopped() {
                     return Err(ciyuan::Error::Interrupted { stage: "reading" }.into());

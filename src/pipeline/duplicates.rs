@@ -84,6 +84,11 @@ impl<'s> DuplicateFinder<'s> {
     }
 }
 
+/// What tells a document from the others of its file, and comes later for those that stand later.
+pub(super) fn place_in_file(origin: &Origin) -> u64 {
+    if origin.record > 0 { origin.record } else { origin.offset }
+}
+
 fn place(file: u32, offset: u64) -> Place {
     let mut place = [0; 12];
     place[..4].copy_from_slice(&file.to_be_bytes());
@@ -226,8 +231,10 @@ impl Duplicates {
     ///
     /// [`Error::Io`] when the file of places cannot be read.
     pub(super) fn contains(&self, origin: &Origin) -> Result<bool> {
-        match self.files.get(&*origin.file) {
-            Some(file) => self.places.contains(place(*file, origin.offset)),
+        // The members of an archive have its path before their names.
+        let mut paths = origin.file.ancestors().take(if origin.record > 0 { usize::MAX } else { 1 });
+        match paths.find_map(|path| self.files.get(path)) {
+            Some(file) => self.places.contains(place(*file, place_in_file(origin))),
             None => Ok(false),
         }
     }
@@ -266,7 +273,7 @@ mod tests {
             prop_assert_eq!(duplicates.count(), expected.len() as u64);
             for (number, name) in (0..).zip(&names) {
                 for offset in 0..300 {
-                    let origin = Origin { file: name.as_path().into(), line: 1, offset };
+                    let origin = Origin { file: name.as_path().into(), line: 1, offset, record: 0 };
                     prop_assert_eq!(duplicates.contains(&origin).unwrap(), expected.contains(&(number, offset)));
                 }
             }
@@ -276,14 +283,14 @@ mod tests {
             let opened = Duplicates::open(files, &saved, &path, memory).unwrap();
             for (number, name) in (0..).zip(&names) {
                 for offset in 0..300 {
-                    let origin = Origin { file: name.as_path().into(), line: 1, offset };
+                    let origin = Origin { file: name.as_path().into(), line: 1, offset, record: 0 };
                     prop_assert_eq!(opened.contains(&origin).unwrap(), expected.contains(&(number, offset)));
                 }
             }
             std::fs::write(&path, [1]).unwrap();
             prop_assert!(Duplicates::open(HashMap::new(), &saved, &path, memory).is_err());
             std::fs::remove_file(&path).unwrap();
-            let elsewhere = Origin { file: Path::new("e").into(), line: 1, offset: 0 };
+            let elsewhere = Origin { file: Path::new("e").into(), line: 1, offset: 0, record: 0 };
             prop_assert!(!duplicates.contains(&elsewhere).unwrap());
             drop(duplicates);
             prop_assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -65,6 +65,7 @@ mod shuffling;
 mod sorter;
 mod space;
 mod split;
+mod spool;
 mod streaming;
 mod superwords;
 mod survey;

@@ -146,6 +146,7 @@ impl RankPlan {
             members: file.members,
             compression: file.compression,
             bytes: file.bytes,
+            spool: None,
         };
         let files = list.files.iter().map(file).collect();
         Ok(Self { plan, units, options, settings, files, list, output: output.to_owned() })

@@ -13,7 +13,7 @@ use super::documents::{FileTallies, RejectSink};
 use super::progress::Progress;
 use super::treatment::Treatment;
 use crate::error::{Error, Result};
-use crate::text::{Document, Extent, InputFile, Part, ReadOptions, Record, Reject, pieces, records_in};
+use crate::text::{Document, InputFile, Part, ReadOptions, Record, Reject, pieces, records_in};
 
 /// Bytes of text that are handed on at a time; a longer document is a batch of its own.
 const BATCH_BYTES: usize = 8 << 20;
@@ -86,8 +86,8 @@ struct Chunk {
     documents: Vec<Document>,
     rejects: Vec<Reject>,
     bytes: usize,
-    /// Where in the file the last one begins.
-    offset: u64,
+    /// Bytes of the piece that were read until then, as they lie on disk.
+    read: u64,
 }
 
 /// How long a piece is that was read.
@@ -117,6 +117,18 @@ impl Reading<'_> {
     /// Reads `parts` and hands their documents on in batches. `read_before` is how many bytes of input earlier calls have
     /// read, for the progress, which is told after every batch; `lines` is where the last part before these ended.
     pub(super) fn for_each_batch(
+        &self,
+        parts: &[Part],
+        lines: &mut LinesBefore,
+        rejects: RejectSink<'_>,
+        read_before: u64,
+        work: &mut dyn FnMut(Batch) -> Result<()>,
+    ) -> Result<FileTallies> {
+        let files = self.treatment.spooled(self.files);
+        Reading { files: &files, ..*self }.for_each_batch_of(parts, lines, rejects, read_before, work)
+    }
+
+    fn for_each_batch_of(
         &self,
         parts: &[Part],
         lines: &mut LinesBefore,
@@ -194,11 +206,10 @@ impl Reading<'_> {
     fn read_piece(&self, piece: &Part, take: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<Length> {
         let (mut chunk, batch_bytes) = (Chunk::default(), self.batch_bytes());
         let mut records = records_in(&self.files[piece.file], &piece.extent, self.options)?;
-        for record in &mut records {
+        while let Some(record) = records.next() {
             match record? {
                 Record::Document(document) => {
                     chunk.bytes += document.text.len();
-                    chunk.offset = document.origin.offset;
                     chunk.documents.push(document);
                 }
                 Record::Reject(reject) => {
@@ -207,9 +218,11 @@ impl Reading<'_> {
                 }
             }
             if chunk.bytes >= batch_bytes || chunk.documents.len() + chunk.rejects.len() >= BATCH_DOCUMENTS {
+                chunk.read = records.bytes_read();
                 take(std::mem::take(&mut chunk))?;
             }
         }
+        chunk.read = records.bytes_read();
         let length = Length { lines: records.lines(), bytes: records.frame_bytes() };
         take(chunk)?;
         Ok(length)
@@ -272,8 +285,9 @@ impl Intake<'_, '_> {
         }
         if self.batch_bytes >= self.reading.batch_bytes() || self.batch.documents.len() >= BATCH_DOCUMENTS {
             self.hand_on()?;
-            let begin = if let Extent::Bytes(range) = &piece.extent { range.start } else { 0 };
-            self.reading.progress.done(self.read + chunk.offset.saturating_sub(begin).min(piece.bytes));
+            // Of what is read ahead, a part belongs to the next piece. How long standard input is nobody knows.
+            let is_stdin = self.reading.files[piece.file].is_stdin();
+            self.reading.progress.done(self.read + chunk.read.min(if is_stdin { u64::MAX } else { piece.bytes }));
             self.reading.progress.check("reading text")?;
         }
         Ok(())
@@ -294,7 +308,12 @@ impl Intake<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::progress::Event;
     use super::*;
+    use std::io::Write;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
     use crate::text::{RejectLog, Source, plan_units, records};
 
     /// Everything that comes out, with any number of readers and any size of units, is what one reader gives.
@@ -354,6 +373,63 @@ mod tests {
         }
         assert!(tallies.iter().all(|tally| *tally == tallies[0]));
         assert_eq!(tallies[0][&2].documents.rejected, 1);
+    }
+
+    /// Of compressed files the compressed bytes count, so that the remaining time is that of the whole.
+    #[test]
+    fn progress_follows_the_bytes_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |n: u32| {
+            let letters = (0..40u32).map(|k| format!("{:x}", n.wrapping_mul(2_654_435_761).wrapping_mul(k * 2 + 1)));
+            format!("{{\"text\": \"{}\"}}\n", letters.collect::<String>())
+        };
+        let lines = (0..40_000).map(line).collect::<String>().into_bytes();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&lines).unwrap();
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
+        xz.write_all(&lines).unwrap();
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(lines.len() as u64);
+        archive.append_data(&mut header, "a.jsonl", &lines[..]).unwrap();
+        let frames = lines.chunks(lines.len() / 3).flat_map(|part| zstd::encode_all(part, 1).unwrap()).collect();
+        let files: [(&str, Vec<u8>); 6] = [
+            ("a.jsonl", lines.clone()),
+            ("b.jsonl.gz", gzip.finish().unwrap()),
+            ("c.jsonl.zst", zstd::encode_all(&lines[..], 1).unwrap()),
+            ("d.jsonl.zst", frames),
+            ("e.jsonl.xz", xz.finish().unwrap()),
+            ("f.tar.zst", zstd::encode_all(&archive.into_inner().unwrap()[..], 1).unwrap()),
+        ];
+        for (name, bytes) in files {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            let files = Source::find(&[path], None).unwrap().files;
+            let (documents, told) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+            let tell = |event| {
+                if let Event::Done(done) = event {
+                    told.lock().unwrap().push((documents.load(Ordering::Relaxed), done));
+                }
+            };
+            let (stop, treatment, options) = (AtomicBool::new(false), Treatment::nothing(), ReadOptions::default());
+            let progress = Progress::new(&tell, &stop);
+            let reading =
+                Reading { files: &files, options: &options, treatment: &treatment, progress: &progress, readers: 0 };
+            let parts = crate::text::whole_files(&files);
+            let read =
+                reading.for_each_batch(&parts, &mut LinesBefore::default(), RejectSink::Count, 0, &mut |batch| {
+                    documents.fetch_add(batch.documents.len() as u64, Ordering::Relaxed);
+                    Ok(())
+                });
+            assert_eq!(read.unwrap()[&0].documents.left, 40_000);
+            let told = told.into_inner().unwrap();
+            assert!(told.len() > 5 && told.is_sorted_by_key(|(_, done)| *done), "{name}: {told:?}");
+            assert_eq!(told.last(), Some(&(40_000, files[0].bytes)), "{name}");
+            for (documents, done) in told {
+                let (of_text, of_disk) = (documents as f64 / 40_000.0, done as f64 / files[0].bytes as f64);
+                assert!((of_text - of_disk).abs() < 0.15, "{name}: {of_text} of the text, {of_disk} of the bytes");
+            }
+        }
     }
 
     /// The first error in the order of the input ends it, whatever the readers are at.

@@ -73,6 +73,7 @@ mod tests {
             members: None,
             compression,
             bytes: 4000,
+            spool: None,
         };
         let files = [file(Compression::None), file(Compression::Zstd)];
         assert_eq!((estimate(&files, 65_536), estimate(&files, 65_537)), (8000, 16_000));

@@ -19,7 +19,7 @@ use crate::clean::CleanCounts;
 use crate::error::{RecordFault, Result};
 use crate::evaluate::Script;
 use crate::shard::Tally;
-use crate::text::{Document, Form, Origin, ReadOptions, Source, whole_files};
+use crate::text::{Document, InputFile, Origin, ReadOptions, Source, whole_files};
 
 /// Characters of a sample that are kept.
 const SAMPLE_CHARACTERS: usize = 2000;
@@ -163,8 +163,8 @@ impl Survey {
         progress: &Progress<'_>,
     ) -> Result<Self> {
         let mut of_all = options.clone();
-        of_all.clean.deduplicate |=
-            source.files.iter().all(|file| file.path.as_os_str() != "-" && file.form != Form::Tar);
+        // Standard input is kept on disk for that only where it is asked for.
+        of_all.clean.deduplicate |= !source.files.iter().any(InputFile::is_stdin);
         let treatment = Treatment::new(&source.files, &of_all, scratch, progress)?;
         let mut survey =
             Self { files: source.files.len() as u64, duplicates: treatment.duplicates(), ..Self::default() };
@@ -173,8 +173,9 @@ impl Survey {
         progress.stage("reading text", source.bytes(), Unit::Bytes);
         let as_it_is = Treatment::nothing();
         let tell = RejectSink::Tell(&mut count);
-        let reading = Reading { files: &source.files, options, treatment: &as_it_is, progress, readers: readers() };
-        let (parts, lines) = (whole_files(&source.files), &mut LinesBefore::default());
+        let files = treatment.spooled(&source.files);
+        let reading = Reading { files: &files, options, treatment: &as_it_is, progress, readers: readers() };
+        let (parts, lines) = (whole_files(&files), &mut LinesBefore::default());
         let read = sum_of(&reading.for_each_batch(&parts, lines, tell, 0, &mut |batch| {
             let measure = |document| measure(document, &treatment, options.clean.deduplicate, seed);
             let measured: Vec<Result<Measured>> = batch.documents.into_par_iter().map(measure).collect();

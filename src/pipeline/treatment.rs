@@ -12,17 +12,19 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::documents::{FileTallies, RejectSink};
 pub(super) use super::duplicates::SavedDuplicates;
-use super::duplicates::{DuplicateFinder, Duplicates, MEMORY};
+use super::duplicates::{DuplicateFinder, Duplicates, MEMORY, place_in_file};
 use super::progress::{Progress, Unit};
 use super::reading::{Batch, LinesBefore, Reading, readers};
+use super::spool::Spool;
 use crate::clean::{CleanCounts, Cleaned, Cleaner};
-use crate::error::{Error, RecordFault, Result};
-use crate::text::{Document, Form, FoundEncoding, InputFile, ReadOptions, Reject, whole_files};
+use crate::error::{RecordFault, Result};
+use crate::text::{Document, FoundEncoding, InputFile, ReadOptions, Reject, whole_files};
 
 /// How the documents of an input are treated; by default they are left as they are.
 pub struct Treatment {
     cleaner: Option<Cleaner>,
     duplicates: Option<Duplicates>,
+    spool: Option<Spool>,
 }
 
 /// What a document came to.
@@ -36,12 +38,13 @@ pub enum Treated {
 
 impl Treatment {
     /// The treatment that `options` ask for. With deduplication all of `files` are read now, and what finds no room in
-    /// memory waits in `scratch` for as long as the treatment lives.
+    /// memory waits in `scratch` for as long as the treatment lives; so does standard input, which is read but once: all
+    /// of it is kept there, and `files` are then to be read as [`Treatment::spooled`] has them.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for bounds that cannot be, and for duplicates in standard input and in archives; those
-    /// of reading.
+    /// [`Error::Setting`](crate::Error::Setting) for bounds that cannot be; [`Error::Io`](crate::Error::Io) where standard
+    /// input cannot be kept; those of reading.
     pub fn new<'f>(
         files: impl IntoIterator<Item = &'f InputFile>,
         options: &ReadOptions,
@@ -51,9 +54,13 @@ impl Treatment {
         // Settings that cannot be are an error even where they do nothing.
         let cleaner = Cleaner::new(&options.clean)?;
         let cleaner = (!options.clean.leaves_texts()).then_some(cleaner);
-        let mut treatment = Self { cleaner, duplicates: None };
+        let mut treatment = Self { cleaner, duplicates: None, spool: None };
         if options.clean.deduplicate {
             let files: Vec<InputFile> = files.into_iter().cloned().collect();
+            if let Some(stdin) = files.iter().find(|file| file.is_stdin()) {
+                treatment.spool = Some(Spool::keep(stdin, &mut std::io::stdin(), scratch, progress)?);
+            }
+            let files = treatment.spooled(&files).into_owned();
             let memory = options.memory.map_or(MEMORY, |memory| MEMORY.min(memory as usize / 4));
             treatment.duplicates = Some(treatment.find_duplicates(&files, options, scratch, progress, memory)?);
         }
@@ -65,7 +72,8 @@ impl Treatment {
     ///
     /// # Errors
     ///
-    /// [`Error::Manifest`] for a file of duplicates that is damaged, [`Error::Io`].
+    /// [`Error::Manifest`](crate::Error::Manifest) for a file of duplicates that is damaged,
+    /// [`Error::Io`](crate::Error::Io).
     pub(super) fn with_duplicates(
         files: &[InputFile],
         options: &ReadOptions,
@@ -75,21 +83,21 @@ impl Treatment {
         let cleaner = Cleaner::new(&options.clean)?;
         let cleaner = (!options.clean.leaves_texts()).then_some(cleaner);
         let duplicates = saved.map(|saved| Duplicates::open(numbers_of(files), saved, path, MEMORY)).transpose()?;
-        Ok(Self { cleaner, duplicates })
+        Ok(Self { cleaner, duplicates, spool: None })
     }
 
     /// Keeps the places of the duplicates in a file; nothing without deduplication.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`].
+    /// [`Error::Io`](crate::Error::Io).
     pub(super) fn save_duplicates(&self, path: &Path) -> Result<Option<SavedDuplicates>> {
         self.duplicates.as_ref().map(|duplicates| duplicates.save(path)).transpose()
     }
 
     /// The treatment that leaves all documents as they are.
     pub(super) fn nothing() -> Self {
-        Self { cleaner: None, duplicates: None }
+        Self { cleaner: None, duplicates: None, spool: None }
     }
 
     fn find_duplicates(
@@ -100,14 +108,6 @@ impl Treatment {
         progress: &Progress<'_>,
         memory: usize,
     ) -> Result<Duplicates> {
-        if files.iter().any(|file| file.path.as_os_str() == "-") {
-            let expected = "files: text is read twice, to find duplicates and to use the rest".to_owned();
-            return Err(Error::Setting { name: "INPUT", value: "-".to_owned(), expected });
-        }
-        if let Some(archive) = files.iter().find(|file| file.form == Form::Tar) {
-            let expected = "files that are no archives, to find duplicates: unpack it".to_owned();
-            return Err(Error::Setting { name: "INPUT", value: archive.path.display().to_string(), expected });
-        }
         progress.stage("finding duplicates", files.iter().map(|file| file.bytes).sum(), Unit::Bytes);
         Duplicates::find(numbers_of(files), scratch, memory, |finder: &mut DuplicateFinder<'_>| {
             let reading = Reading { files, options, treatment: self, progress, readers: readers() };
@@ -116,12 +116,24 @@ impl Treatment {
                 let documents = batch.documents.par_iter();
                 let hashes: Vec<u128> = documents.map(|document| xxh3_128(document.text.as_bytes())).collect();
                 for ((document, file), hash) in batch.documents.iter().zip(&batch.files).zip(hashes) {
-                    finder.push(hash, *file as u32, document.origin.offset)?;
+                    finder.push(hash, *file as u32, place_in_file(&document.origin))?;
                 }
                 Ok(())
             });
             hashed.map(drop)
         })
+    }
+
+    /// `files`, standard input among them from where it was kept, if it was.
+    #[must_use]
+    pub fn spooled<'f>(&self, files: &'f [InputFile]) -> Cow<'f, [InputFile]> {
+        match &self.spool {
+            Some(spool) if files.iter().any(InputFile::is_stdin) => {
+                let kept = |file: &InputFile| if file.is_stdin() { spool.file.clone() } else { file.clone() };
+                files.iter().map(kept).collect()
+            }
+            _ => Cow::Borrowed(files),
+        }
     }
 
     /// How many documents are left out as duplicates; `None` without deduplication.
@@ -134,7 +146,7 @@ impl Treatment {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] when the places of duplicates cannot be read.
+    /// [`Error::Io`](crate::Error::Io) when the places of duplicates cannot be read.
     pub fn document(&self, mut document: Document, counts: &mut CleanCounts) -> Result<Treated> {
         if document.encoding != FoundEncoding::Utf8 {
             *counts.encodings.entry(document.encoding.name().to_owned()).or_default() += 1;

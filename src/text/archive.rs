@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tar::{Header, PaxExtensions};
 
-use super::document::{Origin, Record, Reject};
+use super::document::{Document, Origin, Record, Reject};
 use super::lines::LineReader;
-use super::open::decompressed;
+use super::open::{BytesRead, decompressed};
 use super::reader::{ReadOptions, RecordReader, Records, text_records};
 use super::source::{Compression, Form, InputFile, compression_of, form_of, is_hidden};
 use crate::error::{Error, RecordFault, Result};
@@ -23,7 +23,8 @@ const BLOCK: usize = 512;
 const MAX_EXTENSION: u64 = 1 << 20;
 
 pub(super) fn records<'o>(file: &InputFile, options: &'o ReadOptions) -> Result<Records<'o>> {
-    let stream = Stream { reader: file.open()?, left: 0, padding: 0 };
+    let read = BytesRead::default();
+    let stream = Stream { reader: file.open(&read)?, left: 0, padding: 0 };
     let path = file.path.clone();
     Ok(Records::new(Members {
         stream: Arc::new(Mutex::new(stream)),
@@ -31,8 +32,10 @@ pub(super) fn records<'o>(file: &InputFile, options: &'o ReadOptions) -> Result<
         form: file.members,
         options,
         current: None,
+        records: 0,
         done: false,
-    }))
+    })
+    .counting(read))
 }
 
 /// The records of the members, one member after the other.
@@ -42,6 +45,8 @@ struct Members<'o> {
     form: Option<Form>,
     options: &'o ReadOptions,
     current: Option<Records<'o>>,
+    /// Records that were given.
+    records: u64,
     done: bool,
 }
 
@@ -208,7 +213,7 @@ impl<'o> Members<'o> {
             Some(form) => return self.read(form, compression, path).map(Ok),
         };
         let fault = RecordFault::Member { why };
-        let origin = Origin { file: path, line: 0, offset: 0 };
+        let origin = Origin { file: path, line: 0, offset: 0, record: 0 };
         Ok(Err(Record::Reject(Reject { origin, id: None, fault, bytes: member.bytes, raw: Vec::new() })))
     }
 
@@ -245,8 +250,14 @@ impl Iterator for Members<'_> {
         if self.done {
             return None;
         }
-        let next = self.step().transpose();
-        self.done = !matches!(next, Some(Ok(_)));
+        let mut next = self.step().transpose();
+        match &mut next {
+            Some(Ok(Record::Document(Document { origin, .. }) | Record::Reject(Reject { origin, .. }))) => {
+                self.records += 1;
+                origin.record = self.records;
+            }
+            _ => self.done = true,
+        }
         next
     }
 }

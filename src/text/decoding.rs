@@ -4,7 +4,7 @@ use std::io::{BufRead, Read};
 
 use encoding_rs::DecoderResult;
 
-use super::encoding::{Encoding, FoundEncoding, HEAD, LONGEST_MARK, detect, encoding_of_file};
+use super::encoding::{Encoding, FileEncoding, FoundEncoding, HEAD, LONGEST_MARK, detect, encoding_of_file};
 use super::utf8::{self, Utf8Policy};
 use super::utf16::Utf16Reader;
 
@@ -45,6 +45,13 @@ pub(super) fn decoded(
     Ok((reader, file.mark, decoding))
 }
 
+/// What the head of a file tells of its encoding.
+pub(super) fn encoding_of_head(reader: impl Read, asked: Encoding) -> std::io::Result<FileEncoding> {
+    let mut head = Vec::new();
+    reader.take(HEAD as u64).read_to_end(&mut head)?;
+    Ok(encoding_of_file(&head, asked))
+}
+
 impl Decoding {
     /// That of values which no file's head tells of: those of a column.
     pub(super) fn of_values(asked: Encoding) -> Self {
@@ -72,11 +79,11 @@ impl Decoding {
         if !self.each {
             return self.file;
         }
-        match (self.file, std::str::from_utf8(bytes)) {
-            (FoundEncoding::Utf8, Ok(_)) | (FoundEncoding::Utf16, _) => self.file,
-            (FoundEncoding::Utf8, Err(_)) => detect(bytes).unwrap_or(self.file),
+        match (self.file, utf8::text(bytes)) {
+            (FoundEncoding::Utf8, Some(_)) | (FoundEncoding::Utf16, _) => self.file,
+            (FoundEncoding::Utf8, None) => detect(bytes).unwrap_or(self.file),
             // Two bytes of GBK may look like a character of UTF-8; three in a row that do are Chinese in UTF-8.
-            (_, Ok(text)) if text.chars().any(|c| c.len_utf8() > 2) => FoundEncoding::Utf8,
+            (_, Some(text)) if text.chars().any(|c| c.len_utf8() > 2) => FoundEncoding::Utf8,
             _ => self.file,
         }
     }

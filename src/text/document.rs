@@ -15,6 +15,9 @@ pub struct Origin {
     pub line: u64,
     /// Byte offset of the record in the decompressed file; for Parquet the row.
     pub offset: u64,
+    /// In an archive, the number of the record in all of it, counted from 1: its members may have the same name. 0
+    /// elsewhere.
+    pub record: u64,
 }
 
 /// One text, and where it came from.
@@ -54,7 +57,7 @@ impl Reject {
     /// The error that `--on-bad-record fail` ends with.
     #[must_use]
     pub fn into_error(self) -> Error {
-        let Origin { file, line, offset } = self.origin;
+        let Origin { file, line, offset, .. } = self.origin;
         Error::Record { path: PathBuf::from(&*file), line, offset, fault: self.fault }
     }
 }

@@ -79,6 +79,12 @@ pub(super) struct FileEncoding {
     pub(super) mark: usize,
 }
 
+impl FileEncoding {
+    pub(super) fn is_utf16(self) -> bool {
+        self.found == FoundEncoding::Utf16
+    }
+}
+
 /// The encoding of a file that begins with `head`, which is the whole file or [`HEAD`] bytes of it.
 pub(super) fn encoding_of_file(head: &[u8], asked: Encoding) -> FileEncoding {
     let of = |found, big_endian, mark| FileEncoding { found, big_endian, mark };

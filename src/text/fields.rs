@@ -174,11 +174,11 @@ impl Fields {
         self.id == Some(node) && !self.text.iter().any(|part| matches!(part, Part::Field(field) if *field == node))
     }
 
-    /// The text of a record, or why it has none.
-    pub(super) fn text<'r>(&self, found: &[Found<'r>]) -> std::result::Result<Cow<'r, str>, RecordFault> {
+    /// The text of a record, or why it has none; it may be taken out of what was found.
+    pub(super) fn take_text<'r>(&self, found: &mut [Found<'r>]) -> std::result::Result<Cow<'r, str>, RecordFault> {
         if let [Part::Field(node)] = self.text[..] {
-            return match &found[node] {
-                Found::Text(text) => Ok(text.clone()),
+            return match &mut found[node] {
+                Found::Text(text) => Ok(std::mem::take(text)),
                 other => Err(other.fault(&self.nodes[node].path)),
             };
         }
@@ -251,7 +251,7 @@ mod tests {
             let node = names.iter().try_fold(0, |node, name| fields.child(node, name)).unwrap();
             found[node] = Found::Text(Cow::Borrowed(value));
         }
-        fields.text(&found).map(Cow::into_owned)
+        fields.take_text(&mut found).map(Cow::into_owned)
     }
 
     #[test]

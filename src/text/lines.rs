@@ -51,20 +51,31 @@ impl LineReader {
     pub(super) fn new(reader: Box<dyn BufRead + Send>, path: Arc<Path>, options: &ReadOptions) -> Result<Self> {
         let (reader, mark, decoding) =
             decoded(reader, options.encoding).map_err(|error| Error::io("read", &*path, error))?;
+        Ok(Self::behind_mark(reader, path, options, mark, decoding))
+    }
+
+    /// The lines of a stream that begins behind a mark of so many bytes, or none.
+    pub(super) fn behind_mark(
+        reader: Box<dyn BufRead + Send>,
+        path: Arc<Path>,
+        options: &ReadOptions,
+        mark: usize,
+        decoding: Decoding,
+    ) -> Self {
         let (max, offset, signature) = (options.max_document, mark as u64, mark > 0);
-        Ok(Self { reader, path, max, line: 0, offset, begin: 0, end: u64::MAX, length: None, signature, decoding })
+        Self { reader, path, max, line: 0, offset, begin: 0, end: u64::MAX, length: None, signature, decoding }
     }
 
     /// The lines that begin in `range`, which is not at the head of the file. `reader` is at the byte before the range:
-    /// where that is a line feed, a line begins with the range. The encoding is none that the head of the file tells.
+    /// where that is a line feed, a line begins with the range.
     pub(super) fn of_range(
         reader: Box<dyn BufRead + Send>,
         path: Arc<Path>,
         options: &ReadOptions,
         range: &Range<u64>,
+        decoding: Decoding,
     ) -> Result<Self> {
         let (before, end, max) = (range.start.saturating_sub(1), range.end, options.max_document);
-        let decoding = Decoding::of_values(options.encoding);
         let (line, signature, length) = (0, false, None);
         let mut lines =
             Self { reader, path, max, line, offset: before, begin: before, end, length, signature, decoding };
@@ -75,16 +86,17 @@ impl LineReader {
         Ok(lines)
     }
 
-    /// The lines of a run of frames that is not at the head of the file: those that begin behind its first byte, up to the
-    /// one that begins with the frames behind it. `reader` goes on there, and says in `length` where that is. Offsets
-    /// count from the beginning of the run.
+    /// The lines of a run of frames, or of a part in UTF-16, that is not at the head of the file: those that begin behind
+    /// its first byte, up to the one that begins with what is behind the part. `reader` goes on there, and says in `length`
+    /// where that is. Offsets count from the beginning of the part.
     pub(super) fn of_frames(
         reader: Box<dyn BufRead + Send>,
         path: Arc<Path>,
         options: &ReadOptions,
         length: Arc<AtomicU64>,
+        decoding: Decoding,
     ) -> Result<Self> {
-        let (max, decoding, end) = (options.max_document, Decoding::of_values(options.encoding), u64::MAX);
+        let (max, end) = (options.max_document, u64::MAX);
         let (line, offset, begin, signature) = (0, 0, 0, false);
         let known = Some(length.clone());
         let mut lines = Self { reader, path, max, line, offset, begin, end, length: known, signature, decoding };
@@ -118,7 +130,7 @@ impl LineReader {
     }
 
     pub(super) fn origin(&self) -> Origin {
-        Origin { file: self.path.clone(), line: self.line, offset: self.offset }
+        Origin { file: self.path.clone(), line: self.line, offset: self.offset, record: 0 }
     }
 
     /// Whether a byte order mark was taken off; true once.

@@ -26,6 +26,9 @@ mod lines;
 mod open;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "parquet")]
+mod parquet_pages;
+mod parts;
 mod reader;
 mod rejects;
 mod separated;

@@ -11,6 +11,9 @@ use liblzma::stream::{CONCATENATED, Stream};
 use super::source::{Compression, InputFile};
 use crate::error::{Error, Result};
 
+/// Bytes of a file that were read, as they lie on disk, by whoever reads them now.
+pub(super) type BytesRead = Arc<AtomicU64>;
+
 /// Bytes that are read at once.
 const BUFFER: usize = 1 << 18;
 /// What a file compressed with xz may ask for: `xz -9` makes files that need 65 MiB.
@@ -22,31 +25,63 @@ impl InputFile {
     /// # Errors
     ///
     /// [`Error::Missing`] or [`Error::Io`] when it cannot be opened.
-    pub(super) fn open(&self) -> Result<Box<dyn BufRead + Send>> {
-        if self.path.as_os_str() == "-" {
-            return Ok(Box::new(BufReader::with_capacity(BUFFER, std::io::stdin())));
+    pub(super) fn open(&self, read: &BytesRead) -> Result<Box<dyn BufRead + Send>> {
+        if self.is_stdin() {
+            let stdin = Counted { inner: std::io::stdin(), read: read.clone() };
+            return Ok(Box::new(BufReader::with_capacity(BUFFER, stdin)));
         }
-        decompressed(self.file()?, self.compression).map_err(|error| Error::io("open", &self.path, error))
+        let file = Counted { inner: self.file()?, read: read.clone() };
+        decompressed(file, self.compression).map_err(|error| Error::io("open", &self.path, error))
+    }
+
+    /// Whether it is standard input, which is read once and from its beginning.
+    pub(crate) fn is_stdin(&self) -> bool {
+        self.path.as_os_str() == "-" && self.spool.is_none()
     }
 
     /// The bytes of a file that is not compressed, from `offset` on.
-    pub(super) fn open_at(&self, offset: u64) -> Result<Box<dyn BufRead + Send>> {
+    pub(super) fn open_at(&self, offset: u64, read: &BytesRead) -> Result<Box<dyn BufRead + Send>> {
         let mut file = self.file()?;
         file.seek(SeekFrom::Start(offset)).map_err(|error| Error::io("read", &self.path, error))?;
-        Ok(Box::new(BufReader::with_capacity(BUFFER, file)))
+        Ok(Box::new(BufReader::with_capacity(BUFFER, Counted { inner: file, read: read.clone() })))
     }
 
     /// The decompressed bytes of the frames that lie in `range`, and then of all behind them. `length` becomes that of the
     /// former when they are read; until then it is as great as can be.
-    pub(super) fn open_frames(&self, range: &Range<u64>, length: Arc<AtomicU64>) -> Result<Box<dyn BufRead + Send>> {
+    pub(super) fn open_frames(
+        &self,
+        range: &Range<u64>,
+        length: Arc<AtomicU64>,
+        read: &BytesRead,
+    ) -> Result<Box<dyn BufRead + Send>> {
         length.store(u64::MAX, Ordering::Relaxed);
-        let frames = Frames::new(self.file()?, range.clone(), length);
+        let frames = Frames::new(Counted { inner: self.file()?, read: read.clone() }, range.clone(), length);
         let frames = frames.map_err(|error| Error::io("read", &self.path, error))?;
         Ok(Box::new(BufReader::with_capacity(BUFFER, Explained(frames))))
     }
 
-    fn file(&self) -> Result<File> {
-        File::open(&self.path).map_err(|error| Error::io("open", &self.path, error))
+    pub(super) fn file(&self) -> Result<File> {
+        File::open(self.spool.as_ref().unwrap_or(&self.path)).map_err(|error| Error::io("open", &self.path, error))
+    }
+}
+
+/// A reader whose bytes are counted.
+struct Counted<R> {
+    inner: R,
+    read: BytesRead,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for Counted<R> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.inner.seek(to)
     }
 }
 
@@ -71,7 +106,7 @@ pub(super) fn decompressed(
 /// The frames of a range, and what follows.
 struct Frames {
     /// `None` after an error.
-    decoder: Option<zstd::Decoder<'static, BufReader<Take<File>>>>,
+    decoder: Option<zstd::Decoder<'static, BufReader<Take<Counted<File>>>>>,
     /// Where the range ends in the file, until what follows is read.
     end: Option<u64>,
     read: u64,
@@ -79,7 +114,7 @@ struct Frames {
 }
 
 impl Frames {
-    fn new(mut file: File, range: Range<u64>, length: Arc<AtomicU64>) -> std::io::Result<Self> {
+    fn new(mut file: Counted<File>, range: Range<u64>, length: Arc<AtomicU64>) -> std::io::Result<Self> {
         file.seek(SeekFrom::Start(range.start))?;
         let decoder = Some(zstd::Decoder::new(file.take(range.end - range.start))?);
         Ok(Self { decoder, end: Some(range.end), read: 0, length })

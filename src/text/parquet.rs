@@ -1,8 +1,8 @@
 //! Parquet: one document a row, the text in a column of byte arrays, or composed of several.
 //!
 //! Columns inside groups are named by their path, `meta.text`; repeated ones (lists) hold no text of one row. The
-//! identifier may also be a column of whole numbers. A row group is read page by page; how large a page is the file says,
-//! up to 2 GiB, and is taken at its word.
+//! identifier may also be a column of whole numbers. A row group is read page by page; how large a page may be, up to the
+//! 2 GiB that a file can ask for, the options say (`parquet_pages.rs`).
 
 use std::fs::File;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parquet::basic::Type;
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{ByteArray, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -19,6 +19,8 @@ use super::decoding::{Decoded, Decoding};
 use super::document::{Document, Origin, Record, Reject};
 use super::encoding::FoundEncoding;
 use super::fields::{Fields, Found};
+use super::open::BytesRead;
+use super::parquet_pages::{CheckedPages, shares_beginnings};
 use super::reader::{ReadOptions, RecordReader, Records};
 use super::source::InputFile;
 use super::unit::Extent;
@@ -29,7 +31,7 @@ const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: u64 = 1 << 20;
 
 pub(super) fn records<'o>(file: &InputFile, extent: &Extent, options: &'o ReadOptions) -> Result<Records<'o>> {
-    let reader = open(file)?;
+    let (handle, reader) = open(file)?;
     let fields = Fields::of(options)?;
     let columns = columns(&reader, &file.path, &fields)?;
     let all = reader.num_row_groups();
@@ -42,19 +44,35 @@ pub(super) fn records<'o>(file: &InputFile, extent: &Extent, options: &'o ReadOp
     let path = file.path.as_path().into();
     let open = Vec::new();
     let batch = Vec::new().into_iter();
-    Ok(Records::new(Rows { reader, path, fields, columns, options, groups, open, rows: BATCH_ROWS, batch, row }))
+    let read = BytesRead::default();
+    let rows = Rows {
+        read: read.clone(),
+        handle,
+        reader,
+        path,
+        fields,
+        columns,
+        options,
+        groups,
+        open,
+        rows: BATCH_ROWS,
+        batch,
+        row,
+    };
+    Ok(Records::new(rows).counting(read))
 }
 
 /// The compressed lengths of the row groups of a file.
 pub(super) fn group_lengths(file: &InputFile) -> Result<Vec<u64>> {
-    let reader = open(file)?;
+    let (_, reader) = open(file)?;
     let groups = reader.metadata().row_groups();
     Ok(groups.iter().map(|group| u64::try_from(group.compressed_size()).unwrap_or(0)).collect())
 }
 
-fn open(file: &InputFile) -> Result<SerializedFileReader<File>> {
-    let handle = File::open(&file.path).map_err(|error| Error::io("open", &file.path, error))?;
-    guarded(|| SerializedFileReader::new(handle)).map_err(|error| failure(&file.path, error))
+fn open(file: &InputFile) -> Result<(File, SerializedFileReader<File>)> {
+    let (handle, of_reader) = (file.file()?, file.file()?);
+    let reader = guarded(|| SerializedFileReader::new(of_reader)).map_err(|error| failure(&file.path, error))?;
+    Ok((handle, reader))
 }
 
 fn failure(path: &Path, error: ParquetError) -> Error {
@@ -143,6 +161,9 @@ fn read<T: DataType>(
 }
 
 struct Rows<'o> {
+    /// Bytes of pages that were read.
+    read: BytesRead,
+    handle: File,
     reader: SerializedFileReader<File>,
     path: Arc<Path>,
     fields: Fields,
@@ -196,11 +217,18 @@ impl Rows<'_> {
             / u64::try_from(group.metadata().num_rows()).unwrap_or(0).max(1);
         self.rows = (BATCH_BYTES / of_row.max(1)).clamp(1, BATCH_ROWS as u64) as usize;
         for column in &self.columns {
-            let level = group.metadata().column(column.number).column_descr().max_def_level();
-            let cells = match group.get_column_reader(column.number)? {
-                ColumnReader::ByteArrayColumnReader(reader) => Cells::Bytes(reader),
-                ColumnReader::Int32ColumnReader(reader) => Cells::Int(reader),
-                ColumnReader::Int64ColumnReader(reader) => Cells::Long(reader),
+            let metadata = group.metadata().column(column.number);
+            let descriptor = metadata.column_descr_ptr();
+            if shares_beginnings(metadata) {
+                self.rows = 1;
+            }
+            let (level, kind) = (descriptor.max_def_level(), descriptor.physical_type());
+            let (pages, file) = (group.get_column_page_reader(column.number)?, self.handle.try_clone()?);
+            let pages = Box::new(CheckedPages::new(pages, file, metadata, self.options.max_page(), self.read.clone()));
+            let cells = match kind {
+                Type::BYTE_ARRAY => Cells::Bytes(ColumnReaderImpl::new(descriptor, pages)),
+                Type::INT32 => Cells::Int(ColumnReaderImpl::new(descriptor, pages)),
+                Type::INT64 => Cells::Long(ColumnReaderImpl::new(descriptor, pages)),
                 _ => return Err(ParquetError::General("a column is of another type than the file says".to_owned())),
             };
             self.open.push((cells, level));
@@ -210,7 +238,7 @@ impl Rows<'_> {
 
     fn record(&mut self, cells: &[Cell]) -> Record {
         self.row += 1;
-        let origin = Origin { file: self.path.clone(), line: self.row, offset: self.row };
+        let origin = Origin { file: self.path.clone(), line: self.row, offset: self.row, record: 0 };
         let max = self.options.max_document;
         let (mut found, mut repaired, mut encoding) = (self.fields.nothing(), 0, FoundEncoding::Utf8);
         let decoding = Decoding::of_values(self.options.encoding);
@@ -250,7 +278,7 @@ impl Rows<'_> {
             };
         }
         let id = self.fields.id(&found);
-        let fault = match fault.map_or_else(|| self.fields.text(&found), Err) {
+        let fault = match fault.map_or_else(|| self.fields.take_text(&mut found), Err) {
             Ok(_) if self.options.is_too_invalid(repaired, read) => {
                 RecordFault::TooManyInvalid { invalid: repaired, bytes: read }
             }

@@ -1,19 +1,19 @@
 //! From a file, or a part of one, to its records, one at a time.
 
 use std::io::Read;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use super::decoding::{Decoded, Decoding};
 use super::document::{Document, Origin, Record, Reject};
 use super::encoding::{Encoding, FoundEncoding};
 use super::fields::Fields;
 use super::lines::{Line, LineReader, RAW_HEAD};
+use super::open::BytesRead;
+use super::parts::lines_of;
 use super::separated::Separated;
 use super::source::{Form, InputFile};
 use super::unit::Extent;
-use super::utf8::Utf8Policy;
+use super::utf8::{self, Utf8Policy};
 use crate::clean::CleanSettings;
 #[cfg(not(feature = "parquet"))]
 use crate::error::Error;
@@ -116,6 +116,13 @@ impl ReadOptions {
         self
     }
 
+    /// The longest page of a Parquet file that is read, decompressed: an eighth of the memory, or the longest document where
+    /// memory is not bounded. A page holds some documents, so that 64 MiB are allowed where there is memory for them.
+    #[cfg(feature = "parquet")]
+    pub(super) fn max_page(&self) -> u64 {
+        self.max_document.max(64 << 20).min(self.memory.map_or(u64::MAX, |memory| (memory / 8).max(1 << 20)))
+    }
+
     /// Whether more of a document's bytes are invalid than may be.
     pub(super) fn is_too_invalid(&self, invalid: u64, bytes: u64) -> bool {
         self.max_invalid.is_some_and(|max| invalid as f64 > max * bytes as f64)
@@ -151,25 +158,40 @@ pub(super) trait RecordReader: Iterator<Item = Result<Record>> + Send {
 /// # Ok(())
 /// # }
 /// ```
-pub struct Records<'o>(Box<dyn RecordReader + 'o>);
+pub struct Records<'o> {
+    reader: Box<dyn RecordReader + 'o>,
+    read: BytesRead,
+}
 
 impl<'o> Records<'o> {
     pub(super) fn new(reader: impl RecordReader + 'o) -> Self {
-        Self(Box::new(reader))
+        Self { reader: Box::new(reader), read: BytesRead::default() }
+    }
+
+    /// The same, whose bytes are counted here.
+    pub(super) fn counting(self, read: BytesRead) -> Self {
+        Self { read, ..self }
+    }
+
+    /// Bytes that were read of the file so far, as they lie on disk: some more than those of the records that were given,
+    /// as they are read ahead.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// Lines that were read, of a part of a file that is cut between lines: so many are before the lines of the next
     /// part. 0 for other files.
     #[must_use]
     pub fn lines(&self) -> u64 {
-        self.0.lines()
+        self.reader.lines()
     }
 
-    /// Bytes of a run of frames that was read, decompressed: so many are before the offsets of the next part. 0 for other
-    /// parts, whose offsets count from the beginning of the file.
+    /// Bytes of a run of frames that was read, decompressed, or of a part in UTF-16, as UTF-8: so many are before the
+    /// offsets of the next part. 0 for other parts, whose offsets count from the beginning of the file.
     #[must_use]
     pub fn frame_bytes(&self) -> u64 {
-        self.0.frame_bytes()
+        self.reader.frame_bytes()
     }
 }
 
@@ -177,7 +199,7 @@ impl Iterator for Records<'_> {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next()
+        self.reader.next()
     }
 }
 
@@ -193,8 +215,8 @@ pub fn records<'o>(file: &InputFile, options: &'o ReadOptions) -> Result<Records
 }
 
 /// The records of a part of `file`, as [`plan_units`](super::plan_units) cuts it: those whose first byte lies in it.
-/// [`Origin::line`] counts from the beginning of the part, [`Origin::offset`] from that of the file; of a run of frames
-/// both count from its own.
+/// [`Origin::line`] counts from the beginning of the part, [`Origin::offset`] from that of the file; of a run of frames,
+/// and of a part in UTF-16, both count from its own.
 ///
 /// # Errors
 ///
@@ -208,23 +230,9 @@ pub fn records_in<'o>(file: &InputFile, extent: &Extent, options: &'o ReadOption
         Form::Parquet => Err(Error::Feature { feature: "parquet", what: "reading Parquet" }),
         Form::Tar => super::archive::records(file, options),
         form @ (Form::Txt | Form::Jsonl) => {
-            let path: Arc<Path> = file.path.as_path().into();
-            let lines = match extent {
-                Extent::Bytes(range) if range.start > 0 => {
-                    LineReader::of_range(file.open_at(range.start - 1)?, path, options, range)?
-                }
-                Extent::Bytes(range) => LineReader::new(file.open()?, path, options)?.until(range.end),
-                Extent::Frames(range) => {
-                    let length = Arc::new(AtomicU64::new(0));
-                    let reader = file.open_frames(range, length.clone())?;
-                    match range.start {
-                        0 => LineReader::new(reader, path, options)?.with_length(length),
-                        _ => LineReader::of_frames(reader, path, options, length)?,
-                    }
-                }
-                _ => LineReader::new(file.open()?, path, options)?,
-            };
-            text_records(form, lines, options)
+            let read = BytesRead::default();
+            let lines = lines_of(file, extent, options, &read)?;
+            Ok(text_records(form, lines, options)?.counting(read))
         }
     }
 }
@@ -249,14 +257,20 @@ pub(super) fn document(
     signature: bool,
 ) -> Record {
     let length = bytes.len() as u64;
-    // A whole file is its own copy: its bytes are not quarantined.
-    let keep = |bytes: &[u8]| {
-        if origin.line == 0 { Vec::new() } else { bytes.to_vec() }
-    };
-    // Valid UTF-8 that is decoded as another encoding may come to be rejected, too.
-    let may_fail = decoding.file != FoundEncoding::Utf8 || std::str::from_utf8(&bytes).is_err();
-    let raw = if may_fail { keep(&bytes) } else { Vec::new() };
     let reject = |origin, fault, raw| Record::Reject(Reject { origin, id: None, fault, bytes: length, raw });
+    let mut bytes = bytes;
+    if matches!(decoding.file, FoundEncoding::Utf8 | FoundEncoding::Utf16) {
+        bytes = match utf8::into_text(bytes) {
+            Ok(text) if text.is_empty() => return reject(origin, RecordFault::Empty, Vec::new()),
+            Ok(text) => {
+                let (id, repaired, encoding) = (None, 0, decoding.file);
+                return Record::Document(Document { text, id, origin, repaired, encoding, signature });
+            }
+            Err(bytes) => bytes,
+        };
+    }
+    // A whole file is its own copy: its bytes are not quarantined.
+    let raw = if origin.line == 0 { Vec::new() } else { bytes.clone() };
     match decoding.decode(bytes, options.on_invalid_utf8) {
         Ok(decoded) if decoded.text.is_empty() => reject(origin, RecordFault::Empty, Vec::new()),
         Ok(decoded) if options.is_too_invalid(decoded.invalid, length) => {

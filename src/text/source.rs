@@ -55,6 +55,8 @@ pub struct InputFile {
     pub compression: Compression,
     /// Its length in bytes as it lies on disk; 0 for standard input.
     pub bytes: u64,
+    /// Where its bytes lie, if not at its path: standard input that was kept, so that it can be read twice.
+    pub spool: Option<PathBuf>,
 }
 
 /// The files behind the inputs that were named.
@@ -144,7 +146,14 @@ impl Source {
         if input.as_os_str() == "-" {
             let form = form.unwrap_or(Form::Txt);
             let path = input.to_owned();
-            self.files.push(InputFile { path, form, members: None, compression: Compression::None, bytes: 0 });
+            self.files.push(InputFile {
+                path,
+                form,
+                members: None,
+                compression: Compression::None,
+                bytes: 0,
+                spool: None,
+            });
         } else if input.is_dir() {
             self.walk(input)?;
         } else if input.exists() {
@@ -176,7 +185,7 @@ impl Source {
             match form_of(&path) {
                 Some((form, compression)) if !is_hidden(&path) && !path.is_symlink() => {
                     let bytes = file_length(&path)?;
-                    self.files.push(InputFile { path, form, members: None, compression, bytes });
+                    self.files.push(InputFile { path, form, members: None, compression, bytes, spool: None });
                 }
                 _ => self.skipped.push(path),
             }
@@ -244,7 +253,7 @@ fn named_file(path: &Path, forced: Option<Form>) -> Result<InputFile> {
         return Err(Error::UnknownForm { path: path.to_owned(), known: KNOWN_EXTENSIONS });
     };
     let members = forced.filter(|form| is_archive && *form != Form::Tar);
-    Ok(InputFile { path: path.to_owned(), form, members, compression, bytes: file_length(path)? })
+    Ok(InputFile { path: path.to_owned(), form, members, compression, bytes: file_length(path)?, spool: None })
 }
 
 fn file_length(path: &Path) -> Result<u64> {

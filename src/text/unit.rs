@@ -8,12 +8,14 @@
 //! Lines that are compressed with Zstandard are cut between frames (see `frames.rs`), wherever these end in a line. How
 //! long the frames before a run are, and whether they end in a line feed, only their own reader finds out; so a reader
 //! goes on from its run into the next frames up to the end of the line that it finds there, gives that line up to the one
-//! before it at its own beginning, and counts offsets from there: who puts the parts together adds them up. Files that are
-//! compressed otherwise, and those that are one document, stay whole.
+//! before it at its own beginning, and counts offsets from there: who puts the parts together adds them up. A range of a
+//! file in UTF-16 is read in the same way, as places are those of its text in UTF-8 (see `parts.rs`). Files that are
+//! compressed otherwise, UTF-16 in Zstandard, and files that are one document stay whole.
 
 use std::ops::Range;
 
-use super::encoding::Encoding;
+use super::encoding::FileEncoding;
+use super::parts::head_encoding;
 use super::reader::{ReadOptions, TxtDocuments};
 use super::source::{Compression, Form, InputFile};
 use crate::error::Result;
@@ -27,7 +29,8 @@ const LEAST_PART: u64 = 1 << 10;
 pub enum Extent {
     /// All of it.
     Whole,
-    /// The records whose first byte lies in this range.
+    /// The records whose first byte lies in this range; in UTF-16 those whose first unit lies behind the first of it, and
+    /// the one that begins with what follows.
     Bytes(Range<u64>),
     /// These row groups of a Parquet file.
     Groups(Range<usize>),
@@ -72,7 +75,7 @@ pub(crate) fn whole_files(files: &[InputFile]) -> Vec<Part> {
 }
 
 /// Cuts `files` into units of at most `unit_size` bytes as they lie on disk; what is larger and cannot be cut is a unit of
-/// its own, and no file is cut into parts of less than 1 KiB. Text whose encoding is to be detected, and UTF-16, is not cut.
+/// its own, and no file is cut into parts of less than 1 KiB.
 ///
 /// Units depend on the files, on `unit_size` and on what is a record, never on threads, so that outputs do not either.
 /// The records of all units in order are those of all files.
@@ -98,7 +101,7 @@ pub(crate) fn whole_files(files: &[InputFile]) -> Vec<Part> {
 ///
 /// # Errors
 ///
-/// Those of opening a Parquet file that is larger than `unit_size`.
+/// Those of opening a Parquet or Zstandard file that is larger than `unit_size`.
 pub fn plan_units(files: &[InputFile], unit_size: u64, options: &ReadOptions) -> Result<Vec<Unit>> {
     let mut units: Vec<Unit> = Vec::new();
     // Bytes of the last unit, while more may come into it.
@@ -123,18 +126,16 @@ fn parts_of(file: usize, input: &InputFile, size: u64, options: &ReadOptions) ->
     let size = size.max(1);
     let whole = Part { file, extent: Extent::Whole, bytes: input.bytes };
     let is_cut = matches!(input.compression, Compression::None | Compression::Zstd);
-    if input.bytes <= size || !is_cut || input.path.as_os_str() == "-" {
+    if input.bytes <= size || !is_cut || input.is_stdin() {
         return Ok(vec![whole]);
     }
     let lines = options.separator.is_none() && options.txt_documents == TxtDocuments::Lines;
-    // The head of a file may have to tell its encoding, and a part does not see it; UTF-16 has other line feeds.
-    let is_text = matches!(input.form, Form::Jsonl | Form::Txt);
-    if is_text && matches!(options.encoding, Encoding::Auto | Encoding::Utf16) {
-        return Ok(vec![whole]);
-    }
     if input.compression == Compression::Zstd {
         let is_lines = input.form == Form::Jsonl || input.form == Form::Txt && lines;
-        let parts = if is_lines { frame_parts(file, input, &(0..input.bytes), size)? } else { Vec::new() };
+        // Where frames end in UTF-16, which has two bytes a unit, nobody knows before they are decompressed.
+        let is_utf16 = || head_encoding(input, options.encoding).map(|head| head.is_some_and(FileEncoding::is_utf16));
+        let parts =
+            if is_lines && !is_utf16()? { frame_parts(file, input, &(0..input.bytes), size)? } else { Vec::new() };
         return Ok(if parts.len() < 2 { vec![whole] } else { parts });
     }
     Ok(match input.form {
@@ -204,7 +205,7 @@ fn packed(lengths: &[u64], unit_size: u64) -> Vec<(Range<usize>, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::{Document, Record, Reject, Source, records, records_in};
+    use crate::text::{Document, Encoding, Record, Reject, Source, records, records_in};
     use std::path::Path;
 
     /// Records of all units in order, their lines counted from the beginning of the file.
@@ -334,22 +335,67 @@ mod tests {
     }
 
     #[test]
-    fn encodings_that_a_part_cannot_tell_are_not_cut() {
+    fn cuts_in_other_encodings_change_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let text: String = (0..40).map(|n| format!("第{n}行词元😀\r\n")).collect();
+        let utf16 = |unit: fn(u16) -> [u8; 2], mark: &str| -> Vec<u8> {
+            format!("{mark}{text}").encode_utf16().flat_map(unit).collect()
+        };
+        let in_frames = |bytes: &[u8]| bytes.chunks(61).flat_map(|part| zstd::encode_all(part, 1).unwrap()).collect();
+        let lines = ReadOptions { txt_documents: TxtDocuments::Lines, ..ReadOptions::default() };
+        let files: [(Vec<u8>, Vec<Encoding>); 5] = [
+            (encoding_rs::GB18030.encode(&text).0.into_owned(), vec![Encoding::Gb18030, Encoding::Auto]),
+            (text.clone().into_bytes(), vec![Encoding::Auto]),
+            (utf16(u16::to_le_bytes, "\u{FEFF}"), vec![Encoding::Utf16, Encoding::Auto]),
+            (utf16(u16::to_be_bytes, "\u{FEFF}"), vec![Encoding::Utf16, Encoding::Auto]),
+            (utf16(u16::to_be_bytes, ""), vec![Encoding::Utf16]),
+        ];
+        for (number, (bytes, encodings)) in files.into_iter().enumerate() {
+            for encoding in encodings {
+                let options = ReadOptions { encoding, ..lines.clone() };
+                for (name, bytes) in [("txt", bytes.clone()), ("txt.zst", in_frames(&bytes))] {
+                    let path = folder.path().join(format!("{number}.{name}"));
+                    std::fs::write(&path, bytes).unwrap();
+                    let files = Source::find(std::slice::from_ref(&path), None).unwrap().files;
+                    let whole: Vec<Record> = records(&files[0], &options).unwrap().collect::<Result<_>>().unwrap();
+                    let texts: Vec<&str> = whole
+                        .iter()
+                        .map(|record| match record {
+                            Record::Document(document) => document.text.as_str(),
+                            Record::Reject(reject) => panic!("{reject:?}"),
+                        })
+                        .collect();
+                    assert_eq!(texts, text.lines().collect::<Vec<_>>());
+                    check(&path, &options, [1, 2, 3, 5, 7, 20, 50, 300].into_iter());
+                }
+            }
+        }
+    }
+
+    /// Units of every kind beside each other: halves of pairs, line feeds, letters whose bytes are line feeds, a last byte.
+    #[test]
+    fn cuts_in_hostile_utf16_change_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
-        let text: String = (0..40).map(|n| format!("第{n}行词元\r\n")).collect();
-        std::fs::write(&path, encoding_rs::GB18030.encode(&text).0).unwrap();
-        let files = Source::find(&[path], None).unwrap().files;
-        let lines = ReadOptions { txt_documents: TxtDocuments::Lines, ..ReadOptions::default() };
-        let gb = ReadOptions { encoding: Encoding::Gb18030, ..lines.clone() };
-        let whole: Vec<Record> = records(&files[0], &gb).unwrap().collect::<Result<_>>().unwrap();
-        assert_eq!(whole.len(), 40);
-        for size in [1, 2, 7, 20, 300] {
-            assert!(by_units(&files, size, 5, &gb) == whole, "{size}");
-        }
-        for encoding in [Encoding::Auto, Encoding::Utf16] {
-            let parts = parts_of(0, &files[0], 7, &ReadOptions { encoding, ..lines.clone() }).unwrap();
-            assert!(matches!(parts[..], [Part { extent: Extent::Whole, .. }]), "{encoding:?}");
+        let units =
+            [0xD83D, 0xDE00, 0x0A, 0xD83D, 0x0A, 0xDE00, 0x0A0A, 0x0A, 0x0D, 0x0A, 0x610A, 0xD83D, 0xD83D, 0xDE00];
+        for (seed, length) in (1u32..60).zip((0..24).cycle()) {
+            let unit =
+                |n: u32| units[(seed.wrapping_mul(2_654_435_761).wrapping_mul(n + 7) >> 20) as usize % units.len()];
+            let mut bytes: Vec<u8> =
+                [0xFEFFu16].into_iter().chain((0..length).map(unit)).flat_map(u16::to_le_bytes).collect();
+            bytes.extend((seed % 3 == 0).then_some(0x0A));
+            std::fs::write(&path, &bytes).unwrap();
+            for on_invalid_utf8 in [super::super::Utf8Policy::Replace, super::super::Utf8Policy::Reject] {
+                let txt_documents = TxtDocuments::Lines;
+                let options =
+                    ReadOptions { txt_documents, encoding: Encoding::Utf16, on_invalid_utf8, ..ReadOptions::default() };
+                let files = Source::find(std::slice::from_ref(&path), None).unwrap().files;
+                let whole: Vec<Record> = records(&files[0], &options).unwrap().map(Result::unwrap).collect();
+                for size in 1..=bytes.len() as u64 {
+                    assert_eq!(by_units(&files, size, size.div_ceil(2), &options), whole, "{bytes:X?} in {size}");
+                }
+            }
         }
     }
 }

@@ -5,6 +5,8 @@
 //! counted. Places in such a file are therefore those of its UTF-8.
 
 use std::io::{BufRead, Read, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The byte that stands for what is no UTF-16.
 const INVALID: u8 = 0xFF;
@@ -22,20 +24,48 @@ pub(super) struct Utf16Reader<R> {
     ended: bool,
     out: Vec<u8>,
     at: usize,
+    /// Bytes that were given before those in `out`.
+    before: u64,
+    /// Bytes of input until another reader begins, and where the length of the text before it is told.
+    until: Option<(u64, Arc<AtomicU64>)>,
 }
 
 impl<R: BufRead> Utf16Reader<R> {
     pub(super) fn new(inner: R, big_endian: bool) -> Self {
-        Self { inner, big_endian, half: None, high: None, ended: false, out: Vec::new(), at: 0 }
+        let (out, at, before, until) = (Vec::new(), 0, 0, None);
+        Self { inner, big_endian, half: None, high: None, ended: false, out, at, before, until }
+    }
+
+    /// The same reader, which tells in `length` how long the text of its first `input` bytes is, with `before` more, when
+    /// it has read so far. It reads on.
+    pub(super) fn until(mut self, input: u64, before: u64, length: Arc<AtomicU64>) -> Self {
+        self.before = before;
+        self.until = Some((input, length));
+        self.pass(0);
+        self
+    }
+
+    /// Counts bytes of input.
+    fn pass(&mut self, read: usize) {
+        let Some((left, length)) = &mut self.until else { return };
+        *left -= (read as u64).min(*left);
+        if *left == 0 || self.ended {
+            // Half of a pair that has no other half, as no pair is cut.
+            let open = u64::from(self.high.is_some());
+            length.store(self.before + self.out.len() as u64 + open, Ordering::Relaxed);
+            self.until = None;
+        }
     }
 
     /// Takes the next input.
     fn refill(&mut self) -> Result<()> {
+        self.before += self.out.len() as u64;
         self.out.clear();
         self.at = 0;
         while self.out.is_empty() && !self.ended {
             let mut chunk = [0; CHUNK];
-            let read = match self.inner.read(&mut chunk) {
+            let most = self.until.as_ref().map_or(CHUNK as u64, |(left, _)| *left).min(CHUNK as u64) as usize;
+            let read = match self.inner.read(&mut chunk[..most]) {
                 Ok(read) => read,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
@@ -46,6 +76,7 @@ impl<R: BufRead> Utf16Reader<R> {
                 let open = usize::from(self.high.take().is_some()) + usize::from(self.half.take().is_some());
                 self.out.extend(std::iter::repeat_n(INVALID, open));
             }
+            self.pass(read);
         }
         Ok(())
     }
@@ -77,6 +108,13 @@ impl<R: BufRead> Utf16Reader<R> {
             }
         }
     }
+}
+
+/// Whether these are the four bytes of a pair of surrogates.
+pub(super) fn is_pair(bytes: &[u8], big_endian: bool) -> bool {
+    let unit = |first: u8, second: u8| u16::from_be_bytes(if big_endian { [first, second] } else { [second, first] });
+    let [a, b, c, d] = *bytes else { return false };
+    (0xD800..0xDC00).contains(&unit(a, b)) && (0xDC00..0xE000).contains(&unit(c, d))
 }
 
 impl<R: BufRead> BufRead for Utf16Reader<R> {

@@ -1,6 +1,13 @@
-//! What to do with bytes that are not UTF-8.
+//! What is UTF-8, and what to do with bytes that are not.
+//!
+//! Whether bytes are UTF-8 is asked of `encoding_rs`, which answers for Chinese text at 4.5 GB/s where the standard library
+//! took ten times as long (0.44 GB/s, one thread). It lends the text and does not take the bytes over, so that they are
+//! copied: a fifth of a nanosecond each.
 
 use std::borrow::Cow;
+
+/// A text that is longer is not copied, but looked at once more by the standard library: memory counts there.
+const COPIED: usize = 16 << 20;
 
 /// The policy for invalid bytes, `--on-invalid-utf8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -16,15 +23,32 @@ pub enum Utf8Policy {
     Skip,
 }
 
+/// The text in `bytes`, if they are UTF-8.
+pub(super) fn text(bytes: &[u8]) -> Option<&str> {
+    match encoding_rs::UTF_8.decode_without_bom_handling_and_without_replacement(bytes)? {
+        Cow::Borrowed(text) => Some(text),
+        // Bytes that are UTF-8 are never decoded into others.
+        Cow::Owned(_) => None,
+    }
+}
+
+/// The same, as a text of its own; the bytes where they are not.
+pub(super) fn into_text(bytes: Vec<u8>) -> Result<String, Vec<u8>> {
+    match text(&bytes) {
+        Some(text) if text.len() <= COPIED => Ok(text.to_owned()),
+        Some(_) => String::from_utf8(bytes).map_err(std::string::FromUtf8Error::into_bytes),
+        None => Err(bytes),
+    }
+}
+
 /// The text in `bytes`, and how many bytes were no UTF-8; under [`Utf8Policy::Reject`] the offset of the first such
 /// byte is the error.
 pub(super) fn decode(bytes: Vec<u8>, policy: Utf8Policy) -> Result<(String, u64), u64> {
-    let error = match String::from_utf8(bytes) {
+    let bytes = match into_text(bytes) {
         Ok(text) => return Ok((text, 0)),
-        Err(error) => error,
+        Err(bytes) => bytes,
     };
-    let offset = error.utf8_error().valid_up_to() as u64;
-    let bytes = error.into_bytes();
+    let offset = encoding_rs::Encoding::utf8_valid_up_to(&bytes) as u64;
     let invalid = bytes.utf8_chunks().map(|chunk| chunk.invalid().len() as u64).sum();
     match policy {
         Utf8Policy::Reject => Err(offset),
@@ -36,6 +60,7 @@ pub(super) fn decode(bytes: Vec<u8>, policy: Utf8Policy) -> Result<(String, u64)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn policies() {
@@ -43,6 +68,39 @@ mod tests {
         assert_eq!(decode(bytes.clone(), Utf8Policy::Reject), Err(2));
         assert_eq!(decode(bytes.clone(), Utf8Policy::Replace), Ok(("ab\u{FFFD}c\u{FFFD}\u{FFFD}".into(), 4)));
         assert_eq!(decode(bytes, Utf8Policy::Skip), Ok(("abc".into(), 4)));
+    }
+
+    proptest! {
+        /// As the standard library has it.
+        #[test]
+        fn what_is_utf8(
+            text in any::<String>(),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            length in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = text.into_bytes();
+            for (at, byte) in damage {
+                if !bytes.is_empty() {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+            }
+            bytes.truncate(length.index(bytes.len() + 1));
+            prop_assert_eq!(super::text(&bytes), std::str::from_utf8(&bytes).ok());
+            let expected = String::from_utf8(bytes.clone());
+            let offset = expected.as_ref().map_err(|error| error.utf8_error().valid_up_to() as u64).map(|_| ());
+            prop_assert_eq!(decode(bytes.clone(), Utf8Policy::Reject).map(|_| ()), offset);
+            prop_assert_eq!(into_text(bytes), expected.map_err(std::string::FromUtf8Error::into_bytes));
+        }
+    }
+
+    /// A text that is too long to be copied.
+    #[test]
+    fn long_texts() {
+        let long = "词".repeat(COPIED / 3 + 1).into_bytes();
+        assert_eq!(into_text(long.clone()).unwrap().as_bytes(), long);
+        let damaged = [&long[..], b"\xFF"].concat();
+        assert_eq!(into_text(damaged.clone()), Err(damaged));
     }
 
     #[test]
