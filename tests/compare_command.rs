@@ -60,6 +60,7 @@ fn figures_intervals_and_verdicts() {
         for corpus in json["corpora"].as_array_mut().unwrap() {
             for tokens in corpus["tokens"].as_array_mut().unwrap() {
                 tokens["encode_megabytes_per_second"] = Value::Null;
+                tokens["decode_megabytes_per_second"] = Value::Null;
             }
         }
         json
@@ -91,6 +92,47 @@ fn gold_words_and_parallel_lines() {
     compare(&["--parallel", "a.txt"]).fails(2, &["A,B"]);
     std::fs::write(workshop.path("empty.txt"), "\n").unwrap();
     compare(&["--gold", "empty.txt"]).fails(3, &["empty.txt"]);
+}
+
+/// Figures that a text shows by hand, of single bytes.
+#[test]
+fn numbers_emoji_and_forms() {
+    let workshop = with_tokenizers();
+    std::fs::write(workshop.path("text.txt"), "é 1a\n词😀123\n").unwrap();
+    let texts = ["--on", "all=text.txt", "--txt-documents", "lines"];
+    let compare = |more: &[&str]| workshop.run(&[&["compare", "bytes.json", "words.json"][..], &texts, more].concat());
+    let json = compare(&["--json"]).json();
+    let value = |name: &str| measure(&json, 0, name)["values"][0]["value"].clone();
+    // `é` is two bytes, and three in NFD; `1a` are two, and six when they are wide.
+    let wanted = [
+        ("count_changed_by_nfd", 1.0),
+        ("tokens_in_nfd", 6.0 / 5.0),
+        ("forms_returned", 1.0),
+        ("tokens_in_full_width", (9.0 + 16.0) / (5.0 + 10.0)),
+        ("tokens_per_digit", 1.0),
+        ("numbers_cut_alike", 1.0),
+        ("tokens_per_emoji", 4.0),
+        ("emoji_kept_whole", 0.0),
+        ("lost_bytes", 0.0),
+    ];
+    for (name, wanted) in wanted {
+        assert_eq!(value(name), wanted, "{name}");
+    }
+    // No document is another in NFC, and no emoji is joined.
+    assert!(value("count_changed_by_nfc").is_null() && value("joined_emoji_returned").is_null());
+    assert_eq!(measure(&json, 0, "zipf_exponent")["better"], "neither");
+    assert_eq!(json["tokenizers"][0]["numbers"]["grouping"], "single_digits");
+    assert_eq!(
+        json["tokenizers"][0]["numbers"]["lengths"][7]["commonest"],
+        serde_json::json!([1, 1, 1, 1, 1, 1, 1, 1])
+    );
+    assert_eq!(json["tokenizers"][0]["emoji"]["returned"], 1.0);
+    for style in [&[][..], &["--markdown"]] {
+        let shown = compare(style).ok();
+        for wanted in ["zipf exponent", "tokens in full width", "1-1-1-1-1-1-1-1 (100 %)", "decoding"] {
+            assert!(shown.contains(wanted), "{wanted} in {shown}");
+        }
+    }
 }
 
 #[test]

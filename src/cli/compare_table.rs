@@ -1,6 +1,9 @@
 //! Tables of a comparison.
 
-use ciyuan::evaluate::{Better, Comparison, CorpusComparison, DifferenceReport, Estimate, MeasureComparison, Verdict};
+use ciyuan::evaluate::{
+    Better, Comparison, CorpusComparison, DifferenceReport, Estimate, Grouping, MeasureComparison, NumberLength,
+    NumberReport, Verdict,
+};
 
 use super::table::render;
 
@@ -59,7 +62,45 @@ fn tables_of_tokenizers(comparison: &Comparison, style: Style) -> String {
             tokenizer.model_bytes.to_string(),
         ]);
     }
-    of_rows(rows, style)
+    of_rows(rows, style) + "\n" + &of_rows(behaviour(comparison), style)
+}
+
+/// What tokenizers make of fixed lists of numbers and of emoji.
+fn behaviour(comparison: &Comparison) -> Vec<Vec<String>> {
+    let head = ["tokenizer", "digits", "12345678", "tokens an emoji", "whole", "a sequence", "whole", "come back"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+    for tokenizer in &comparison.tokenizers {
+        let (numbers, emoji) = (&tokenizer.numbers, tokenizer.emoji);
+        rows.push(vec![
+            tokenizer.name.clone(),
+            grouping(numbers),
+            numbers.lengths.last().map_or_else(String::new, commonest),
+            format!("{:.2}", emoji.tokens_per_emoji),
+            percent(emoji.kept_whole),
+            format!("{:.2}", emoji.tokens_per_sequence),
+            percent(emoji.sequences_kept_whole),
+            percent(emoji.returned),
+        ]);
+    }
+    rows
+}
+
+fn grouping(numbers: &NumberReport) -> String {
+    let by = |direction: &str| format!("by {} {direction}", numbers.width.unwrap_or(0));
+    match numbers.grouping {
+        Grouping::SingleDigits => "single".to_owned(),
+        Grouping::Whole => "whole".to_owned(),
+        Grouping::LeftToRight => by("from the left"),
+        Grouping::RightToLeft => by("from the right"),
+        Grouping::Mixed => "mixed".to_owned(),
+    }
+}
+
+/// How most numbers of a length are cut, and how many of them are: `3-3-2 (100 %)`.
+fn commonest(length: &NumberLength) -> String {
+    let groups: Vec<String> = length.commonest.iter().map(u32::to_string).collect();
+    format!("{} ({:.0} %)", groups.join("-"), 100.0 * length.share)
 }
 
 /// A row a figure: its values, then how all tokenizers but the first differ from the first.
@@ -99,23 +140,28 @@ pub(super) fn word(verdict: Verdict, better: Better) -> &'static str {
     match (verdict, better) {
         (Verdict::NoDifference, _) => "no difference",
         (Verdict::Undecided, _) => "undecided",
+        (Verdict::More, Better::Neither) => "more",
+        (Verdict::Less, Better::Neither) => "less",
         (Verdict::More, Better::Higher) | (Verdict::Less, Better::Lower) => "better",
         (Verdict::More, Better::Lower) | (Verdict::Less, Better::Higher) => "worse",
     }
 }
 
 fn tokens(comparison: &Comparison, corpus: &CorpusComparison) -> Vec<Vec<String>> {
-    let head = ["tokens", "in all", "used", "seldom", "entropy a byte", "Rényi 2.5", "MB/s"];
+    let head = ["tokens", "in all", "used", "seldom", "pre-token", "p99", "seen before", "MB/s", "decoding"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (tokenizer, figures) in comparison.tokenizers.iter().zip(&corpus.tokens) {
+        let pre_tokens = &figures.pre_tokens.all;
         rows.push(vec![
             tokenizer.name.clone(),
             figures.tokens.to_string(),
             format!("{:.1} %", 100.0 * figures.used_share),
             figures.seldom.to_string(),
-            format!("{:.4}", figures.entropy_per_byte),
-            format!("{:.4}", figures.renyi_efficiency),
+            format!("{:.2}", pre_tokens.mean_length),
+            pre_tokens.p99_length.to_string(),
+            format!("{:.1} %", 100.0 * pre_tokens.repeated),
             format!("{:.1}", figures.encode_megabytes_per_second),
+            format!("{:.1}", figures.decode_megabytes_per_second),
         ]);
     }
     rows

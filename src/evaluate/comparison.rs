@@ -9,20 +9,23 @@
 //! Fewer tokens are not better tokens: words as bounds while learning cost some percent of tokens and win as much of bits
 //! per byte. The nearest to a judgement here are the bits per byte of an n-gram model with Kneser-Ney smoothing, trained
 //! on four fifths of the documents of all languages together and asked on the others. It holds long tokens to be dear
-//! where there is little text to learn from, so the bytes it was trained on stand beside it. Entropy and the efficiency of
-//! Rényi describe a distribution; two ways of raising the latter while models get worse are known (Cognetta 2024).
+//! where there is little text to learn from, so the bytes it was trained on stand beside it. Entropy, the efficiency of
+//! Rényi, the coefficient of Gini and the exponent of Zipf describe a distribution, and judge nothing.
 //!
 //! What is asked of places of tokens, words and edges leaves documents out that a tokenizer changes; `round_trip` tells
-//! how many.
+//! how many. `measures.rs` defines each figure.
 
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
 use serde::Serialize;
 use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::bootstrap::{Bootstrap, Estimate, Ratio, Verdict};
+use super::distribution::Distribution;
+use super::emoji::EmojiReport;
 use super::measures::{Better, COLUMNS, Column, MEASURES, Measurer, Row};
+use super::numbers::NumberReport;
+use super::spans::{SpanCounter, SpanReport};
 use super::vocabulary::VocabularyAudit;
 use crate::encode::{Encoder, Tokenizer};
 use crate::error::{Error, Result};
@@ -100,6 +103,10 @@ pub struct ComparedTokenizer {
     pub model_bytes: u64,
     /// What its vocabulary is made of.
     pub audit: VocabularyAudit,
+    /// How it cuts numbers.
+    pub numbers: NumberReport,
+    /// What it makes of emoji.
+    pub emoji: EmojiReport,
 }
 
 /// Figures of a corpus.
@@ -154,12 +161,12 @@ pub struct TokenFigures {
     pub used_share: f64,
     /// Tokens of the vocabulary that occur, but fewer than ten times.
     pub seldom: u64,
-    /// Entropy of single tokens, in bits for each byte of text.
-    pub entropy_per_byte: f64,
-    /// Rényi's entropy of order 2.5 as a part of the highest there could be (Zouhar 2023): a descriptor, no aim.
-    pub renyi_efficiency: f64,
+    /// Its pre-tokens: their lengths, and how often one comes that was there before, which a memo of an encoder finds.
+    pub pre_tokens: SpanReport,
     /// Megabytes of text a second, encoded once on one thread. It differs from run to run.
     pub encode_megabytes_per_second: f64,
+    /// The same when the ids are decoded.
+    pub decode_megabytes_per_second: f64,
 }
 
 /// Compares `tokenizers` on `corpora`. `done` is told the bytes of text that a tokenizer is through with, and may end
@@ -183,19 +190,24 @@ pub fn compare(
     let mut tokens: Vec<Vec<TokenFigures>> = vec![Vec::new(); corpora.len()];
     let mut compared = Vec::new();
     for (at, (name, tokenizer)) in tokenizers.iter().enumerate() {
-        let mut encoded = Vec::new();
+        let (mut encoded, mut distributions) = (Vec::new(), Vec::new());
         for (corpus, figures) in corpora.iter().zip(&mut tokens) {
             let (ids, seconds) = encode(tokenizer, corpus)?;
-            figures.push(figures_of(tokenizer, corpus, &ids, seconds));
+            let all_ids = ids.iter().map(Vec::as_slice);
+            let distribution = Distribution::of(all_ids, tokenizer.spec().vocab_size());
+            figures.push(figures_of(tokenizer, corpus, &ids, &distribution, seconds)?);
             encoded.push(ids);
+            distributions.push(distribution);
         }
         let models = Models::train(tokenizer, corpora, &encoded, config.order)?;
-        let measurer = Measurer::new(tokenizer);
-        for ((corpus, ids), rows) in corpora.iter().zip(&encoded).zip(&mut rows) {
+        let numbers = NumberReport::of(tokenizer)?;
+        let measurer = Measurer::new(tokenizer, &numbers);
+        for (((corpus, ids), rows), distribution) in corpora.iter().zip(&encoded).zip(&mut rows).zip(&distributions) {
             let documents = corpus.documents.par_iter().zip(ids);
             let measured: Result<Vec<Row>> = documents
                 .map(|(document, ids)| {
                     let mut row = measurer.row(&document.text, document.word_ends.as_deref(), ids, config.seed)?;
+                    distribution.set(ids, &mut row);
                     models.score(&document.text, ids, &mut row)?;
                     Ok(row)
                 })
@@ -211,6 +223,8 @@ pub fn compare(
             vocab_size: tokenizer.spec().vocab_size(),
             model_bytes: models.bytes,
             audit: VocabularyAudit::of(tokenizer),
+            numbers,
+            emoji: EmojiReport::of(tokenizer)?,
         });
     }
     let corpora = corpora.iter().zip(rows).zip(tokens).map(|((corpus, rows), tokens)| {
@@ -265,26 +279,43 @@ fn encode(tokenizer: &Tokenizer, corpus: &ComparedCorpus) -> Result<(Vec<Vec<Tok
     Ok((ids, start.elapsed().as_secs_f64()))
 }
 
-fn figures_of(tokenizer: &Tokenizer, corpus: &ComparedCorpus, ids: &[Vec<TokenId>], seconds: f64) -> TokenFigures {
-    let mut counts: FxHashMap<TokenId, u64> = FxHashMap::default();
-    ids.iter().flatten().for_each(|id| *counts.entry(*id).or_default() += 1);
-    let tokens: u64 = counts.values().sum();
-    let (bytes, vocab) = (bytes_of(corpus) as f64, f64::from(tokenizer.spec().vocab_size()));
-    // In order, so that the sums are the same in every run.
-    let mut each: Vec<u64> = counts.values().copied().collect();
-    each.sort_unstable();
-    let shares = || each.iter().map(|count| *count as f64 / tokens as f64);
-    let entropy: f64 = -shares().map(|share| share * share.log2()).sum::<f64>();
-    let power: f64 = shares().map(|share| share.powf(2.5)).sum();
-    let of = |value: f64| if tokens == 0 { 0.0 } else { value };
-    TokenFigures {
-        tokens,
-        used_share: counts.len() as f64 / vocab,
-        seldom: each.iter().filter(|count| **count < 10).count() as u64,
-        entropy_per_byte: of(entropy * tokens as f64 / bytes),
-        renyi_efficiency: of(power.log2() / -1.5 / vocab.log2()),
-        encode_megabytes_per_second: of(bytes / 1e6 / seconds.max(1e-9)),
+fn figures_of(
+    tokenizer: &Tokenizer,
+    corpus: &ComparedCorpus,
+    ids: &[Vec<TokenId>],
+    distribution: &Distribution,
+    seconds: f64,
+) -> Result<TokenFigures> {
+    let ranked = &distribution.ranked;
+    let (tokens, bytes) = (ranked.iter().sum(), bytes_of(corpus) as f64);
+    let speed = |seconds: f64| if tokens == 0 { 0.0 } else { bytes / 1e6 / seconds.max(1e-9) };
+    let start = Instant::now();
+    for ids in ids {
+        std::hint::black_box(tokenizer.decode(ids)?);
     }
+    let decoding = start.elapsed().as_secs_f64();
+    Ok(TokenFigures {
+        tokens,
+        used_share: ranked.len() as f64 / f64::from(tokenizer.spec().vocab_size()),
+        seldom: ranked.iter().filter(|count| **count < 10).count() as u64,
+        pre_tokens: pre_tokens(tokenizer, corpus)?,
+        encode_megabytes_per_second: speed(seconds),
+        decode_megabytes_per_second: speed(decoding),
+    })
+}
+
+/// The pre-tokens of a corpus, of its texts as they are.
+fn pre_tokens(tokenizer: &Tokenizer, corpus: &ComparedCorpus) -> Result<SpanReport> {
+    let (mut counter, mut ends) = (SpanCounter::default(), Vec::new());
+    for document in &corpus.documents {
+        ends.clear();
+        tokenizer.segmenter().spans(&document.text, &mut ends)?;
+        let mut start = 0;
+        for end in &ends {
+            counter.add(&document.text[std::mem::replace(&mut start, *end as usize)..*end as usize]);
+        }
+    }
+    Ok(counter.report())
 }
 
 /// Language models of single tokens and of n-grams.
@@ -445,17 +476,21 @@ mod tests {
         assert_eq!(values, [1.0, 1.0 / 6.0]);
     }
 
-    /// Sixteen tokens that are alike: four bits each, and as even as can be among as many.
     #[test]
-    fn entropy() {
-        let text: String = ('a'..='p').collect();
-        let corpus = corpus("en", [text].into_iter());
-        let tokenizer = tokenizer(&[]);
-        let (ids, _) = encode(&tokenizer, &corpus).unwrap();
-        let figures = figures_of(&tokenizer, &corpus, &ids, 1.0);
-        assert!((figures.entropy_per_byte - 4.0).abs() < 1e-12);
-        assert!((figures.renyi_efficiency - 0.5).abs() < 1e-12, "{figures:?}");
-        assert_eq!((figures.tokens, figures.seldom, figures.used_share), (16, 16, 1.0 / 16.0));
+    fn distributions_and_pre_tokens() {
+        let comparison = compared(&[("bytes", &[]), ("words", &["词元", "token "])], None);
+        for name in ["entropy_per_byte", "renyi_efficiency", "gini_of_ids", "zipf_exponent"] {
+            let descriptor = measure(&comparison, 0, name);
+            assert_eq!(descriptor.better, Better::Neither);
+            for value in &descriptor.values {
+                let Some(Estimate { value, interval: Some([low, high]) }) = *value else { panic!("{descriptor:?}") };
+                assert!(low < value && value < high && value > 0.0, "{descriptor:?}");
+            }
+        }
+        // Each document is one pre-token, and some come again.
+        let figures = &comparison.corpora[1].tokens[1];
+        assert_eq!((figures.pre_tokens.all.spans, figures.pre_tokens.all.repeated), (60, 0.0));
+        assert!(figures.decode_megabytes_per_second > 0.0);
     }
 
     #[test]

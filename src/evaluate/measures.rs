@@ -1,14 +1,44 @@
 //! What of a document is measured for a tokenizer: sums, of which the figures of a comparison are ratios.
+//!
+//! | figure | what it is |
+//! |---|---|
+//! | `bytes_per_token`, `characters_per_token` | of text for each token |
+//! | `tokens_per_han_character` | tokens that have a part in a Han character, for each of these |
+//! | `partial_tokens` | share of the tokens that are no whole characters |
+//! | `tokens_per_word` | tokens that have a part in a word, for each word (fertility) |
+//! | `words_kept_whole` | share of the words that are one token |
+//! | `boundary_precision`, `boundary_recall`, `boundary_f1` | edges of tokens that are edges of words, of the former, of the latter |
+//! | `tokens_over_edges` | share of the tokens that reach over an edge of words |
+//! | `round_trip` | share of the documents that come back from their ids |
+//! | `lost_bytes` | share of the bytes that stand in no token, or in that for unknown characters |
+//! | `ids_changed_at_cut` | a document is cut at random: how many of the last ids before the cut are others in the whole |
+//! | `cuts_that_stay` | share of the cuts at which the ids of both parts are those of the whole |
+//! | `count_changed_by_nfc`, `count_changed_by_nfd` | of the documents that are others in this form of Unicode, those of which it has another number of tokens |
+//! | `tokens_in_nfd` | tokens of documents in NFD, for each of them as they are, where the two differ |
+//! | `forms_returned` | share of these forms that come back from their ids |
+//! | `tokens_in_full_width` | tokens of documents with wide letters and digits, for each of them with those of ASCII |
+//! | `tokens_per_digit` | tokens that have a part in a number, for each of its digits |
+//! | `numbers_cut_alike` | share of the numbers that are cut as most of their length are (`numbers.rs`) |
+//! | `tokens_per_emoji`, `emoji_kept_whole` | tokens that have a part in an emoji; share of those that are in one token (`emoji.rs`) |
+//! | `joined_emoji_returned` | share of the emoji joined by U+200D that come back from their ids |
+//! | `entropy_per_byte`, `renyi_efficiency`, `gini_of_ids`, `zipf_exponent` | descriptors of a distribution (`distribution.rs`) |
+//! | `unigram_bits_per_byte`, `kneser_ney_bits_per_byte` | of held-out documents, by models of single tokens and of n-grams |
+//!
+//! What changes a document (cuts, forms, widths) is asked of its first 2,000 characters. What is asked of places of tokens
+//! leaves documents out that do not come back.
 
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::bootstrap::Ratio;
 use super::boundaries::WordCounts;
+use super::emoji::set_emoji;
+use super::forms::set_forms;
+use super::numbers::NumberReport;
 use crate::encode::Tokenizer;
 use crate::error::Result;
 use crate::segment::is_han;
-use crate::vocab::TokenId;
+use crate::vocab::{CharacterUnits, TokenId};
 
 /// Which of two values is the better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -18,6 +48,8 @@ pub enum Better {
     Higher,
     /// The lower.
     Lower,
+    /// None: it describes, and judges nothing.
+    Neither,
 }
 
 macro_rules! columns {
@@ -50,9 +82,34 @@ columns!(
     CrossingTokens,
     Documents,
     RoundTrips,
+    LostBytes,
     Cuts,
     ChangedIds,
     StableCuts,
+    NfcTexts,
+    NfcChanged,
+    NfdTexts,
+    NfdChanged,
+    NfdTokens,
+    TokensBesideNfd,
+    Forms,
+    FormsReturned,
+    HalfWidthTokens,
+    FullWidthTokens,
+    Digits,
+    DigitTokens,
+    Numbers,
+    NumbersAlike,
+    Emoji,
+    EmojiTokens,
+    WholeEmoji,
+    JoinedEmoji,
+    JoinedReturned,
+    EntropyBits,
+    Renyi,
+    Gini,
+    Zipf,
+    RankedTokens,
     ScoredBytes,
     UnigramBits,
     KneserNeyBits
@@ -76,8 +133,8 @@ impl Measure {
 }
 
 /// All figures, in the order of reports.
-pub(super) const MEASURES: [Measure; 15] = {
-    use Better::{Higher, Lower};
+pub(super) const MEASURES: [Measure; 30] = {
+    use Better::{Higher, Lower, Neither};
     use Column::*;
     const fn of(name: &'static str, above: Column, below: Column, better: Better) -> Measure {
         Measure { name, above, below, better }
@@ -94,8 +151,23 @@ pub(super) const MEASURES: [Measure; 15] = {
         of("boundary_f1", TwiceShared, AllEdges, Higher),
         of("tokens_over_edges", CrossingTokens, PlacedTokens, Lower),
         of("round_trip", RoundTrips, Documents, Higher),
+        of("lost_bytes", LostBytes, Bytes, Lower),
         of("ids_changed_at_cut", ChangedIds, Cuts, Lower),
         of("cuts_that_stay", StableCuts, Cuts, Higher),
+        of("count_changed_by_nfc", NfcChanged, NfcTexts, Lower),
+        of("count_changed_by_nfd", NfdChanged, NfdTexts, Lower),
+        of("tokens_in_nfd", NfdTokens, TokensBesideNfd, Lower),
+        of("forms_returned", FormsReturned, Forms, Higher),
+        of("tokens_in_full_width", FullWidthTokens, HalfWidthTokens, Lower),
+        of("tokens_per_digit", DigitTokens, Digits, Neither),
+        of("numbers_cut_alike", NumbersAlike, Numbers, Higher),
+        of("tokens_per_emoji", EmojiTokens, Emoji, Lower),
+        of("emoji_kept_whole", WholeEmoji, Emoji, Higher),
+        of("joined_emoji_returned", JoinedReturned, JoinedEmoji, Higher),
+        of("entropy_per_byte", EntropyBits, Bytes, Neither),
+        of("renyi_efficiency", Renyi, Tokens, Neither),
+        of("gini_of_ids", Gini, Tokens, Neither),
+        of("zipf_exponent", Zipf, RankedTokens, Neither),
         of("unigram_bits_per_byte", UnigramBits, ScoredBytes, Lower),
         of("kneser_ney_bits_per_byte", KneserNeyBits, ScoredBytes, Lower),
     ]
@@ -106,6 +178,10 @@ pub(super) const MEASURES: [Measure; 15] = {
 pub(super) struct Row(pub(super) [f64; COLUMNS]);
 
 impl Row {
+    pub(super) fn new() -> Self {
+        Self([0.0; COLUMNS])
+    }
+
     pub(super) fn set(&mut self, column: Column, value: u64) {
         self.0[column as usize] = value as f64;
     }
@@ -116,25 +192,30 @@ impl Row {
     }
 }
 
-/// Characters of a document in which it is cut to see what ids do there.
-const CUT_WITHIN: usize = 2000;
+/// Characters of a document that are cut, and written in other ways, to see what ids do then.
+const CHANGED_WITHIN: usize = 2000;
 
 /// What measures the documents of a tokenizer.
 pub(super) struct Measurer<'t> {
     tokenizer: &'t Tokenizer,
     /// Bytes of each id in a text.
     lengths: Vec<u32>,
+    numbers: &'t NumberReport,
+    /// Whether some text may be in no token, or in that for unknown characters.
+    may_lose: bool,
 }
 
 impl<'t> Measurer<'t> {
-    pub(super) fn new(tokenizer: &'t Tokenizer) -> Self {
-        Self { tokenizer, lengths: tokenizer.text_lengths() }
+    /// With how the tokenizer cuts numbers.
+    pub(super) fn new(tokenizer: &'t Tokenizer, numbers: &'t NumberReport) -> Self {
+        let may_lose = tokenizer.spec().characters().is_some() || tokenizer.segmenter().pattern().drops_text();
+        Self { tokenizer, lengths: tokenizer.text_lengths(), numbers, may_lose }
     }
 
-    /// The sums of a document of these ids; those of a language model are left out. `word_ends` are the ends of its
+    /// The sums of a document of these ids; those of language models and of distributions are left out. `word_ends` are the ends of its
     /// words, if they are known; where it is cut depends on `seed`.
     pub(super) fn row(&self, text: &str, word_ends: Option<&[u32]>, ids: &[TokenId], seed: u64) -> Result<Row> {
-        let mut row = Row([0.0; COLUMNS]);
+        let mut row = Row::new();
         row.set(Column::Bytes, text.len() as u64);
         row.set(Column::Characters, text.chars().count() as u64);
         row.set(Column::Tokens, ids.len() as u64);
@@ -142,17 +223,36 @@ impl<'t> Measurer<'t> {
         row.set(Column::Documents, 1);
         let decoded = self.tokenizer.decode(ids)?;
         row.set(Column::RoundTrips, u64::from(decoded == text.as_bytes()));
-        if let Some(token_ends) = self.token_ends(text, ids, &decoded) {
+        row.set(Column::LostBytes, if self.may_lose { self.lost(text)? } else { 0 });
+        let token_ends = self.token_ends(text, ids, &decoded);
+        if let Some(token_ends) = &token_ends {
             row.set(Column::PlacedTokens, ids.len() as u64);
-            let (characters, tokens) = han(text, &token_ends);
+            let (characters, tokens) = han(text, token_ends);
             row.set(Column::HanCharacters, characters);
             row.set(Column::HanTokens, tokens);
             if let Some(word_ends) = word_ends {
-                set_words(&mut row, &WordCounts::of(text, word_ends, &token_ends));
+                set_words(&mut row, &WordCounts::of(text, word_ends, token_ends));
             }
+            self.numbers.set(text, token_ends, &mut row);
         }
-        self.cut(text, seed, &mut row)?;
+        set_emoji(self.tokenizer, text, token_ends.as_deref(), &mut row)?;
+        let beginning = text.char_indices().nth(CHANGED_WITHIN).map_or(text, |(at, _)| &text[..at]);
+        self.cut(beginning, seed, &mut row)?;
+        set_forms(self.tokenizer, beginning, &mut row)?;
         Ok(row)
+    }
+
+    /// Bytes of a text that stand in no token, or in that for unknown characters.
+    fn lost(&self, text: &str) -> Result<u64> {
+        let unknown = self.tokenizer.spec().characters().and_then(CharacterUnits::unknown);
+        let (ids, places) = self.tokenizer.encode_with_offsets(text)?;
+        let (mut end, mut kept) = (0, 0);
+        // Two tokens may have one place, where a normalizer has made several characters of one.
+        for (_, place) in ids.iter().zip(places).filter(|(id, _)| Some(**id) != unknown) {
+            kept += place.end.saturating_sub(place.start.max(end)) as u64;
+            end = end.max(place.end);
+        }
+        Ok(text.len() as u64 - kept)
     }
 
     fn is_partial(&self, id: TokenId) -> bool {
@@ -175,18 +275,16 @@ impl<'t> Measurer<'t> {
         Some(ends.collect())
     }
 
-    /// Cuts the beginning of a document in two: how many of the last ids of the first part are others in the whole, and
+    /// Cuts a text in two: how many of the last ids of the first part are others in the whole, and
     /// whether the ids of both parts are those of the whole.
     fn cut(&self, text: &str, seed: u64, row: &mut Row) -> Result<()> {
-        let places: Vec<usize> = text.char_indices().map(|(at, _)| at).take(CUT_WITHIN).collect();
+        let places: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
         if places.len() < 2 {
             return Ok(());
         }
-        let end = text.char_indices().nth(CUT_WITHIN).map_or(text.len(), |(at, _)| at);
         let random = xxh3_64_with_seed(text.as_bytes(), seed);
         let at = places[1 + (random % (places.len() as u64 - 1)) as usize];
-        let [whole, first, second] =
-            [&text[..end], &text[..at], &text[at..end]].map(|part| self.tokenizer.encode(part));
+        let [whole, first, second] = [text, &text[..at], &text[at..]].map(|part| self.tokenizer.encode(part));
         let (whole, first, second) = (whole?, first?, second?);
         let same = first.iter().zip(&whole).take_while(|(first, whole)| first == whole).count();
         row.set(Column::Cuts, 1);
@@ -256,7 +354,8 @@ mod tests {
         // Three bytes, `元`, ` a`, `，我`, three bytes.
         assert_eq!(ids.len(), 9);
         let ends: Vec<u32> = vec![6, 7, 8, 11, 17];
-        let row = Measurer::new(&tokenizer).row(text, Some(&ends), &ids, 1).unwrap();
+        let numbers = NumberReport::of(&tokenizer).unwrap();
+        let row = Measurer::new(&tokenizer, &numbers).row(text, Some(&ends), &ids, 1).unwrap();
         let get = |columns: &[Column]| columns.iter().map(|column| row.get(*column)).collect::<Vec<_>>();
         use Column::*;
         assert_eq!(get(&[Bytes, Characters, Tokens, PartialTokens]), [17.0, 7.0, 9.0, 6.0]);
@@ -270,7 +369,8 @@ mod tests {
     #[test]
     fn cuts_change_ids() {
         let tokenizer = tokenizer();
-        let measurer = Measurer::new(&tokenizer);
+        let numbers = NumberReport::of(&tokenizer).unwrap();
+        let measurer = Measurer::new(&tokenizer, &numbers);
         let row = |text: &str| measurer.row(text, None, &tokenizer.encode(text).unwrap(), 0).unwrap();
         // The one place to cut is inside the token ` a`, and between two that do not join.
         for (text, changed, stays) in [(" a", 1.0, 0.0), ("aa", 0.0, 1.0)] {
@@ -278,6 +378,36 @@ mod tests {
             assert_eq!((row.get(Column::ChangedIds), row.get(Column::StableCuts)), (changed, stays), "{text:?}");
         }
         assert_eq!((row("a").get(Column::Cuts), row("").get(Column::Cuts)), (0.0, 0.0));
+    }
+
+    /// A vocabulary of the characters `a` and `词`, the token of all others, and that for a space.
+    fn of_characters() -> Tokenizer {
+        let json = serde_json::json!({
+            "model": {
+                "type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": false,
+                "vocab": {"<unk>": 0, "a": 1, "词": 2, "▁": 3}, "merges": [],
+            },
+            "added_tokens": [{"id": 0, "content": "<unk>", "special": true, "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false}],
+            "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            "decoder": {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        });
+        let spec = TokenizerSpec::from_json(json.to_string().as_bytes()).unwrap();
+        Tokenizer::new(spec).unwrap()
+    }
+
+    #[test]
+    fn bytes_without_a_token_are_counted() {
+        let tokenizer = of_characters();
+        let numbers = NumberReport::of(&tokenizer).unwrap();
+        let measurer = Measurer::new(&tokenizer, &numbers);
+        let row = |text: &str| measurer.row(text, None, &tokenizer.encode(text).unwrap(), 1).unwrap();
+        use Column::*;
+        // `元` and `。` in one token for unknown ones, `b` in another.
+        let some = row("a 词元。ab");
+        assert_eq!([Bytes, LostBytes, RoundTrips, PlacedTokens].map(|column| some.get(column)), [13.0, 7.0, 0.0, 0.0]);
+        let none = row("a 词");
+        assert_eq!([Bytes, LostBytes, RoundTrips].map(|column| none.get(column)), [5.0, 0.0, 1.0]);
     }
 
     #[test]

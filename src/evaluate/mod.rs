@@ -15,11 +15,15 @@ mod attention_page;
 mod bootstrap;
 mod boundaries;
 mod comparison;
+mod distribution;
+mod emoji;
 mod findings;
+mod forms;
 mod held_out;
 mod html;
 mod language;
 mod measures;
+mod numbers;
 mod paired;
 mod plots;
 mod probe;
@@ -41,11 +45,13 @@ pub use comparison::{
     CompareConfig, ComparedCorpus, ComparedText, ComparedTokenizer, Comparison, CorpusComparison, DifferenceReport,
     MeasureComparison, ParallelTexts, TokenFigures, compare,
 };
+pub use emoji::EmojiReport;
 pub use findings::{Finding, FindingKind};
 pub use held_out::{HeldOut, evaluate};
 pub use html::to_html;
 pub use language::Language;
 pub use measures::Better;
+pub use numbers::{Grouping, NumberLength, NumberReport};
 pub use paired::{OverSeeds, PairedDifference, smallest_visible};
 pub use plots::loss_curve;
 pub(crate) use probe::over_documents;
