@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use ciyuan::pipeline::{EncodeSeconds, EncodedFolder, FolderLock, MixPart, MixSettings, MixSource, mix, plan_mix};
 
-use super::args::bytes;
 use super::context::Context;
 use super::encode::show_folder;
 use super::failure::{Failure, Outcome};
+use super::shuffle::OrderArgs;
 use super::table::render;
 use super::weights::{Weight, weight, weights_of};
 
@@ -37,24 +37,18 @@ pub(super) struct Args {
     /// How often a source may be gone through
     #[arg(long, default_value_t = MixSettings::default().max_epochs, value_name = "N")]
     max_epochs: f64,
-    /// Start of all random numbers
-    #[arg(long, default_value_t = MixSettings::default().seed, value_name = "N")]
-    seed: u64,
     /// Show what would be done, and end
     #[arg(long)]
     dry_run: bool,
-    /// Bytes of a shard at most; a document that is longer has a shard for itself
-    #[arg(long, default_value = "1GiB", value_parser = bytes, value_name = "BYTES")]
-    shard_size: u64,
-    /// Bytes of memory to sort in, about
-    #[arg(long, default_value = "256MiB", value_parser = bytes, value_name = "BYTES")]
-    memory: u64,
+    #[command(flatten)]
+    order: OrderArgs,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let start = Instant::now();
     let sources = sources(args)?;
-    let Args { tokens, max_epochs, seed, shard_size, memory, .. } = *args;
+    let OrderArgs { seed, shard_size, memory } = args.order;
+    let Args { tokens, max_epochs, .. } = *args;
     let settings = MixSettings { tokens, max_epochs, seed, shard_size, memory };
     if args.dry_run {
         let parts = plan_mix(&sources, &settings)?;

@@ -23,15 +23,22 @@ pub(super) struct Args {
     /// Output folder
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
+    #[command(flatten)]
+    order: OrderArgs,
+}
+
+/// A random order of documents, and the shards that they are written to.
+#[derive(Clone, Copy, clap::Args)]
+pub(super) struct OrderArgs {
     /// Start of all random numbers
     #[arg(long, default_value_t = ShuffleSettings::default().seed, value_name = "N")]
-    seed: u64,
+    pub(super) seed: u64,
     /// Bytes of a shard at most; a document that is longer has a shard for itself
     #[arg(long, default_value = "1GiB", value_parser = bytes, value_name = "BYTES")]
-    shard_size: u64,
+    pub(super) shard_size: u64,
     /// Bytes of memory to sort in, about
     #[arg(long, default_value = "256MiB", value_parser = bytes, value_name = "BYTES")]
-    memory: u64,
+    pub(super) memory: u64,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
@@ -42,7 +49,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     }
     let _source = FolderLock::share(&args.folder)?;
     let _lock = FolderLock::take(&args.output)?;
-    let Args { seed, shard_size, memory, .. } = *args;
+    let OrderArgs { seed, shard_size, memory } = args.order;
     let settings = ShuffleSettings { seed, shard_size, memory };
     let manifest = context.with_progress(|progress| shuffle(&args.folder, &args.output, &settings, progress))?;
     show_folder(EncodedFolder { manifest, seconds: EncodeSeconds::default() }, &args.output, 0.0, start, context)

@@ -112,10 +112,9 @@ pub fn mix(
         };
         if there.settings == manifest.settings && inputs(&there) == inputs(&manifest) {
             progress.note(format!("`{}` is complete already", output.display()));
-            opened
-                .iter()
-                .zip(&mut parts)
-                .for_each(|(source, part)| part.mixed_tokens = source.chosen_tokens(settings.seed));
+            for (source, part) in opened.iter().zip(&mut parts) {
+                part.mixed_tokens = source.chosen_tokens(settings.seed)?;
+            }
             return Ok((there, parts));
         }
         let why = "holds other shards already; choose another folder, or remove it";
@@ -249,11 +248,12 @@ impl Opened<'_> {
         xxh3_64_with_seed(&bytes, seed)
     }
 
-    fn chosen_tokens(&self, seed: u64) -> u64 {
-        let Some(corpus) = self.corpus(Split::Train) else { return 0 };
+    /// The ids of the mixture that come from here.
+    fn chosen_tokens(&self, seed: u64) -> Result<u64> {
+        let Some(corpus) = self.corpus(Split::Train) else { return Ok(0) };
         let end = u64::from(corpus.info().end_of_text.is_some());
         let tokens = |(number, ids): (u64, Result<Vec<_>>)| {
-            ids.map_or(0, |ids| (ids.len() as u64 + end) * self.copies(seed, Split::Train, number))
+            Ok((ids?.len() as u64 + end) * self.copies(seed, Split::Train, number))
         };
         (0..).zip(corpus.documents()).map(tokens).sum()
     }
