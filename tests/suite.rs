@@ -9,6 +9,7 @@ mod cleaning;
 mod command;
 mod common;
 mod compare_command;
+mod compare_page;
 mod console;
 mod counts_command;
 mod crash;

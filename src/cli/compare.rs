@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use ciyuan::Error;
 use ciyuan::encode::Tokenizer;
-use ciyuan::evaluate::{CompareConfig, ComparedCorpus, ComparedText, ParallelTexts};
-use ciyuan::pipeline::{compare_tokenizers, load_tokenizer};
+use ciyuan::evaluate::{CompareConfig, ComparedCorpus, ComparedText, Comparison, ParallelTexts, comparison_to_html};
+use ciyuan::pipeline::{FolderLock, REPORT_FILE, REPORT_PAGE, compare_tokenizers, load_tokenizer};
 use ciyuan::segment::{NAMED_PATTERNS, Pattern};
+use ciyuan::shard::write_atomic;
+use ciyuan::text::Document;
 
 use super::args::ReadArgs;
 use super::compare_table::{Style, table};
@@ -23,7 +25,8 @@ use super::lines::for_each_line;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example: ciyuan compare out ours=tokenizer.json --on zh=zh.jsonl en=en.jsonl
-Example: ciyuan compare out cl100k=cl100k_base.tiktoken --on zh=corpora/zh --markdown")]
+Example: ciyuan compare out cl100k=cl100k_base.tiktoken --on zh=corpora/zh --markdown
+Example: ciyuan compare out1 out2 --on zh=corpora/zh en=corpora/en -o comparison")]
 pub(super) struct Args {
     /// Tokenizers, as FILE or NAME=FILE: a tokenizer.json, a .tiktoken file (NAME is its pattern, unless --pattern is given), or a folder that holds a tokenizer.json
     #[arg(value_name = "TOKENIZER", required = true, num_args = 2..)]
@@ -52,6 +55,9 @@ pub(super) struct Args {
     /// Show the tables as Markdown
     #[arg(long)]
     markdown: bool,
+    /// Folder for report.html, a page by itself, report.json and report.md
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
     #[command(flatten)]
     read: ReadArgs,
 }
@@ -72,8 +78,29 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let config = CompareConfig { margin: args.margin, seed: args.seed, order: args.order };
     let comparison = context
         .with_progress(|progress| compare_tokenizers(&tokenizers, &corpora, parallel.as_ref(), &config, progress))?;
+    if let Some(folder) = &args.output {
+        write_report(folder, &comparison, &tokenizers)?;
+    }
     let style = if args.markdown { Style::Markdown } else { Style::Text };
     context.show(&comparison, || table(&comparison, style))
+}
+
+fn write_report(folder: &Path, comparison: &Comparison, tokenizers: &[(String, Tokenizer)]) -> Outcome {
+    let _lock = FolderLock::take(folder)?;
+    let json = serde_json::to_vec_pretty(comparison).map_err(std::io::Error::from)?;
+    write_atomic(&folder.join(REPORT_FILE), &json)?;
+    write_atomic(&folder.join(REPORT_PAGE), comparison_to_html(comparison, tokenizers)?.as_bytes())?;
+    write_atomic(&folder.join("report.md"), table(comparison, Style::Markdown).as_bytes())?;
+    Ok(())
+}
+
+/// What people find a document by.
+fn name_of(document: &Document) -> String {
+    let place = || match document.origin.line {
+        0 => document.origin.file.display().to_string(),
+        line => format!("{}:{line}", document.origin.file.display()),
+    };
+    document.id.clone().unwrap_or_else(place)
 }
 
 /// A tokenizer of `FILE` or `NAME=FILE`, and its name.
@@ -120,7 +147,7 @@ fn read(args: &Args, context: &Context) -> Outcome<Vec<ComparedCorpus>> {
         let mut documents = Vec::new();
         args.read.for_each_document(&inputs, context, |document| {
             let word_ends = word_ends(&document.text);
-            documents.push(ComparedText { text: document.text.clone(), word_ends });
+            documents.push(ComparedText { name: name_of(document), text: document.text.clone(), word_ends });
             Ok(())
         })?;
         if documents.len() == 1 {
@@ -154,7 +181,8 @@ fn gold(path: &Path) -> Outcome<ComparedCorpus> {
             ends.push(text.len() as u32);
         }
         if !text.is_empty() {
-            documents.push(ComparedText { text, word_ends: Some(ends) });
+            let name = format!("{}:{}", path.display(), line.number);
+            documents.push(ComparedText { name, text, word_ends: Some(ends) });
         }
         Ok(())
     })?;

@@ -17,6 +17,7 @@
 
 use rayon::prelude::*;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -25,7 +26,10 @@ use super::distribution::Distribution;
 use super::emoji::EmojiReport;
 use super::measures::{Better, COLUMNS, Column, MEASURES, Measurer, Row};
 use super::numbers::NumberReport;
-use super::spans::{SpanCounter, SpanReport};
+use super::report::ColouredPage;
+use super::scripts::ScriptReport;
+use super::spans::SpanReport;
+use super::token_figures::{bytes_of, figures_of, pages};
 use super::vocabulary::VocabularyAudit;
 use crate::encode::{Encoder, Tokenizer};
 use crate::error::{Error, Result};
@@ -38,6 +42,8 @@ const HELD_OUT: u64 = 5;
 /// A document to compare tokenizers on.
 #[derive(Debug, Clone)]
 pub struct ComparedText {
+    /// What people find it by: its id, or its file and line.
+    pub name: String,
     /// Its text.
     pub text: String,
     /// The ends of its words in bytes, if words are to be asked for. They cover the text.
@@ -124,6 +130,8 @@ pub struct CorpusComparison {
     pub measures: Vec<MeasureComparison>,
     /// How each tokenizer's tokens are distributed there, and how fast they were made.
     pub tokens: Vec<TokenFigures>,
+    /// The beginning of a document, by each tokenizer.
+    pub pages: Vec<ColouredPage>,
 }
 
 /// A figure of all tokenizers.
@@ -161,12 +169,35 @@ pub struct TokenFigures {
     pub used_share: f64,
     /// Tokens of the vocabulary that occur, but fewer than ten times.
     pub seldom: u64,
+    /// How many of the tokens have each length in bytes.
+    pub lengths: BTreeMap<u32, u64>,
+    /// Ranks of tokens from the commonest, some tens of them, and how often the token of each occurs.
+    pub ranks: Vec<[u64; 2]>,
+    /// Characters and tokens by script, of the documents that come back from their ids.
+    pub scripts: Vec<ScriptReport>,
+    /// The documents with the fewest bytes a token, the worst first: of those with 100 bytes or more, if there are any.
+    pub worst: Vec<WorstDocument>,
     /// Its pre-tokens: their lengths, and how often one comes that was there before, which a memo of an encoder finds.
     pub pre_tokens: SpanReport,
     /// Megabytes of text a second, encoded once on one thread. It differs from run to run.
     pub encode_megabytes_per_second: f64,
     /// The same when the ids are decoded.
     pub decode_megabytes_per_second: f64,
+}
+
+/// A document that takes many tokens.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WorstDocument {
+    /// Its name, see [`ComparedText::name`].
+    pub name: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Its tokens.
+    pub tokens: u64,
+    /// Bytes by tokens.
+    pub bytes_per_token: f64,
+    /// Its first characters.
+    pub excerpt: String,
 }
 
 /// Compares `tokenizers` on `corpora`. `done` is told the bytes of text that a tokenizer is through with, and may end
@@ -195,7 +226,7 @@ pub fn compare(
             let (ids, seconds) = encode(tokenizer, corpus)?;
             let all_ids = ids.iter().map(Vec::as_slice);
             let distribution = Distribution::of(all_ids, tokenizer.spec().vocab_size());
-            figures.push(figures_of(tokenizer, corpus, &ids, &distribution, seconds)?);
+            figures.push(figures_of(tokenizer, corpus, &ids, &distribution.ranked, seconds)?);
             encoded.push(ids);
             distributions.push(distribution);
         }
@@ -233,16 +264,17 @@ pub fn compare(
             let ratios: Vec<Ratio> = (0..count).map(|at| measure.ratio(at)).collect();
             measure_of(measure.name, measure.better, &bootstrap, &ratios, config.margin)
         });
-        CorpusComparison {
+        Ok(CorpusComparison {
             name: corpus.name.clone(),
             documents: corpus.documents.len() as u64,
             bytes: bytes_of(corpus),
             held_out: corpus.documents.iter().filter(|document| is_held_out(&document.text)).count() as u64,
             measures: measures.collect(),
             tokens,
-        }
+            pages: pages(tokenizers, corpus)?,
+        })
     });
-    let corpora = corpora.collect();
+    let corpora = corpora.collect::<Result<_>>()?;
     let parallel = parallel.map(|texts| premium(tokenizers, texts, config)).transpose()?;
     Ok(Comparison { config: config.clone(), tokenizers: compared, corpora, parallel })
 }
@@ -259,10 +291,6 @@ fn check(tokenizers: &[(String, Tokenizer)], config: &CompareConfig) -> Result<(
     Ok(())
 }
 
-fn bytes_of(corpus: &ComparedCorpus) -> u64 {
-    corpus.documents.iter().map(|document| document.text.len() as u64).sum()
-}
-
 fn is_held_out(text: &str) -> bool {
     xxh3_64(text.as_bytes()).is_multiple_of(HELD_OUT)
 }
@@ -277,45 +305,6 @@ fn encode(tokenizer: &Tokenizer, corpus: &ComparedCorpus) -> Result<(Vec<Vec<Tok
     });
     let ids = ids.collect::<Result<Vec<_>>>()?;
     Ok((ids, start.elapsed().as_secs_f64()))
-}
-
-fn figures_of(
-    tokenizer: &Tokenizer,
-    corpus: &ComparedCorpus,
-    ids: &[Vec<TokenId>],
-    distribution: &Distribution,
-    seconds: f64,
-) -> Result<TokenFigures> {
-    let ranked = &distribution.ranked;
-    let (tokens, bytes) = (ranked.iter().sum(), bytes_of(corpus) as f64);
-    let speed = |seconds: f64| if tokens == 0 { 0.0 } else { bytes / 1e6 / seconds.max(1e-9) };
-    let start = Instant::now();
-    for ids in ids {
-        std::hint::black_box(tokenizer.decode(ids)?);
-    }
-    let decoding = start.elapsed().as_secs_f64();
-    Ok(TokenFigures {
-        tokens,
-        used_share: ranked.len() as f64 / f64::from(tokenizer.spec().vocab_size()),
-        seldom: ranked.iter().filter(|count| **count < 10).count() as u64,
-        pre_tokens: pre_tokens(tokenizer, corpus)?,
-        encode_megabytes_per_second: speed(seconds),
-        decode_megabytes_per_second: speed(decoding),
-    })
-}
-
-/// The pre-tokens of a corpus, of its texts as they are.
-fn pre_tokens(tokenizer: &Tokenizer, corpus: &ComparedCorpus) -> Result<SpanReport> {
-    let (mut counter, mut ends) = (SpanCounter::default(), Vec::new());
-    for document in &corpus.documents {
-        ends.clear();
-        tokenizer.segmenter().spans(&document.text, &mut ends)?;
-        let mut start = 0;
-        for end in &ends {
-            counter.add(&document.text[std::mem::replace(&mut start, *end as usize)..*end as usize]);
-        }
-    }
-    Ok(counter.report())
 }
 
 /// Language models of single tokens and of n-grams.
@@ -422,7 +411,9 @@ mod tests {
     }
 
     fn corpus(name: &str, texts: impl Iterator<Item = String>) -> ComparedCorpus {
-        let documents = texts.map(|text| ComparedText { word_ends: Some(vec![text.len() as u32]), text }).collect();
+        let documents = texts
+            .map(|text| ComparedText { name: String::new(), word_ends: Some(vec![text.len() as u32]), text })
+            .collect();
         ComparedCorpus { name: name.to_owned(), documents }
     }
 

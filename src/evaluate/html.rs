@@ -17,12 +17,17 @@ pub fn to_html(report: &Report) -> String {
     out
 }
 
-fn write(report: &Report, out: &mut String) -> std::fmt::Result {
-    write!(
-        out,
+/// The beginning of a page, up to its first heading. No page may ask a network for anything.
+pub(super) fn head(title: &str, what: &str) -> String {
+    format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>ciyuan report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>ciyuan <span lang=\"zh\">词元</span></h1>\n"
-    )?;
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>ciyuan <span lang=\"zh\">词元</span> {what}</h1>\n"
+    )
+}
+
+fn write(report: &Report, out: &mut String) -> std::fmt::Result {
+    out.push_str(&head("ciyuan report", ""));
     headline(report, out)?;
     languages(report, out)?;
     writeln!(out, "<h2>Training</h2>\n<figure>{}</figure>", plots::loss_curve(&report.model.steps))?;
@@ -165,7 +170,13 @@ fn longest(report: &Report, out: &mut String) -> std::fmt::Result {
 
 fn coloured(page: &ColouredPage, out: &mut String) -> std::fmt::Result {
     let language = escape(&page.language);
-    writeln!(out, "<h3>Held-out text by token, {language}</h3>\n<p class=\"page\" lang=\"{language}\">")?;
+    writeln!(out, "<h3>Held-out text by token, {language}</h3>")?;
+    write_pieces(page, out)
+}
+
+/// A page in the colours of its tokens, each with its ids.
+pub(super) fn write_pieces(page: &ColouredPage, out: &mut String) -> std::fmt::Result {
+    write!(out, "<p class=\"page\" lang=\"{}\">", escape(&page.language))?;
     for (at, piece) in page.pieces.iter().enumerate() {
         let ids = piece.ids.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
         write!(out, "<span class=\"t{}\" title=\"{ids}\">{}</span>", at % 5, escape(&piece.text))?;

@@ -14,6 +14,8 @@ mod anchors;
 mod attention_page;
 mod bootstrap;
 mod boundaries;
+mod compare_page;
+mod compare_plots;
 mod comparison;
 mod distribution;
 mod emoji;
@@ -24,6 +26,8 @@ mod html;
 mod language;
 mod measures;
 mod numbers;
+mod page_pattern;
+mod page_tokenizer;
 mod paired;
 mod plots;
 mod probe;
@@ -35,15 +39,17 @@ mod scripts;
 mod segmentation;
 mod spans;
 mod summary;
+mod token_figures;
 mod vocabulary;
 
 pub use crate::segment::Script;
 pub use anchors::Anchors;
 pub use attention_page::attention_to_html;
 pub use bootstrap::{Estimate, Verdict};
+pub use compare_page::comparison_to_html;
 pub use comparison::{
     CompareConfig, ComparedCorpus, ComparedText, ComparedTokenizer, Comparison, CorpusComparison, DifferenceReport,
-    MeasureComparison, ParallelTexts, TokenFigures, compare,
+    MeasureComparison, ParallelTexts, TokenFigures, WorstDocument, compare,
 };
 pub use emoji::EmojiReport;
 pub use findings::{Finding, FindingKind};

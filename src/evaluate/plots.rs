@@ -8,6 +8,17 @@ use crate::model::StepReport;
 const SIZE: (u32, u32) = (720, 300);
 pub(super) const INK: RGBColor = RGBColor(96, 105, 120);
 pub(super) const LINE: RGBColor = RGBColor(37, 99, 190);
+/// Lines of a plot, told apart by people who do not see red and green apart, too (Okabe and Ito 2008).
+pub(super) const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(213, 94, 0),
+    RGBColor(120, 120, 120),
+];
+pub(super) const WIDTH: u32 = 720;
 const BAND: RGBColor = RGBColor(160, 190, 230);
 pub(super) const FONT: (&str, i32) = ("sans-serif", 13);
 

@@ -3,11 +3,10 @@
 use std::fmt::Write;
 
 use super::bootstrap::Verdict;
-use super::html::{STYLE, escape};
+use super::html::{escape, head, write_pieces};
 use super::paired::PairedDifference;
 use super::probe::{ArmReport, ProbeReport, ProbedCorpus};
 use super::probe_plots::{bits_by_bytes, forest};
-use super::report::ColouredPage;
 use super::summary::grouped;
 
 /// The page.
@@ -20,11 +19,7 @@ pub fn probe_to_html(report: &ProbeReport) -> String {
 }
 
 fn write(report: &ProbeReport, out: &mut String) -> std::fmt::Result {
-    write!(
-        out,
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>ciyuan probe</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>ciyuan <span lang=\"zh\">词元</span> probe</h1>\n"
-    )?;
+    out.push_str(&head("ciyuan probe", "probe"));
     writeln!(
         out,
         "<p class=\"lead\">{} tokenizers, judged by small GPTs trained with {} seeds each on the same {} bytes of text.</p>",
@@ -133,20 +128,18 @@ fn arms(report: &ProbeReport, out: &mut String) -> std::fmt::Result {
     writeln!(out, "</tbody>\n</table>")
 }
 
-/// The same text by all tokenizers, one below the other.
+/// The same text by all tokenizers.
 fn side_by_side(report: &ProbeReport, out: &mut String) -> std::fmt::Result {
     if report.pages.is_empty() {
         return Ok(());
     }
     writeln!(out, "<h2>The same text by token</h2>")?;
-    for (name, ColouredPage { language, pieces }) in &report.pages {
-        let tokens: usize = pieces.iter().map(|piece| piece.ids.len()).sum();
-        write!(out, "<h3>{}, {}: {tokens} tokens</h3>\n<p class=\"page\">", escape(language), escape(name))?;
-        for (at, piece) in pieces.iter().enumerate() {
-            let ids = piece.ids.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
-            write!(out, "<span class=\"t{}\" title=\"{ids}\">{}</span>", at % 5, escape(&piece.text))?;
-        }
-        writeln!(out, "</p>")?;
+    writeln!(out, "<div class=\"beside\">")?;
+    for (name, page) in &report.pages {
+        let tokens: usize = page.pieces.iter().map(|piece| piece.ids.len()).sum();
+        writeln!(out, "<div><h3>{}, {}: {tokens} tokens</h3>", escape(&page.language), escape(name))?;
+        write_pieces(page, out)?;
+        writeln!(out, "</div>")?;
     }
-    Ok(())
+    writeln!(out, "</div>")
 }

@@ -2,22 +2,10 @@
 
 use plotters::prelude::*;
 
-use super::bootstrap::Verdict;
+use super::bootstrap::{Estimate, Verdict};
 use super::paired::PairedDifference;
-use super::plots::{FONT, INK, LINE, svg};
+use super::plots::{COLOURS, FONT, INK, LINE, WIDTH, svg};
 use super::probe::{ArmReport, ProbeReport, ProbedCorpus};
-
-/// Lines of a plot, told apart by people who do not see red and green apart, too (Okabe and Ito 2008).
-pub(super) const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(230, 159, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(213, 94, 0),
-    RGBColor(120, 120, 120),
-];
-const WIDTH: u32 = 720;
 
 /// Bits per byte while training, by bytes seen.
 pub(super) fn bits_by_bytes(arms: &[ArmReport]) -> String {
@@ -59,21 +47,38 @@ pub(super) fn bits_by_bytes(arms: &[ArmReport]) -> String {
     })
 }
 
+/// A row of a plot of differences.
+pub(super) struct ForestRow {
+    pub(super) name: String,
+    pub(super) difference: Estimate,
+    /// Whether it is called one.
+    pub(super) is_told: bool,
+}
+
 /// Differences with their intervals, and the band inside which there is none.
 pub(super) fn forest(report: &ProbeReport, corpus: &ProbedCorpus) -> String {
-    let mut rows: Vec<(String, PairedDifference, bool)> = Vec::new();
+    let mut rows = Vec::new();
+    let mut add = |name: String, paired: &PairedDifference, holds: bool| {
+        let is_told = holds && matches!(paired.verdict, Verdict::Less | Verdict::More);
+        rows.push(ForestRow { name, difference: paired.difference, is_told });
+    };
     for one in &corpus.differences {
         let [first, second] = [one.first, one.second].map(|at| &report.arms[at].name);
-        rows.push((format!("{second} to {first}"), one.equal_bytes, one.holds));
-        if let Some(paired) = one.equal_compute {
-            rows.push(("at equal compute".to_owned(), paired, one.holds));
+        add(format!("{second} to {first}"), &one.equal_bytes, one.holds);
+        if let Some(paired) = &one.equal_compute {
+            add("at equal compute".to_owned(), paired, one.holds);
         }
     }
-    if let Some(noise) = corpus.noise {
-        rows.push((format!("{} with other seeds", report.arms[0].name), noise, true));
+    if let Some(noise) = &corpus.noise {
+        add(format!("{} with other seeds", report.arms[0].name), noise, true);
     }
-    let range = |paired: &PairedDifference| paired.difference.interval.unwrap_or([paired.difference.value; 2]);
-    let reach = rows.iter().flat_map(|(_, paired, _)| range(paired)).map(f64::abs).fold(report.margin, f64::max);
+    forest_of(&rows, report.margin, "percent of the bits per byte; less is better")
+}
+
+/// The same of any differences.
+pub(super) fn forest_of(rows: &[ForestRow], margin: f64, x_desc: &str) -> String {
+    let range = |row: &ForestRow| row.difference.interval.unwrap_or([row.difference.value; 2]);
+    let reach = rows.iter().flat_map(range).map(f64::abs).fold(margin, f64::max);
     let reach = 110.0 * reach.max(1e-4);
     let count = rows.len().max(1) as i32;
     svg((WIDTH, 70 + 26 * count as u32), |area| {
@@ -84,14 +89,14 @@ pub(super) fn forest(report: &ProbeReport, corpus: &ProbedCorpus) -> String {
             .build_cartesian_2d(-reach..reach, (0..count - 1).into_segmented())?;
         let names = |at: &SegmentValue<i32>| match at {
             SegmentValue::CenterOf(row) => {
-                rows.get((count - 1 - row) as usize).map_or_else(String::new, |(name, ..)| name.clone())
+                rows.get((count - 1 - row) as usize).map_or_else(String::new, |row| row.name.clone())
             }
             _ => String::new(),
         };
         chart
             .configure_mesh()
             .disable_y_mesh()
-            .x_desc("percent of the bits per byte; less is better")
+            .x_desc(x_desc)
             .y_labels(count as usize)
             .y_label_formatter(&names)
             .label_style(FONT.into_font().color(&INK))
@@ -100,16 +105,15 @@ pub(super) fn forest(report: &ProbeReport, corpus: &ProbedCorpus) -> String {
             .bold_line_style(INK.mix(0.2))
             .draw()?;
         let (bottom, top) = (|| SegmentValue::Exact(0), || SegmentValue::Last);
-        let margin = 100.0 * report.margin;
+        let margin = 100.0 * margin;
         chart.draw_series([Rectangle::new([(-margin, bottom()), (margin, top())], INK.mix(0.1).filled())])?;
         chart.draw_series([PathElement::new([(0.0, bottom()), (0.0, top())], INK.mix(0.6))])?;
-        for (at, (_, paired, holds)) in rows.iter().enumerate() {
+        for (at, one) in rows.iter().enumerate() {
             let row = || SegmentValue::CenterOf(count - 1 - at as i32);
-            let told = *holds && matches!(paired.verdict, Verdict::Less | Verdict::More);
-            let colour = if told { LINE } else { INK };
-            let [low, high] = range(paired).map(|end| 100.0 * end);
+            let colour = if one.is_told { LINE } else { INK };
+            let [low, high] = range(one).map(|end| 100.0 * end);
             chart.draw_series([PathElement::new([(low, row()), (high, row())], colour.stroke_width(2))])?;
-            chart.draw_series([Circle::new((100.0 * paired.difference.value, row()), 4, colour.filled())])?;
+            chart.draw_series([Circle::new((100.0 * one.difference.value, row()), 4, colour.filled())])?;
         }
         Ok(())
     })

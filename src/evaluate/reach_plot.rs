@@ -2,8 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::plots::{FONT, INK, svg};
-use super::probe_plots::COLOURS;
+use super::plots::{COLOURS, FONT, INK, svg};
 
 const SIZE: (u32, u32) = (720, 320);
 

@@ -107,6 +107,12 @@ impl Pattern {
         self.steps.iter().all(Split::is_linear)
     }
 
+    /// Whether [`Pattern::source`] is a regular expression, not the JSON of steps.
+    #[must_use]
+    pub fn is_regex(&self) -> bool {
+        !is_json(&self.source)
+    }
+
     /// Whether the pattern takes some text out, as `Whitespace` does: ids do not give it back.
     #[must_use]
     pub fn drops_text(&self) -> bool {

@@ -72,6 +72,12 @@ impl Ranges {
         }
     }
 
+    /// The first and the last character of each range, as numbers; only reports write them.
+    #[cfg(feature = "pipeline")]
+    pub(crate) fn flat(&self) -> Vec<u32> {
+        self.0.iter().flat_map(|(start, end)| [*start as u32, *end as u32]).collect()
+    }
+
     pub(crate) fn has(&self, c: char) -> bool {
         let at = self.0.partition_point(|(_, end)| *end < c);
         self.0.get(at).is_some_and(|(start, _)| *start <= c)
