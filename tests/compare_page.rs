@@ -18,7 +18,7 @@ fn report(workshop: &Workshop, more: &[&str]) -> String {
     workshop.run(&["learn", &corpora, "-o", "bytes.json", "--vocab-size", "257", "--pattern", "gpt2"]).ok();
     let lines: Vec<String> =
         (0..40).map(|n| json!({"id": format!("<i>{n}"), "text": format!("{MARKUP} 词元 {n}")}).to_string()).collect();
-    workshop.write("texts.jsonl", &lines.join("\n"));
+    workshop.write("texts.jsonl", lines.join("\n"));
     let arguments =
         ["compare", "<b>=words.json", "bytes.json", "--on", "<u>=texts.jsonl", "--id-field", "id", "-o", "out"];
     workshop.run(&[&arguments[..], more].concat()).ok();
@@ -70,7 +70,7 @@ fn a_page_by_itself() {
 fn by_javascript(workshop: &Workshop, page: &str, texts: &[String]) -> Option<Value> {
     let data = page.split("id=\"try-data\">").nth(1).unwrap().split("</script>").next().unwrap();
     workshop.write("data.json", data);
-    workshop.write("texts.json", &json!(texts).to_string());
+    workshop.write("texts.json", json!(texts).to_string());
     workshop.write("page.js", include_str!("../src/evaluate/page.js"));
     let script = "const read = (name) => JSON.parse(require('fs').readFileSync(name, 'utf8'));\
                   const page = require('./page.js'); const data = read('data.json');\
