@@ -5,6 +5,7 @@
 mod architecture;
 mod bad_input;
 mod bad_tokenizers;
+mod browser;
 mod cleaning;
 mod command;
 mod common;

@@ -69,11 +69,11 @@ fn write(comparison: &Comparison, text_box: &str, out: &mut String) -> std::fmt:
 fn write_corpus(comparison: &Comparison, corpus: &CorpusComparison, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
-        "<h2>{}</h2>\n<p>{} documents, {} bytes; {} documents held out from the n-grams.</p>",
+        "<h2>{}</h2>\n<p>{} in {} bytes; {} held out from the n-grams.</p>",
         escape(&corpus.name),
-        grouped(corpus.documents),
+        documents(corpus.documents),
         grouped(corpus.bytes),
-        grouped(corpus.held_out)
+        documents(corpus.held_out)
     )?;
     if corpus.documents == 0 {
         return writeln!(out, "<p>There is no text, so there are no figures.</p>");
@@ -86,7 +86,7 @@ fn write_corpus(comparison: &Comparison, corpus: &CorpusComparison, out: &mut St
     first.sort_by_key(|measure| FIRST.iter().position(|name| *name == measure.name));
     measures(comparison, &first, out)?;
     for name in &FIRST[..2] {
-        if let Some(measure) = first.iter().find(|measure| measure.name == *name) {
+        if let Some(measure) = first.iter().find(|one| one.name == *name && !one.differences.is_empty()) {
             let plot = differences(comparison, measure);
             writeln!(out, "<figure>{plot}<figcaption>{}</figcaption></figure>", plain(name))?;
         }
@@ -103,16 +103,19 @@ fn write_corpus(comparison: &Comparison, corpus: &CorpusComparison, out: &mut St
     scripts(comparison, corpus, out)
 }
 
+fn documents(count: u64) -> String {
+    if count == 1 { "1 document".to_owned() } else { format!("{} documents", grouped(count)) }
+}
+
 fn plain(name: &str) -> String {
     name.replace('_', " ")
 }
 
-/// A row a figure: its values, then how all tokenizers but the first differ from the first.
+/// A row a figure: its values; then how all tokenizers but the first differ from the first, which one table has no room for.
 fn measures(comparison: &Comparison, measures: &[&MeasureComparison], out: &mut String) -> std::fmt::Result {
     let names: Vec<String> = comparison.tokenizers.iter().map(|tokenizer| escape(&tokenizer.name)).collect();
     write!(out, "<table>\n<thead><tr><th>figure")?;
     names.iter().try_for_each(|name| write!(out, "<th>{name}"))?;
-    names[1..].iter().try_for_each(|name| write!(out, "<th>{name} to {}", names[0]))?;
     writeln!(out, "</tr></thead>\n<tbody>")?;
     for measure in measures {
         write!(out, "<tr><th>{}", plain(measure.name))?;
@@ -125,6 +128,18 @@ fn measures(comparison: &Comparison, measures: &[&MeasureComparison], out: &mut 
                 None => write!(out, "<td>-")?,
             }
         }
+        writeln!(out, "</tr>")?;
+    }
+    writeln!(out, "</tbody>\n</table>")?;
+    let told: Vec<_> = measures.iter().filter(|measure| !measure.differences.is_empty()).collect();
+    if told.is_empty() {
+        return Ok(());
+    }
+    write!(out, "<table>\n<thead><tr><th>difference")?;
+    names[1..].iter().try_for_each(|name| write!(out, "<th>{name} to {}", names[0]))?;
+    writeln!(out, "</tr></thead>\n<tbody>")?;
+    for measure in told {
+        write!(out, "<tr><th>{}", plain(measure.name))?;
         for second in 1..names.len() {
             match measure.differences.iter().find(|one| (one.first, one.second) == (0, second)) {
                 Some(one) => difference(one, measure.better, out)?,

@@ -5,11 +5,27 @@ use plotters::prelude::*;
 
 use super::bootstrap::Verdict;
 use super::comparison::{Comparison, CorpusComparison, MeasureComparison};
-use super::plots::{COLOURS, FONT, INK, WIDTH, svg};
+use super::plots::{WIDTH, named_lines, quiet, svg};
 use super::probe_plots::{ForestRow, forest_of};
 
 /// Tokens longer than this are counted with those of this length.
 const LONGEST: u32 = 24;
+
+/// What stands at an axis.
+struct Axis<'a> {
+    name: &'a str,
+    label: &'a dyn Fn(&f64) -> String,
+}
+
+fn whole(value: &f64) -> String {
+    format!("{value:.0}")
+}
+
+/// A power of ten, which is a hair beside it.
+fn power(value: &f64) -> String {
+    let power = value.log10().round();
+    if power < -3.0 { format!("1e{power:.0}") } else { format!("{value:.*}", (-power).max(0.0) as usize) }
+}
 
 /// The tokens of a corpus by their length in bytes.
 pub(super) fn lengths(comparison: &Comparison, corpus: &CorpusComparison) -> String {
@@ -23,8 +39,9 @@ pub(super) fn lengths(comparison: &Comparison, corpus: &CorpusComparison) -> Str
     });
     let series: Vec<Vec<(f64, f64)>> = series.collect();
     let top = series.iter().flatten().map(|(_, share)| *share).fold(1.0, f64::max);
-    let labels = [format!("bytes of a token ({LONGEST}: or more)"), "percent of the tokens".to_owned()];
-    lines(comparison, &series, 1.0..f64::from(LONGEST), 0.0..1.05 * top, &labels)
+    let name = format!("bytes of a token ({LONGEST}: or more)");
+    let axes = [Axis { name: &name, label: &whole }, Axis { name: "percent of the tokens", label: &whole }];
+    lines(comparison, series, axes, (1.0..f64::from(LONGEST), 0.0..1.05 * top))
 }
 
 /// How often tokens occur, by rank, both logarithmic.
@@ -36,18 +53,13 @@ pub(super) fn ranks(comparison: &Comparison, corpus: &CorpusComparison) -> Strin
     let series: Vec<Vec<(f64, f64)>> = series.collect();
     let last = series.iter().flatten().map(|(rank, _)| *rank).fold(2.0, f64::max);
     let least = series.iter().flatten().map(|(_, share)| *share).fold(0.5, f64::min);
-    let labels = ["rank of a token".to_owned(), "its share of the tokens".to_owned()];
-    lines(comparison, &series, (1.0..last).log_scale(), (0.5 * least..1.0).log_scale(), &labels)
+    let axes =
+        [Axis { name: "rank of a token", label: &whole }, Axis { name: "its share of the tokens", label: &power }];
+    lines(comparison, series, axes, ((1.0..last).log_scale(), (0.5 * least..1.0).log_scale()))
 }
 
 /// A line for each tokenizer.
-fn lines<X, Y>(
-    comparison: &Comparison,
-    series: &[Vec<(f64, f64)>],
-    x: X,
-    y: Y,
-    [x_desc, y_desc]: &[String; 2],
-) -> String
+fn lines<X, Y>(comparison: &Comparison, series: Vec<Vec<(f64, f64)>>, [x, y]: [Axis<'_>; 2], ranges: (X, Y)) -> String
 where
     X: AsRangedCoord<Value = f64>,
     Y: AsRangedCoord<Value = f64>,
@@ -55,30 +67,14 @@ where
     Y::CoordDescType: ValueFormatter<f64>,
 {
     svg((WIDTH, 320), |area| {
-        let mut chart =
-            ChartBuilder::on(area).margin(8).x_label_area_size(36).y_label_area_size(56).build_cartesian_2d(x, y)?;
-        chart
-            .configure_mesh()
-            .x_desc(x_desc)
-            .y_desc(y_desc)
-            .label_style(FONT.into_font().color(&INK))
-            .axis_style(INK)
-            .light_line_style(INK.mix(0.04))
-            .bold_line_style(INK.mix(0.15))
-            .draw()?;
-        for ((tokenizer, line), colour) in comparison.tokenizers.iter().zip(series).zip(COLOURS.into_iter().cycle()) {
-            chart
-                .draw_series(LineSeries::new(line.iter().copied(), colour.stroke_width(2)))?
-                .label(tokenizer.name.clone())
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
-        }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .label_font(FONT.into_font().color(&INK))
-            .background_style(WHITE.mix(0.8))
-            .draw()?;
-        Ok(())
+        let mut builder = ChartBuilder::on(area);
+        builder.margin(8).x_label_area_size(36).y_label_area_size(56);
+        let mut chart = builder.build_cartesian_2d(ranges.0, ranges.1)?;
+        let mut mesh = chart.configure_mesh();
+        mesh.x_desc(x.name).y_desc(y.name).x_label_formatter(x.label).y_label_formatter(y.label);
+        quiet(&mut mesh).draw()?;
+        let names = comparison.tokenizers.iter().map(|tokenizer| tokenizer.name.clone());
+        named_lines(&mut chart, names.zip(series), SeriesLabelPosition::UpperRight)
     })
 }
 

@@ -1,5 +1,7 @@
 //! Plots as SVG, drawn by `plotters`.
 
+use plotters::chart::MeshStyle;
+use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
 use super::report::TokenizerReport;
@@ -9,7 +11,7 @@ const SIZE: (u32, u32) = (720, 300);
 pub(super) const INK: RGBColor = RGBColor(96, 105, 120);
 pub(super) const LINE: RGBColor = RGBColor(37, 99, 190);
 /// Lines of a plot, told apart by people who do not see red and green apart, too (Okabe and Ito 2008).
-pub(super) const COLOURS: [RGBColor; 7] = [
+const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(230, 159, 0),
     RGBColor(0, 158, 115),
@@ -22,7 +24,7 @@ pub(super) const WIDTH: u32 = 720;
 const BAND: RGBColor = RGBColor(160, 190, 230);
 pub(super) const FONT: (&str, i32) = ("sans-serif", 13);
 
-type Drawn = Result<(), Box<dyn std::error::Error>>;
+pub(super) type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// Loss by step as an SVG: each step, and a running mean.
 #[must_use]
@@ -47,11 +49,7 @@ pub fn loss_curve(steps: &[StepReport]) -> String {
         let whole = |step: &f64| format!("{step:.0}");
         let mut mesh = chart.configure_mesh();
         mesh.disable_x_mesh().x_desc("step").y_desc("loss, nats a token").x_label_formatter(&whole);
-        mesh.label_style(FONT.into_font().color(&INK))
-            .axis_style(INK)
-            .light_line_style(INK.mix(0.08))
-            .bold_line_style(INK.mix(0.2))
-            .draw()?;
+        quiet(&mut mesh).draw()?;
         chart.draw_series(LineSeries::new(losses.iter().copied(), BAND))?;
         chart.draw_series(LineSeries::new(smooth.iter().copied(), LINE.stroke_width(2)))?;
         Ok(())
@@ -79,17 +77,44 @@ pub(super) fn token_lengths(tokenizer: &TokenizerReport) -> String {
             .y_desc("tokens")
             .x_label_formatter(&whole)
             .y_label_formatter(&whole);
-        mesh.label_style(FONT.into_font().color(&INK))
-            .axis_style(INK)
-            .light_line_style(INK.mix(0.08))
-            .bold_line_style(INK.mix(0.2))
-            .draw()?;
+        quiet(&mut mesh).draw()?;
         let bar = |(length, &count): (usize, &u64)| {
             Rectangle::new([(length as f64 - 0.4, 0.0), (length as f64 + 0.4, count as f64)], LINE.filled())
         };
         chart.draw_series(bars.iter().enumerate().skip(1).map(bar))?;
         Ok(())
     })
+}
+
+/// Labels and grid of a plot stay behind what it shows.
+pub(super) fn quiet<'m, 'a, 'b, X: Ranged, Y: Ranged, B: DrawingBackend>(
+    mesh: &'m mut MeshStyle<'a, 'b, X, Y, B>,
+) -> &'m mut MeshStyle<'a, 'b, X, Y, B> {
+    mesh.label_style(FONT.into_font().color(&INK))
+        .axis_style(INK)
+        .light_line_style(INK.mix(0.08))
+        .bold_line_style(INK.mix(0.2))
+}
+
+/// Draws lines of a colour each, and their names in a corner.
+pub(super) fn named_lines<'a, 's: 'a, X: Ranged<ValueType = f64>, Y: Ranged<ValueType = f64>>(
+    chart: &mut ChartContext<'a, SVGBackend<'s>, Cartesian2d<X, Y>>,
+    lines: impl IntoIterator<Item = (String, Vec<(f64, f64)>)>,
+    corner: SeriesLabelPosition,
+) -> Drawn {
+    for ((name, line), colour) in lines.into_iter().zip(COLOURS.into_iter().cycle()) {
+        chart
+            .draw_series(LineSeries::new(line, colour.stroke_width(2)))?
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
+    }
+    chart
+        .configure_series_labels()
+        .position(corner)
+        .label_font(FONT.into_font().color(&INK))
+        .background_style(WHITE.mix(0.8))
+        .draw()?;
+    Ok(())
 }
 
 pub(super) fn svg(

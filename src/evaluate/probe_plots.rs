@@ -1,10 +1,11 @@
 //! Plots of a probe as SVG.
 
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::bootstrap::{Estimate, Verdict};
 use super::paired::PairedDifference;
-use super::plots::{COLOURS, FONT, INK, LINE, WIDTH, svg};
+use super::plots::{FONT, INK, LINE, WIDTH, named_lines, quiet, svg};
 use super::probe::{ArmReport, ProbeReport, ProbedCorpus};
 
 /// Bits per byte while training, by bytes seen.
@@ -20,30 +21,14 @@ pub(super) fn bits_by_bytes(arms: &[ArmReport]) -> String {
             .x_label_area_size(36)
             .y_label_area_size(48)
             .build_cartesian_2d(0.0..last, 0.98 * least..1.02 * early)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .x_desc("megabytes of text")
-            .y_desc("bits per byte")
-            .label_style(FONT.into_font().color(&INK))
-            .axis_style(INK)
-            .light_line_style(INK.mix(0.08))
-            .bold_line_style(INK.mix(0.2))
-            .draw()?;
-        for (arm, colour) in arms.iter().zip(COLOURS.into_iter().cycle()) {
+        let mut mesh = chart.configure_mesh();
+        mesh.disable_x_mesh().x_desc("megabytes of text").y_desc("bits per byte");
+        quiet(&mut mesh).draw()?;
+        let lines = arms.iter().map(|arm| {
             let line = arm.curve.iter().map(|(bytes, bits)| (*bytes as f64 / 1e6, bits.min(1.02 * early)));
-            chart
-                .draw_series(LineSeries::new(line, colour.stroke_width(2)))?
-                .label(arm.name.clone())
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
-        }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .label_font(FONT.into_font().color(&INK))
-            .background_style(WHITE.mix(0.8))
-            .draw()?;
-        Ok(())
+            (arm.name.clone(), line.collect())
+        });
+        named_lines(&mut chart, lines, SeriesLabelPosition::UpperRight)
     })
 }
 
@@ -80,40 +65,28 @@ pub(super) fn forest_of(rows: &[ForestRow], margin: f64, x_desc: &str) -> String
     let range = |row: &ForestRow| row.difference.interval.unwrap_or([row.difference.value; 2]);
     let reach = rows.iter().flat_map(range).map(f64::abs).fold(margin, f64::max);
     let reach = 110.0 * reach.max(1e-4);
-    let count = rows.len().max(1) as i32;
+    let count = rows.len().max(1);
     svg((WIDTH, 70 + 26 * count as u32), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(8)
             .x_label_area_size(36)
             .y_label_area_size(220)
-            .build_cartesian_2d(-reach..reach, (0..count - 1).into_segmented())?;
-        let names = |at: &SegmentValue<i32>| match at {
-            SegmentValue::CenterOf(row) => {
-                rows.get((count - 1 - row) as usize).map_or_else(String::new, |row| row.name.clone())
-            }
-            _ => String::new(),
-        };
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .x_desc(x_desc)
-            .y_labels(count as usize)
-            .y_label_formatter(&names)
-            .label_style(FONT.into_font().color(&INK))
-            .axis_style(INK)
-            .light_line_style(INK.mix(0.08))
-            .bold_line_style(INK.mix(0.2))
-            .draw()?;
-        let (bottom, top) = (|| SegmentValue::Exact(0), || SegmentValue::Last);
+            .build_cartesian_2d(-reach..reach, 0.0..count as f64)?;
+        let mut mesh = chart.configure_mesh();
+        quiet(mesh.disable_y_mesh().disable_y_axis().x_desc(x_desc)).draw()?;
         let margin = 100.0 * margin;
-        chart.draw_series([Rectangle::new([(-margin, bottom()), (margin, top())], INK.mix(0.1).filled())])?;
-        chart.draw_series([PathElement::new([(0.0, bottom()), (0.0, top())], INK.mix(0.6))])?;
+        chart.draw_series([Rectangle::new([(-margin, 0.0), (margin, count as f64)], INK.mix(0.1).filled())])?;
+        chart.draw_series([PathElement::new([(0.0, 0.0), (0.0, count as f64)], INK.mix(0.6))])?;
         for (at, one) in rows.iter().enumerate() {
-            let row = || SegmentValue::CenterOf(count - 1 - at as i32);
+            let row = (count - at) as f64 - 0.5;
             let colour = if one.is_told { LINE } else { INK };
             let [low, high] = range(one).map(|end| 100.0 * end);
-            chart.draw_series([PathElement::new([(low, row()), (high, row())], colour.stroke_width(2))])?;
-            chart.draw_series([Circle::new((100.0 * one.difference.value, row()), 4, colour.filled())])?;
+            chart.draw_series([PathElement::new([(low, row), (high, row)], colour.stroke_width(2))])?;
+            chart.draw_series([Circle::new((100.0 * one.difference.value, row), 4, colour.filled())])?;
+            // Not by the axis: its labels stand between the rows.
+            let (left, height) = chart.backend_coord(&(-reach, row));
+            let name = FONT.into_font().color(&INK).pos(Pos::new(HPos::Right, VPos::Center));
+            area.draw(&Text::new(one.name.clone(), (left - 8, height), name))?;
         }
         Ok(())
     })

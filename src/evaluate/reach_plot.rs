@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::plots::{COLOURS, FONT, INK, svg};
+use super::plots::{named_lines, quiet, svg};
 
 const SIZE: (u32, u32) = (720, 320);
 
@@ -13,8 +13,8 @@ pub fn gradient_by_distance(models: &[(String, Vec<f64>)]) -> String {
         let above = norms.iter().enumerate().filter(|(_, norm)| **norm > 0.0 && norm.is_finite());
         above.map(|(at, norm)| (at as f64 + 1.0, norm.log10())).collect()
     };
-    let lines: Vec<(&str, Vec<(f64, f64)>)> =
-        models.iter().map(|(name, norms)| (name.as_str(), points(norms))).collect();
+    let lines: Vec<(String, Vec<(f64, f64)>)> =
+        models.iter().map(|(name, norms)| (name.clone(), points(norms))).collect();
     let all = || lines.iter().flat_map(|(_, points)| points);
     let last = all().map(|(distance, _)| *distance).fold(2.0, f64::max);
     let low = all().map(|(_, power)| *power).fold(0.0, f64::min).floor() - 0.5;
@@ -29,24 +29,8 @@ pub fn gradient_by_distance(models: &[(String, Vec<f64>)]) -> String {
         let mut mesh = chart.configure_mesh();
         mesh.disable_x_mesh().x_desc("tokens back").y_desc("norm of the gradient");
         mesh.x_label_formatter(&whole).y_label_formatter(&power);
-        mesh.label_style(FONT.into_font().color(&INK))
-            .axis_style(INK)
-            .light_line_style(INK.mix(0.08))
-            .bold_line_style(INK.mix(0.2))
-            .draw()?;
-        for ((name, points), colour) in lines.iter().zip(COLOURS.into_iter().cycle()) {
-            chart
-                .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?
-                .label(*name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2)));
-        }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerLeft)
-            .label_font(FONT.into_font().color(&INK))
-            .background_style(WHITE.mix(0.8))
-            .draw()?;
-        Ok(())
+        quiet(&mut mesh).draw()?;
+        named_lines(&mut chart, lines, SeriesLabelPosition::LowerLeft)
     })
 }
 
