@@ -17,6 +17,8 @@ const PURE: [&str; 7] = ["codec", "segment", "clean", "vocab", "learn", "encode"
 /// The only files with `unsafe`.
 const UNSAFE: [&str; 7] = [
     "model/kernel.rs",
+    "model/kernel_pack.rs",
+    "model/kernel_tile.rs",
     "model/matmul.rs",
     "model/real.rs",
     "model/wide.rs",

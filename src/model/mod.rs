@@ -31,6 +31,10 @@ mod gpt;
 mod hugging_face;
 #[cfg(target_arch = "x86_64")]
 mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod kernel_pack;
+#[cfg(target_arch = "x86_64")]
+mod kernel_tile;
 mod language_model;
 mod layers;
 mod layout;

@@ -11,6 +11,14 @@ pub(super) fn avx2() -> bool {
     return false;
 }
 
+/// Whether the processor has AVX-512 too.
+pub(super) fn avx512() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return avx2() && std::arch::is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
 /// Makes a function over a [`Real`](super::real::Real) that runs the loops of its body in long vectors.
 macro_rules! wide {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<$real:ident>($($argument:ident: $type:ty),* $(,)?) $(-> $out:ty)? $body:block) => {
