@@ -8,9 +8,10 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a benchmark prints, and ends where it cannot go on
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
-use ciyuan::model::{Gpt, GptConfig, GptForm, TrainConfig, Trainer};
+use ciyuan::model::{Gpt, GptConfig, GptForm, Optimizer, TrainConfig, Trainer};
 
 const WARM: usize = 1;
 
@@ -24,8 +25,12 @@ fn main() {
     println!("| configuration | parameters | tokens/s | fastest | loss |");
     for name in names {
         let (gpt, batch) = configuration(&name);
-        let config = TrainConfig { batch, ..TrainConfig::default() };
+        let optimizer = if std::env::var("OPTIMIZER").is_ok_and(|name| name == "adamw") { Optimizer::AdamW } else { Optimizer::Muon };
+        let config = TrainConfig { batch, optimizer, ..TrainConfig::default() };
         let mut trainer = Trainer::new(Gpt::new(gpt, 1).unwrap(), config).unwrap();
+        if std::env::var("PROFILE").is_ok() {
+            trainer.measure(now);
+        }
         let (mut seconds, mut loss) = (Vec::new(), 0.0);
         for step in 0..WARM + steps {
             let ids = ids(step as u64, batch * (gpt.context + 1), gpt.vocab_size);
@@ -38,7 +43,19 @@ fn main() {
         let rate = |seconds: f64| (batch * gpt.context) as f64 / seconds;
         let [median, fastest] = [seconds[seconds.len() / 2], seconds[0]].map(rate);
         println!("| {name} | {} | {median:.0} | {fastest:.0} | {loss:.4} |", gpt.parameters());
+        let profile = trainer.profile().parts();
+        let all: f64 = profile.iter().map(|(_, seconds)| seconds).sum();
+        if all > 0.0 {
+            let row: Vec<String> = profile.iter().map(|(part, s)| format!("{part} {:.1} %", 100.0 * s / all)).collect();
+            println!("| {name} | {} |", row.join(" | "));
+        }
     }
+}
+
+/// Seconds since it was first asked.
+fn now() -> f64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_secs_f64()
 }
 
 /// A model and its batch.

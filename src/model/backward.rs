@@ -10,6 +10,7 @@ use super::layout::{Block, Linear, Norm};
 use super::matmul::{Matrix, matmul};
 use super::norms::{Stats, head_norm_backward, norm_backward};
 use super::pass::{BlockPass, Pass};
+use super::profile::Part;
 use super::real::Real;
 use crate::vocab::TokenId;
 
@@ -41,6 +42,7 @@ impl<R: Real> Gpt<R> {
         // Empty with rotary positions.
         let positions = &mut gradients[self.layout.wpe.clone()];
         positions.iter_mut().zip(&pass.stream[..ids.len() * c]).for_each(|(sum, &value)| *sum += value);
+        pass.laps.end(Part::Elementwise);
         loss
     }
 
@@ -59,9 +61,11 @@ impl<R: Real> Gpt<R> {
             let dhead = &mut gradients[self.layout.head.clone()];
             matmul(R::of(1.0), dlogits.transposed(), normed, R::of(1.0), dhead, c);
         }
+        pass.laps.end(Part::Head);
         pass.stream[..t * c].fill(R::default());
         let (dy, dx) = (&pass.narrow[..t * c], &mut pass.stream[..t * c]);
         self.norm_backward(&self.layout.final_norm, &pass.last[..t * c], &pass.stats, dy, dx, gradients);
+        pass.laps.end(Part::Elementwise);
         loss
     }
 
@@ -73,17 +77,27 @@ impl<R: Real> Gpt<R> {
         let p = &pass.blocks[layer];
         let (stream, narrow) = (&mut pass.stream[..t * c], &mut pass.narrow[..t * c]);
         let (act, fc, dqkv) = (&mut pass.act[..t * f], &mut pass.fc[..t * fan], &mut pass.qkv[..t * qkv]);
+        let laps = &mut pass.laps;
 
         self.linear_backward(&block.out, &p.act, stream, act, gradients);
+        laps.end(Part::MatrixMultiply);
         activate_backward(config.form.activation, &p.fc[..t * fan], act, fc, f);
+        laps.end(Part::Elementwise);
         self.linear_backward(&block.fc, &p.norm2, fc, narrow, gradients);
+        laps.end(Part::MatrixMultiply);
         self.norm_backward(&block.norm2, &p.middle[..t * c], &p.stats2, narrow, stream, gradients);
+        laps.end(Part::Elementwise);
 
         self.linear_backward(&block.proj, &p.mix, stream, narrow, gradients);
+        laps.end(Part::MatrixMultiply);
         attention_backward(self.shape(t), &p.qkv, &p.sums, narrow, dqkv, &mut pass.scratch);
+        laps.end(Part::Attention);
         self.place_backward(block, p, dqkv, gradients);
+        laps.end(Part::Elementwise);
         self.linear_backward(&block.qkv, &p.norm1, dqkv, narrow, gradients);
+        laps.end(Part::MatrixMultiply);
         self.norm_backward(&block.norm1, &p.input[..t * c], &p.stats1, narrow, stream, gradients);
+        laps.end(Part::Elementwise);
     }
 
     /// The gradient by queries and keys before their norm and rotation, in `dqkv`, from that behind them.

@@ -10,6 +10,7 @@ use super::layout::{Block, Kind, Layout, Linear, Norm};
 use super::matmul::{Matrix, matmul};
 use super::norms::{Stats, head_norm, norm};
 use super::pass::{BlockPass, Pass};
+use super::profile::{Laps, Part};
 use super::random::Random;
 use super::real::Real;
 use super::rotary::Angles;
@@ -85,11 +86,13 @@ impl<R: Real> Gpt<R> {
         let stream = &mut pass.last[..t * c];
         self.embed(ids, 0, stream);
         for (block, p) in self.layout.blocks.iter().zip(&mut pass.blocks) {
-            self.queries(block, 0, stream, p);
+            self.queries(block, 0, stream, p, &mut pass.laps);
             attention(self.shape(t), &p.qkv, &p.qkv[own..], &mut p.sums, &mut p.mix, &mut pass.scratch);
-            self.rest(block, p, stream);
+            pass.laps.end(Part::Attention);
+            self.rest(block, p, stream, &mut pass.laps);
         }
         self.norm(&self.layout.final_norm, stream, &mut pass.normed, &mut pass.stats);
+        pass.laps.end(Part::Elementwise);
     }
 
     /// The embeddings (T, C) of ids, the first of which stands at position `past`.
@@ -105,13 +108,15 @@ impl<R: Real> Gpt<R> {
     }
 
     /// From the residual stream (T, C) to queries, keys and values in `p`, normed and rotated as the form says.
-    pub(super) fn queries(&self, block: &Block, past: usize, stream: &[R], p: &mut BlockPass<R>) {
+    pub(super) fn queries(&self, block: &Block, past: usize, stream: &[R], p: &mut BlockPass<R>, laps: &mut Laps) {
         let config = &self.config;
         let (rows, d) = (stream.len() / config.width, config.head_width());
         let all = config.heads + config.kv_heads();
         p.input[..stream.len()].copy_from_slice(stream);
         self.norm(&block.norm1, stream, &mut p.norm1, &mut p.stats1);
+        laps.end(Part::Elementwise);
         self.linear(&block.qkv, &p.norm1, &mut p.qkv[..rows * config.qkv()], false);
+        laps.end(Part::MatrixMultiply);
         for (at, row) in p.qkv.chunks_exact_mut(config.qkv()).take(rows).enumerate() {
             let row = &mut row[..all * d];
             if config.form.qk_norm {
@@ -125,18 +130,24 @@ impl<R: Real> Gpt<R> {
                 angles.rotate(row, past + at);
             }
         }
+        laps.end(Part::Elementwise);
     }
 
     /// From the mixed values in `p` to the residual stream behind the layer.
-    pub(super) fn rest(&self, block: &Block, p: &mut BlockPass<R>, stream: &mut [R]) {
+    pub(super) fn rest(&self, block: &Block, p: &mut BlockPass<R>, stream: &mut [R], laps: &mut Laps) {
         let rows = stream.len() / self.config.width;
         let (fan, f) = (rows * self.config.fan(), self.config.hidden());
         self.linear(&block.proj, &p.mix, stream, true);
+        laps.end(Part::MatrixMultiply);
         p.middle[..stream.len()].copy_from_slice(stream);
         self.norm(&block.norm2, stream, &mut p.norm2, &mut p.stats2);
+        laps.end(Part::Elementwise);
         self.linear(&block.fc, &p.norm2, &mut p.fc[..fan], false);
+        laps.end(Part::MatrixMultiply);
         activate(self.config.form.activation, &p.fc[..fan], &mut p.act[..rows * f], f);
+        laps.end(Part::Elementwise);
         self.linear(&block.out, &p.act, stream, true);
+        laps.end(Part::MatrixMultiply);
     }
 
     pub(super) fn norm(&self, place: &Norm, x: &[R], y: &mut [R], stats: &mut [Stats<R>]) {

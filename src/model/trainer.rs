@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::adamw::{AdamW, Optimizer, Settings, norm};
 use super::gpt::Gpt;
 use super::pass::Pass;
+use super::profile::{Clock, Part, Profile};
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::vocab::TokenId;
@@ -124,6 +125,8 @@ pub struct Trainer {
     adam: AdamW,
     lanes: Vec<Lane>,
     step: u64,
+    clock: Option<Clock>,
+    profile: Profile,
 }
 
 struct Lane {
@@ -147,14 +150,26 @@ impl Trainer {
         let parameters = gpt.parameters.len();
         let TrainConfig { optimizer, beta1, beta2, weight_decay, .. } = config;
         let adam = AdamW::new(parameters, Settings { optimizer, beta1, beta2, epsilon: 1e-8, weight_decay });
-        Ok(Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: 0 })
+        Ok(Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: 0, clock: None, profile: Profile::default() })
     }
 
     /// The same training as far as it is, to be ended after another number of steps.
     #[must_use]
     pub fn with_steps(&self, steps: u64) -> Self {
         let (gpt, config) = (self.gpt.clone(), TrainConfig { steps, ..self.config });
-        Self { lanes: lanes(&gpt, &config), gpt, config, adam: self.adam.clone(), step: self.step }
+        let (adam, clock, profile) = (self.adam.clone(), self.clock, Profile::default());
+        Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: self.step, clock, profile }
+    }
+
+    /// Has the steps that follow measured by a clock.
+    pub fn measure(&mut self, clock: Clock) {
+        self.clock = Some(clock);
+    }
+
+    /// What the steps that were measured took.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.profile
     }
 
     /// Steps that are done.
@@ -196,13 +211,17 @@ impl Trainer {
         let row = self.gpt.config().context + 1;
         let rows: Vec<&[TokenId]> = batch.chunks_exact(row).collect();
         let tokens = (rows.len() * (row - 1)) as f64;
-        let (gpt, lanes) = (&self.gpt, self.lanes.len());
+        let (gpt, lanes, clock) = (&self.gpt, self.lanes.len(), self.clock);
+        let now = || clock.map_or(0.0, |clock| clock());
+        let start = now();
         let losses: Vec<f64> = self
             .lanes
             .par_iter_mut()
             .enumerate()
             .map(|(at, lane)| {
+                lane.pass.laps.begin(clock);
                 lane.gradients.fill(0.0);
+                lane.pass.laps.end(Part::Optimizer);
                 let own = rows.iter().skip(at).step_by(lanes);
                 own.map(|row| {
                     gpt.backward(
@@ -216,6 +235,8 @@ impl Trainer {
                 .sum()
             })
             .collect();
+        let passes = now();
+        self.profile.share_out(passes - start, self.lanes.iter_mut().map(|lane| &mut lane.pass.laps));
         let loss = losses.iter().sum::<f64>() / tokens;
         self.step += 1;
         if !loss.is_finite() {
@@ -230,6 +251,7 @@ impl Trainer {
         let scale = if gradient_norm > self.config.clip { self.config.clip / gradient_norm } else { 1.0 };
         let learning_rate = self.config.rate(self.step);
         self.adam.update(&self.gpt.layout.tensors, &mut self.gpt.parameters, gradients, scale as f32, learning_rate);
+        self.profile.add_optimizer(now() - passes);
         Ok(StepReport { step: self.step, loss, learning_rate, gradient_norm })
     }
 
