@@ -9,6 +9,7 @@ use super::layers::{cross_entropy, linear_backward};
 use super::layout::{Block, Linear, Norm};
 use super::matmul::{Matrix, matmul};
 use super::norms::{Stats, head_norm_backward, norm_backward};
+use super::panels::Way;
 use super::pass::{BlockPass, Pass};
 use super::profile::Part;
 use super::real::Real;
@@ -49,7 +50,7 @@ impl<R: Real> Gpt<R> {
     /// The loss, and the gradient by the residual stream behind the last layer, through output matrix and final norm.
     fn head_backward(&self, targets: &[TokenId], weight: R, pass: &mut Pass<R>, gradients: &mut [R]) -> f64 {
         let (v, c, t) = (self.config().vocab_size, self.config().width, targets.len());
-        let head = Matrix::dense(self.get(&self.layout.head), v, c);
+        let head = self.matrix(&self.layout.head, c, Way::Plain);
         let mut loss = 0.0;
         for start in (0..t).step_by(HEAD_ROWS) {
             let range = start..(start + HEAD_ROWS).min(t);
@@ -122,7 +123,8 @@ impl<R: Real> Gpt<R> {
 
     fn linear_backward(&self, linear: &Linear, x: &[R], dy: &[R], dx: &mut [R], gradients: &mut [R]) {
         let [dw, db] = both(gradients, [&linear.weight, &linear.bias]);
-        linear_backward(x, self.get(&linear.weight), dy, linear.outputs, dx, dw, db);
+        let back = self.matrix(&linear.weight, linear.outputs, Way::Transposed);
+        linear_backward(x, back, dy, dx, dw, db);
     }
 
     pub(super) fn norm_backward(

@@ -9,6 +9,7 @@ use super::layers::linear;
 use super::layout::{Block, Kind, Layout, Linear, Norm};
 use super::matmul::{Matrix, matmul};
 use super::norms::{Stats, head_norm, norm};
+use super::panels::{Panels, Way};
 use super::pass::{BlockPass, Pass};
 use super::profile::{Laps, Part};
 use super::random::Random;
@@ -26,6 +27,8 @@ pub struct Gpt<R: Real = f32> {
     pub(super) parameters: Vec<R>,
     /// With rotary positions.
     pub(super) angles: Option<Angles<R>>,
+    /// While it is trained.
+    panels: Panels,
 }
 
 #[allow(private_bounds)]
@@ -60,7 +63,30 @@ impl<R: Real> Gpt<R> {
     pub(super) fn from_parts(config: GptConfig, parameters: Vec<R>) -> Self {
         let rotary = config.form.positions == Positions::Rotary;
         let angles = rotary.then(|| Angles::new(config.context, config.head_width()));
-        Self { config, layout: Layout::new(&config), parameters, angles }
+        Self { config, layout: Layout::new(&config), parameters, angles, panels: Panels::default() }
+    }
+
+    /// Makes panels of the weights, for many products until the parameters change.
+    pub(super) fn pack(&mut self) {
+        self.panels.fill(&self.layout, &self.parameters);
+    }
+
+    /// The parameters, to be changed.
+    pub(super) fn change(&mut self) -> (&Layout, &mut [R]) {
+        self.panels.expire();
+        (&self.layout, &mut self.parameters)
+    }
+
+    /// The same without panels.
+    pub(super) fn unpacked(self) -> Self {
+        Self { panels: Panels::default(), ..self }
+    }
+
+    /// The matrix (rows, outputs) at a place, or transposed, with its panels if there are any.
+    pub(super) fn matrix(&self, place: &Range<usize>, outputs: usize, way: Way) -> Matrix<'_, R> {
+        let matrix = Matrix::dense(self.get(place), place.len() / outputs, outputs);
+        let matrix = if way == Way::Transposed { matrix.transposed() } else { matrix };
+        matrix.with(self.panels.of(place, way))
     }
 
     pub(super) fn get(&self, range: &Range<usize>) -> &[R] {
@@ -155,7 +181,7 @@ impl<R: Real> Gpt<R> {
     }
 
     fn linear(&self, place: &Linear, x: &[R], y: &mut [R], added: bool) {
-        linear(x, self.get(&place.weight), self.get(&place.bias), place.outputs, y, added);
+        linear(x, self.matrix(&place.weight, place.outputs, Way::Plain), self.get(&place.bias), y, added);
     }
 
     /// The logits (rows, V) of some positions of the window that `forward` ran over.
@@ -166,7 +192,7 @@ impl<R: Real> Gpt<R> {
             pass.logits.resize(rows * v, R::default());
         }
         let normed = Matrix::dense(&pass.normed[positions.start * c..], rows, c);
-        let head = Matrix::dense(self.get(&self.layout.head), v, c).transposed();
+        let head = self.matrix(&self.layout.head, c, Way::Transposed);
         matmul(R::of(1.0), normed, head, R::of(0.0), &mut pass.logits, v);
         &mut pass.logits[..rows * v]
     }

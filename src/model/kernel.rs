@@ -2,8 +2,8 @@
 //!
 //! A tile of sums in registers (`kernel_tile.rs`) walks over at most [`DEPTH`] products (Goto and van de Geijn 2008). `b`
 //! is copied into panels of as many columns as a tile has (`kernel_pack.rs`), which stay in the first cache while `a`
-//! streams by in panels of as many rows. With few columns, `a` is read where it lies if its rows are contiguous: copying
-//! it would cost more than the better addresses gain.
+//! streams by in panels of as many rows. If its rows are contiguous, `a` may be read where it lies: with AVX2 copying it
+//! pays from 65 columns on, with AVX-512 never.
 //!
 //! Tails: fewer rows take a tile of as many rows, fewer columns a panel filled with zeros, whose sums are not written.
 
@@ -11,6 +11,7 @@ use std::cell::RefCell;
 
 use super::kernel_pack::{BEHIND, pack_a, pack_b};
 use super::kernel_tile::{Long, Short, Tile};
+use super::panels::Line;
 use super::wide::avx512;
 
 /// Products that a tile adds up before it goes to memory: a panel of `b` is 16 or 32 KiB, a part of the first cache. It
@@ -18,15 +19,8 @@ use super::wide::avx512;
 const DEPTH: usize = 256;
 /// Rows of `a` that are multiplied with all panels, whole tiles of either size: 144 KiB, a part of the second cache.
 const HEIGHT: usize = 144;
-/// Columns of `b` up to which contiguous rows of `a` are not packed.
-const NARROW: usize = 64;
 /// Columns of `b` that are packed at a time.
 const BREADTH: usize = 1024;
-
-/// A line of the cache.
-#[repr(align(64))]
-#[derive(Clone, Copy)]
-pub(super) struct Line(pub(super) [f32; 16]);
 
 thread_local! {
     /// Packed panels of `a` and `b`. Every thread has its own, which it keeps.
@@ -55,23 +49,60 @@ impl Strided {
     }
 }
 
+/// Columns that stand in the panels of a matrix of so many.
+fn padded(n: usize) -> usize {
+    n.next_multiple_of(if avx512() { Long::COLUMNS } else { Short::COLUMNS })
+}
+
+/// The panels of `b` (k, n), for [`multiply`].
+///
+/// # Safety
+///
+/// The processor has AVX2 and FMA. Every element that the sizes and strides reach lies inside its allocation.
+#[allow(unsafe_code)]
+pub(super) unsafe fn pack(b: Strided, [k, n]: [usize; 2], panels: &mut Vec<Line>) {
+    let all = room(panels, padded(n) * k);
+    for column in (0..n).step_by(BREADTH) {
+        let breadth = BREADTH.min(n - column);
+        for first in (0..k).step_by(DEPTH) {
+            let depth = DEPTH.min(k - first);
+            // SAFETY: the offsets are below the sizes. Blocks of columns but the last are whole panels, so that the
+            // panels of all come to what there is room for.
+            unsafe {
+                let (b, to) = (b.at(first, column), all.add(column * k + padded(breadth) * first));
+                if avx512() {
+                    pack_b::<{ Long::COLUMNS }>(b, depth, breadth, to);
+                } else {
+                    pack_b::<{ Short::COLUMNS }>(b, depth, breadth, to);
+                }
+            }
+        }
+    }
+}
+
 /// `c = alpha a b + beta c` for (m, k) times (k, n); the rows of `c` lie `c_stride` apart. `c` is not read if `beta` is
-/// 0.
+/// 0. `packed` is nothing, or the panels that [`pack`] made of `b`.
 ///
 /// # Safety
 ///
 /// The processor has AVX2 and FMA. Every element that the sizes and strides reach lies inside its allocation; `c`
 /// overlaps neither `a` nor `b`.
+///
+/// # Panics
+///
+/// If there are panels, but of another size.
 #[allow(unsafe_code)]
 pub(super) unsafe fn multiply(
     sizes: [usize; 3],
     alpha: f32,
     a: Strided,
-    b: Strided,
+    (b, packed): (Strided, &[Line]),
     beta: f32,
     c: *mut f32,
     c_stride: usize,
 ) {
+    assert!(packed.is_empty() || packed.len() * 16 == padded(sizes[2]) * sizes[1], "panels of another size");
+    let b = (b, packed);
     // SAFETY: the caller's; AVX-512 was asked for.
     unsafe {
         if avx512() {
@@ -92,7 +123,7 @@ unsafe fn multiply_by<T: Tile, const ROWS: usize, const COLUMNS: usize>(
     [m, k, n]: [usize; 3],
     [alpha, beta]: [f32; 2],
     a: Strided,
-    b: Strided,
+    (b, packed): (Strided, &[Line]),
     c: *mut f32,
     c_stride: usize,
 ) {
@@ -103,16 +134,25 @@ unsafe fn multiply_by<T: Tile, const ROWS: usize, const COLUMNS: usize>(
                 let depth = DEPTH.min(k - first);
                 let beta = if first == 0 { beta } else { 1.0 };
                 let factors = Factors { alpha, beta, depth };
-                let b_panels = room(b_panels, breadth.next_multiple_of(COLUMNS) * depth);
-                // SAFETY: all offsets are below the sizes, and the caller keeps those inside the allocations. The
-                // panels have room for all columns, rounded up to whole panels.
-                unsafe { pack_b::<COLUMNS>(if depth > 0 { b.at(first, column) } else { b }, depth, breadth, b_panels) };
+                let whole = breadth.next_multiple_of(COLUMNS);
+                let b_panels = if packed.is_empty() {
+                    let panels = room(b_panels, whole * depth);
+                    // SAFETY: all offsets are below the sizes, and the caller keeps those inside the allocations. The
+                    // panels have room for all columns, rounded up to whole panels.
+                    unsafe {
+                        let b = if depth > 0 { b.at(first, column) } else { b };
+                        pack_b::<COLUMNS>(b, depth, breadth, panels);
+                    }
+                    panels
+                } else {
+                    packed.as_ptr().cast::<f32>().wrapping_add(column * k + whole * first)
+                };
                 for row in (0..m).step_by(HEIGHT) {
                     let height = HEIGHT.min(m - row);
                     // SAFETY: as above; there is room for all rows, rounded up to whole panels, and a vector more.
                     unsafe {
                         let a = if depth > 0 { a.at(row, first) } else { a };
-                        let a = if a.columns == 1 && n <= NARROW {
+                        let a = if a.columns == 1 && n <= T::NARROW {
                             Block { data: a.data, row: a.rows as usize, depth: 1, panel: a.rows as usize * ROWS }
                         } else {
                             let panels = room(a_panels, (height.next_multiple_of(ROWS) * depth) + BEHIND);
@@ -207,7 +247,7 @@ mod tests {
         };
         let (a, b) = (strided(&a, m, k, transposed[0]), strided(&b, k, n, transposed[1]));
         // SAFETY: the matrices are as large as the sizes say, and the caller has asked for the processor.
-        unsafe { multiply_by::<T, ROWS, COLUMNS>(sizes, [0.5, beta], a, b, c.as_mut_ptr(), n) };
+        unsafe { multiply_by::<T, ROWS, COLUMNS>(sizes, [0.5, beta], a, (b, &[]), c.as_mut_ptr(), n) };
         c.into_iter().map(f32::to_bits).collect()
     }
 

@@ -10,7 +10,8 @@ use std::arch::x86_64::{
     _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps,
 };
 
-use super::kernel::{Block, Factors, Line};
+use super::kernel::{Block, Factors};
+use super::panels::Line;
 
 /// Products that a tile makes between two jumps.
 const UNROLLED: usize = 4;
@@ -20,6 +21,8 @@ pub(super) trait Tile {
     /// Rows and columns.
     const ROWS: usize;
     const COLUMNS: usize;
+    /// Columns of `b` up to which contiguous rows of `a` are not packed.
+    const NARROW: usize;
 
     /// One tile: the first `rows` rows of `a` (all of a packed panel if there are as many) by a whole panel of `b`,
     /// of which `width` columns go to `c`.
@@ -47,6 +50,7 @@ impl Block {
 impl Tile for Short {
     const ROWS: usize = 6;
     const COLUMNS: usize = 16;
+    const NARROW: usize = 64;
 
     #[allow(unsafe_code)]
     unsafe fn tile(rows: usize, a: Block, b: *const f32, factors: Factors, c: *mut f32, c_stride: usize, width: usize) {
@@ -68,6 +72,7 @@ impl Tile for Short {
 impl Tile for Long {
     const ROWS: usize = 12;
     const COLUMNS: usize = 32;
+    const NARROW: usize = usize::MAX;
 
     #[allow(unsafe_code)]
     unsafe fn tile(rows: usize, a: Block, b: *const f32, factors: Factors, c: *mut f32, c_stride: usize, width: usize) {

@@ -129,12 +129,11 @@ mod tests {
         for part in [Part::Attention, Part::Head, Part::Head] {
             lanes[0].end(part);
         }
-        // Another lane has taken two seconds by then: its own, and one before.
         lanes[1].end(Part::MatrixMultiply);
         lanes[2].end(Part::Elementwise);
         let mut profile = Profile::default();
         profile.share_out(4.0, lanes.iter_mut());
-        // 2 + 1 + 1 seconds of the first lane (the second began in between), 4 of the second, none without a clock.
+        // Of the first lane 2 (the second asked in between), 1 and 1 seconds, 4 of the second, none without a clock.
         assert_eq!(profile, Profile { matrix_multiply: 2.0, attention: 1.0, head: 1.0, ..Profile::default() });
         profile.share_out(4.0, lanes.iter_mut());
         profile.add_optimizer(0.5);

@@ -198,7 +198,7 @@ impl Trainer {
     /// The model, done with training.
     #[must_use]
     pub fn into_gpt(self) -> Gpt {
-        self.gpt
+        self.gpt.unpacked()
     }
 
     /// Learns from the batches of one step: rows of T + 1 ids, each of which is to be predicted from those before it in
@@ -211,8 +211,11 @@ impl Trainer {
         let row = self.gpt.config().context + 1;
         let rows: Vec<&[TokenId]> = batch.chunks_exact(row).collect();
         let tokens = (rows.len() * (row - 1)) as f64;
-        let (gpt, lanes, clock) = (&self.gpt, self.lanes.len(), self.clock);
+        let clock = self.clock;
         let now = || clock.map_or(0.0, |clock| clock());
+        let before = now();
+        self.gpt.pack();
+        let (gpt, lanes) = (&self.gpt, self.lanes.len());
         let start = now();
         let losses: Vec<f64> = self
             .lanes
@@ -250,18 +253,23 @@ impl Trainer {
         }
         let scale = if gradient_norm > self.config.clip { self.config.clip / gradient_norm } else { 1.0 };
         let learning_rate = self.config.rate(self.step);
-        self.adam.update(&self.gpt.layout.tensors, &mut self.gpt.parameters, gradients, scale as f32, learning_rate);
-        self.profile.add_optimizer(now() - passes);
+        let (layout, parameters) = self.gpt.change();
+        self.adam.update(&layout.tensors, parameters, gradients, scale as f32, learning_rate);
+        self.profile.add_optimizer(now() - passes + start - before);
         Ok(StepReport { step: self.step, loss, learning_rate, gradient_norm })
     }
 
     /// Adds the gradients of all lanes to those of the first, in the order of the lanes.
     fn add_lanes(&mut self) {
+        const CHUNK: usize = 1 << 12;
         let (first, others) = self.lanes.split_at_mut(1);
-        for lane in others {
-            let pairs = first[0].gradients.par_chunks_mut(1 << 14).zip(lane.gradients.par_chunks(1 << 14));
-            pairs.for_each(|(sum, part)| sum.iter_mut().zip(part).for_each(|(sum, &value)| *sum += value));
-        }
+        // Chunk by chunk, so that a sum stays in the cache until the last lane is added.
+        first[0].gradients.par_chunks_mut(CHUNK).enumerate().for_each(|(at, sum)| {
+            for lane in &*others {
+                let part = &lane.gradients[at * CHUNK..];
+                sum.iter_mut().zip(part).for_each(|(sum, &value)| *sum += value);
+            }
+        });
     }
 }
 
