@@ -3,7 +3,7 @@
 //! A tile of sums in registers (`kernel_tile.rs`) walks over at most [`DEPTH`] products (Goto and van de Geijn 2008). `b`
 //! is copied into panels of as many columns as a tile has (`kernel_pack.rs`), which stay in the first cache while `a`
 //! streams by in panels of as many rows. If its rows are contiguous, `a` may be read where it lies: with AVX2 copying it
-//! pays from 65 columns on, with AVX-512 never.
+//! pays from 65 columns on, with AVX-512 it did not (3 runs by turns).
 //!
 //! Tails: fewer rows take a tile of as many rows, fewer columns a panel filled with zeros, whose sums are not written.
 
