@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ciyuan::Error;
 use ciyuan::model::{GptForm, StepReport, TrainConfig};
 use ciyuan::pipeline::{
-    CHECKPOINT_FILE, Event, METRICS_FILE, ModelSettings, Progress, TrainRun, load_tokenizer, train_run,
+    CHECKPOINT_CONFIG_FILE, CHECKPOINT_FILE, Event, METRICS_FILE, ModelSettings, Progress, TrainRun, load_tokenizer,
+    train_run,
 };
+use ciyuan::shard::{Corpus, Split};
 
 use super::common::Workshop;
 
@@ -45,6 +47,7 @@ fn a_stopped_training_goes_on_bit_for_bit() {
             tokenizer: Some(&tokenizer),
             eval_every: 5,
             patience: 0,
+            profile: resume,
         };
         let stop = AtomicBool::new(false);
         let tell = |event| {
@@ -61,9 +64,20 @@ fn a_stopped_training_goes_on_bit_for_bit() {
         assert!(matches!(train(&cut, resume, last), Err(Error::Interrupted { .. })));
         assert!(cut.join(CHECKPOINT_FILE).exists());
     }
+    let config = std::fs::read_to_string(cut.join(CHECKPOINT_CONFIG_FILE)).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert_eq!((&config["model"]["width"], &config["settings"]["batch"]), (&16.into(), &4.into()));
+    // Those of older versions have none.
+    std::fs::remove_file(cut.join(CHECKPOINT_CONFIG_FILE)).unwrap();
     let resumed = train(&cut, true, 99).unwrap();
     assert_eq!((&resumed.steps, &resumed.evaluations), (&whole.steps, &whole.evaluations));
     assert_eq!(resumed.gpt.to_safetensors(), whole.gpt.to_safetensors());
+    // Measured or not, it is the same; the parts come to the whole.
+    assert!(whole.profile.is_none());
+    let parts = resumed.profile.unwrap().parts();
+    let sum: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
+    assert!(parts.len() == 7 && parts[..5].iter().all(|part| part.1 > 0.0), "{parts:?}");
+    assert!((sum - resumed.seconds).abs() < 1e-3 * resumed.seconds + 1e-3, "{parts:?} of {}", resumed.seconds);
     let read = |output: &Path| std::fs::read_to_string(output.join(METRICS_FILE)).unwrap();
     assert_eq!(read(&cut), read(&workshop.path("whole")));
     assert_eq!(read(&cut).lines().count(), 24);
@@ -112,10 +126,14 @@ fn the_command_trains_and_samples() {
         assert!(text.trim_start().starts_with(begins), "{file}: {text}");
     }
     assert!(!workshop.path("model2").join(CHECKPOINT_FILE).exists());
+    assert!(!workshop.path("model2").join(CHECKPOINT_CONFIG_FILE).exists());
     workshop.run(&["train", "out", "-o", "m3", "--patience", "2"]).fails(2, &["--eval-every"]);
     workshop.run(&["train", "out", "-o", "m3", "--resume"]).fails(1, &["checkpoint.safetensors"]);
     workshop.write("m4/checkpoint.safetensors", "x");
     workshop.run(&["train", "out", "-o", "m4"]).fails(1, &["--resume"]);
+
+    batches_in_tokens_and_bytes(&workshop);
+    windows_with_a_stride(&workshop);
 
     // For Hugging Face's transformers, whole and once; tests/readers/model.py loads it there.
     let export = ["export", "model2", "--layout", "hf", "-o", "there"];
@@ -142,4 +160,48 @@ fn the_command_trains_and_samples() {
     let first = show.lines().next().unwrap();
     assert!(first.split_whitespace().count() >= 7 && show.lines().count() <= 3, "{show}");
     workshop.run(&["sample", "model2", "--top-p", "0"]).fails(2, &["top-p"]);
+}
+
+/// The first loss is that of the same batch, told in another measure.
+fn batches_in_tokens_and_bytes(workshop: &Workshop) {
+    let train = |output: &str, more: &[&str]| {
+        let settings = ["--steps", "1", "--context", "16", "--width", "16", "--heads", "2", "--json"];
+        workshop.run(&[&["train", "out", "-o", output][..], &settings, more].concat())
+    };
+    let loss = |output: &str, more: &[&str]| train(output, more).json()["steps"][0]["loss"].clone();
+    let expected = loss("b1", &["--batch", "3"]);
+    // A window is 16 tokens: 3 of them are in 48 tokens and in 63, not in 47.
+    assert_eq!(loss("b2", &["--batch-tokens", "63"]), expected);
+    assert_ne!(loss("b3", &["--batch-tokens", "47"]), expected);
+    let corpus = Corpus::open(&workshop.path("out"), Split::Train).unwrap().info();
+    let bytes = |tokens: u64| (tokens * corpus.text_bytes).div_ceil(corpus.tokens).to_string();
+    assert_eq!(loss("b4", &["--batch-bytes", &bytes(48)]), expected);
+    assert_ne!(loss("b5", &["--batch-bytes", &bytes(46)]), expected);
+    train("b6", &["--batch-tokens", "15"]).fails(2, &["batch-tokens", "16"]);
+    train("b6", &["--batch-tokens", "64", "--batch", "4"]).fails(2, &["--batch"]);
+
+    let profile = &["--profile", "--batch", "3"];
+    let json = train("b7", profile).json();
+    assert!(json["profile"]["matrix_multiply"].as_f64().unwrap() > 0.0 && json["steps"][0]["loss"] == expected);
+    let text = workshop.run(&["train", "out", "-o", "b8", "--profile", "--steps", "1", "--context", "16"]).ok();
+    for part in ["matrix multiply", "attention", "elementwise", "head", "optimizer", "data", "other"] {
+        assert!(text.lines().any(|line| line.starts_with(part) && line.ends_with('%')), "{part}: {text}");
+    }
+}
+
+/// Every byte is counted whatever the stride.
+fn windows_with_a_stride(workshop: &Workshop) {
+    let eval = |more: &[&str]| workshop.run(&[&["eval", "out", "--model", "model2", "--json"][..], more].concat());
+    let json = |more: &[&str]| {
+        let json = eval(more).json();
+        [&json["all"]["bytes"], &json["all"]["bits_per_byte"]].map(|value| value.as_f64().unwrap())
+    };
+    let half = json(&[]);
+    assert_eq!(json(&["--stride", "8"]), half);
+    for stride in ["1", "16"] {
+        let [bytes, bits] = json(&["--stride", stride]);
+        assert!(bytes == half[0] && bits != half[1] && (bits - half[1]).abs() < 1.0, "{stride}: {bits} and {half:?}");
+    }
+    eval(&["--stride", "0"]).fails(2, &["stride", "16"]);
+    eval(&["--stride", "17"]).fails(2, &["stride", "16"]);
 }

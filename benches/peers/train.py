@@ -92,7 +92,7 @@ def main(bench, name, threads, rounds):
         assert process.stdout.readline() == "ready\n"
     rates = {mode: [] for mode in ["ciyuan", *peers]}
     for _ in range(int(rounds)):
-        environment = dict(os.environ, RAYON_NUM_THREADS=threads, STEPS=str(STEPS))
+        environment = dict(os.environ, RAYON_NUM_THREADS=threads, STEPS=str(STEPS), OPTIMIZER="adamw")
         table = subprocess.run([bench, name], env=environment, capture_output=True, text=True, check=True).stdout
         rates["ciyuan"].append(float(table.splitlines()[-1].split("|")[3]))
         for mode, process in peers.items():

@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use ciyuan::Error;
 use ciyuan::evaluate::LanguageReport;
-use ciyuan::pipeline::evaluate_folder;
+use ciyuan::model::{LanguageModel, WithStride};
+use ciyuan::pipeline::{AnyModel, evaluate_folder};
 use serde::Serialize;
 
 use super::context::Context;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::model::load;
 use super::table::languages;
 
@@ -24,6 +25,9 @@ pub(super) struct Args {
     /// A folder made by `prepare` or `train`; the same as DIR where it is not given
     #[arg(long, short, value_name = "DIR")]
     model: Option<PathBuf>,
+    /// Tokens by which the window of a GPT advances, each byte counted once; half a window where it is not given
+    #[arg(long, value_name = "TOKENS")]
+    stride: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -38,8 +42,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let start = Instant::now();
     let (model, tokenizer) = load(args.model.as_ref().unwrap_or(&args.folder))?;
     let loaded = start.elapsed().as_secs_f64();
-    let held_out = context
-        .with_progress(|progress| evaluate_folder(&args.folder, &tokenizer, model.language_model(), progress))?;
+    let strided = match (&model, args.stride) {
+        (_, None) => None,
+        (AnyModel::Gpt(gpt), Some(stride)) => Some(WithStride::new(gpt, stride)?),
+        _ => return Err(Failure::Usage("--stride is for a GPT; other models have no window".to_owned())),
+    };
+    let measured = strided.as_ref().map_or(model.language_model(), |strided| strided as &dyn LanguageModel);
+    let held_out = context.with_progress(|progress| evaluate_folder(&args.folder, &tokenizer, measured, progress))?;
     let held_out = held_out.ok_or_else(|| Error::Missing { path: args.folder.join("val/*.shard") })?;
     let seconds = BTreeMap::from([("load", loaded), ("eval", start.elapsed().as_secs_f64() - loaded)]);
     let result =

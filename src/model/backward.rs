@@ -9,7 +9,9 @@ use super::layers::{cross_entropy, linear_backward};
 use super::layout::{Block, Linear, Norm};
 use super::matmul::{Matrix, matmul};
 use super::norms::{Stats, head_norm_backward, norm_backward};
+use super::panels::Way;
 use super::pass::{BlockPass, Pass};
+use super::profile::Part;
 use super::real::Real;
 use crate::vocab::TokenId;
 
@@ -41,13 +43,14 @@ impl<R: Real> Gpt<R> {
         // Empty with rotary positions.
         let positions = &mut gradients[self.layout.wpe.clone()];
         positions.iter_mut().zip(&pass.stream[..ids.len() * c]).for_each(|(sum, &value)| *sum += value);
+        pass.laps.end(Part::Elementwise);
         loss
     }
 
     /// The loss, and the gradient by the residual stream behind the last layer, through output matrix and final norm.
     fn head_backward(&self, targets: &[TokenId], weight: R, pass: &mut Pass<R>, gradients: &mut [R]) -> f64 {
         let (v, c, t) = (self.config().vocab_size, self.config().width, targets.len());
-        let head = Matrix::dense(self.get(&self.layout.head), v, c);
+        let head = self.matrix(&self.layout.head, c, Way::Plain);
         let mut loss = 0.0;
         for start in (0..t).step_by(HEAD_ROWS) {
             let range = start..(start + HEAD_ROWS).min(t);
@@ -59,9 +62,11 @@ impl<R: Real> Gpt<R> {
             let dhead = &mut gradients[self.layout.head.clone()];
             matmul(R::of(1.0), dlogits.transposed(), normed, R::of(1.0), dhead, c);
         }
+        pass.laps.end(Part::Head);
         pass.stream[..t * c].fill(R::default());
         let (dy, dx) = (&pass.narrow[..t * c], &mut pass.stream[..t * c]);
         self.norm_backward(&self.layout.final_norm, &pass.last[..t * c], &pass.stats, dy, dx, gradients);
+        pass.laps.end(Part::Elementwise);
         loss
     }
 
@@ -73,17 +78,27 @@ impl<R: Real> Gpt<R> {
         let p = &pass.blocks[layer];
         let (stream, narrow) = (&mut pass.stream[..t * c], &mut pass.narrow[..t * c]);
         let (act, fc, dqkv) = (&mut pass.act[..t * f], &mut pass.fc[..t * fan], &mut pass.qkv[..t * qkv]);
+        let laps = &mut pass.laps;
 
         self.linear_backward(&block.out, &p.act, stream, act, gradients);
+        laps.end(Part::MatrixMultiply);
         activate_backward(config.form.activation, &p.fc[..t * fan], act, fc, f);
+        laps.end(Part::Elementwise);
         self.linear_backward(&block.fc, &p.norm2, fc, narrow, gradients);
+        laps.end(Part::MatrixMultiply);
         self.norm_backward(&block.norm2, &p.middle[..t * c], &p.stats2, narrow, stream, gradients);
+        laps.end(Part::Elementwise);
 
         self.linear_backward(&block.proj, &p.mix, stream, narrow, gradients);
+        laps.end(Part::MatrixMultiply);
         attention_backward(self.shape(t), &p.qkv, &p.sums, narrow, dqkv, &mut pass.scratch);
+        laps.end(Part::Attention);
         self.place_backward(block, p, dqkv, gradients);
+        laps.end(Part::Elementwise);
         self.linear_backward(&block.qkv, &p.norm1, dqkv, narrow, gradients);
+        laps.end(Part::MatrixMultiply);
         self.norm_backward(&block.norm1, &p.input[..t * c], &p.stats1, narrow, stream, gradients);
+        laps.end(Part::Elementwise);
     }
 
     /// The gradient by queries and keys before their norm and rotation, in `dqkv`, from that behind them.
@@ -108,7 +123,8 @@ impl<R: Real> Gpt<R> {
 
     fn linear_backward(&self, linear: &Linear, x: &[R], dy: &[R], dx: &mut [R], gradients: &mut [R]) {
         let [dw, db] = both(gradients, [&linear.weight, &linear.bias]);
-        linear_backward(x, self.get(&linear.weight), dy, linear.outputs, dx, dw, db);
+        let back = self.matrix(&linear.weight, linear.outputs, Way::Transposed);
+        linear_backward(x, back, dy, dx, dw, db);
     }
 
     pub(super) fn norm_backward(

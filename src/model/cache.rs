@@ -3,6 +3,7 @@
 use super::gpt::Gpt;
 use super::matmul::{Matrix, matmul};
 use super::pass::BlockPass;
+use super::profile::Laps;
 use super::real::Real;
 use super::{attention::Scratch, attention::attention};
 use crate::vocab::TokenId;
@@ -69,12 +70,12 @@ impl<R: Real> Gpt<R> {
         let (p, stream) = (&mut cache.row, &mut cache.stream[..rows * c]);
         self.embed(ids, past, stream);
         for (block, layer) in self.layout.blocks.iter().zip(&mut cache.layers) {
-            self.queries(block, past, stream, p);
+            self.queries(block, past, stream, p, &mut Laps::default());
             for (own, kept) in p.qkv.chunks_exact(qkv).zip(layer[past * kv..].chunks_exact_mut(kv)).take(rows) {
                 kept.copy_from_slice(&own[qkv - kv..]);
             }
             attention(shape, &p.qkv, layer, &mut p.sums, &mut p.mix, &mut cache.scratch);
-            self.rest(block, p, stream);
+            self.rest(block, p, stream, &mut Laps::default());
         }
         cache.len += rows;
         let last = &stream[(rows - 1) * c..];

@@ -9,7 +9,9 @@ use super::layers::linear;
 use super::layout::{Block, Kind, Layout, Linear, Norm};
 use super::matmul::{Matrix, matmul};
 use super::norms::{Stats, head_norm, norm};
+use super::panels::{Panels, Way};
 use super::pass::{BlockPass, Pass};
+use super::profile::{Laps, Part};
 use super::random::Random;
 use super::real::Real;
 use super::rotary::Angles;
@@ -25,6 +27,8 @@ pub struct Gpt<R: Real = f32> {
     pub(super) parameters: Vec<R>,
     /// With rotary positions.
     pub(super) angles: Option<Angles<R>>,
+    /// While it is trained.
+    panels: Panels,
 }
 
 #[allow(private_bounds)]
@@ -59,7 +63,30 @@ impl<R: Real> Gpt<R> {
     pub(super) fn from_parts(config: GptConfig, parameters: Vec<R>) -> Self {
         let rotary = config.form.positions == Positions::Rotary;
         let angles = rotary.then(|| Angles::new(config.context, config.head_width()));
-        Self { config, layout: Layout::new(&config), parameters, angles }
+        Self { config, layout: Layout::new(&config), parameters, angles, panels: Panels::default() }
+    }
+
+    /// Makes panels of the weights, for many products until the parameters change.
+    pub(super) fn pack(&mut self) {
+        self.panels.fill(&self.layout, &self.parameters);
+    }
+
+    /// The parameters, to be changed.
+    pub(super) fn change(&mut self) -> (&Layout, &mut [R]) {
+        self.panels.expire();
+        (&self.layout, &mut self.parameters)
+    }
+
+    /// The same without panels.
+    pub(super) fn unpacked(self) -> Self {
+        Self { panels: Panels::default(), ..self }
+    }
+
+    /// The matrix (rows, outputs) at a place, or transposed, with its panels if there are any.
+    pub(super) fn matrix(&self, place: &Range<usize>, outputs: usize, way: Way) -> Matrix<'_, R> {
+        let matrix = Matrix::dense(self.get(place), place.len() / outputs, outputs);
+        let matrix = if way == Way::Transposed { matrix.transposed() } else { matrix };
+        matrix.with(self.panels.of(place, way))
     }
 
     pub(super) fn get(&self, range: &Range<usize>) -> &[R] {
@@ -85,11 +112,13 @@ impl<R: Real> Gpt<R> {
         let stream = &mut pass.last[..t * c];
         self.embed(ids, 0, stream);
         for (block, p) in self.layout.blocks.iter().zip(&mut pass.blocks) {
-            self.queries(block, 0, stream, p);
+            self.queries(block, 0, stream, p, &mut pass.laps);
             attention(self.shape(t), &p.qkv, &p.qkv[own..], &mut p.sums, &mut p.mix, &mut pass.scratch);
-            self.rest(block, p, stream);
+            pass.laps.end(Part::Attention);
+            self.rest(block, p, stream, &mut pass.laps);
         }
         self.norm(&self.layout.final_norm, stream, &mut pass.normed, &mut pass.stats);
+        pass.laps.end(Part::Elementwise);
     }
 
     /// The embeddings (T, C) of ids, the first of which stands at position `past`.
@@ -105,13 +134,15 @@ impl<R: Real> Gpt<R> {
     }
 
     /// From the residual stream (T, C) to queries, keys and values in `p`, normed and rotated as the form says.
-    pub(super) fn queries(&self, block: &Block, past: usize, stream: &[R], p: &mut BlockPass<R>) {
+    pub(super) fn queries(&self, block: &Block, past: usize, stream: &[R], p: &mut BlockPass<R>, laps: &mut Laps) {
         let config = &self.config;
         let (rows, d) = (stream.len() / config.width, config.head_width());
         let all = config.heads + config.kv_heads();
         p.input[..stream.len()].copy_from_slice(stream);
         self.norm(&block.norm1, stream, &mut p.norm1, &mut p.stats1);
+        laps.end(Part::Elementwise);
         self.linear(&block.qkv, &p.norm1, &mut p.qkv[..rows * config.qkv()], false);
+        laps.end(Part::MatrixMultiply);
         for (at, row) in p.qkv.chunks_exact_mut(config.qkv()).take(rows).enumerate() {
             let row = &mut row[..all * d];
             if config.form.qk_norm {
@@ -125,18 +156,24 @@ impl<R: Real> Gpt<R> {
                 angles.rotate(row, past + at);
             }
         }
+        laps.end(Part::Elementwise);
     }
 
     /// From the mixed values in `p` to the residual stream behind the layer.
-    pub(super) fn rest(&self, block: &Block, p: &mut BlockPass<R>, stream: &mut [R]) {
+    pub(super) fn rest(&self, block: &Block, p: &mut BlockPass<R>, stream: &mut [R], laps: &mut Laps) {
         let rows = stream.len() / self.config.width;
         let (fan, f) = (rows * self.config.fan(), self.config.hidden());
         self.linear(&block.proj, &p.mix, stream, true);
+        laps.end(Part::MatrixMultiply);
         p.middle[..stream.len()].copy_from_slice(stream);
         self.norm(&block.norm2, stream, &mut p.norm2, &mut p.stats2);
+        laps.end(Part::Elementwise);
         self.linear(&block.fc, &p.norm2, &mut p.fc[..fan], false);
+        laps.end(Part::MatrixMultiply);
         activate(self.config.form.activation, &p.fc[..fan], &mut p.act[..rows * f], f);
+        laps.end(Part::Elementwise);
         self.linear(&block.out, &p.act, stream, true);
+        laps.end(Part::MatrixMultiply);
     }
 
     pub(super) fn norm(&self, place: &Norm, x: &[R], y: &mut [R], stats: &mut [Stats<R>]) {
@@ -144,7 +181,7 @@ impl<R: Real> Gpt<R> {
     }
 
     fn linear(&self, place: &Linear, x: &[R], y: &mut [R], added: bool) {
-        linear(x, self.get(&place.weight), self.get(&place.bias), place.outputs, y, added);
+        linear(x, self.matrix(&place.weight, place.outputs, Way::Plain), self.get(&place.bias), y, added);
     }
 
     /// The logits (rows, V) of some positions of the window that `forward` ran over.
@@ -155,7 +192,7 @@ impl<R: Real> Gpt<R> {
             pass.logits.resize(rows * v, R::default());
         }
         let normed = Matrix::dense(&pass.normed[positions.start * c..], rows, c);
-        let head = Matrix::dense(self.get(&self.layout.head), v, c).transposed();
+        let head = self.matrix(&self.layout.head, c, Way::Transposed);
         matmul(R::of(1.0), normed, head, R::of(0.0), &mut pass.logits, v);
         &mut pass.logits[..rows * v]
     }

@@ -1,38 +1,26 @@
-//! Matrix multiplication of f32 on x86-64 with AVX2: c = alpha a b + beta c.
+//! Matrix multiplication of f32 on x86-64 with AVX2 or AVX-512: c = alpha a b + beta c.
 //!
-//! The inner tile keeps 6 x 16 sums in twelve registers and walks over at most [`DEPTH`] products (Goto and van de
-//! Geijn 2008). `b` is copied into panels of 16 columns, which stay in the first cache while `a` streams by in panels
-//! of 6 rows. With few columns, `a` is read where it lies if its rows are contiguous: copying it would cost more than
-//! the better addresses gain.
+//! A tile of sums in registers (`kernel_tile.rs`) walks over at most [`DEPTH`] products (Goto and van de Geijn 2008). `b`
+//! is copied into panels of as many columns as a tile has (`kernel_pack.rs`), which stay in the first cache while `a`
+//! streams by in panels of as many rows. If its rows are contiguous, `a` may be read where it lies: with AVX2 copying it
+//! pays from 65 columns on, with AVX-512 it did not (3 runs by turns).
 //!
-//! Tails: fewer than 6 rows take a tile of as many rows, fewer than 16 columns a panel filled with zeros, whose sums
-//! are not written.
+//! Tails: fewer rows take a tile of as many rows, fewer columns a panel filled with zeros, whose sums are not written.
 
-use std::arch::x86_64::{
-    __m256, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_broadcast_ss, _mm256_fmadd_ps, _mm256_load_ps,
-    _mm256_loadu_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps,
-    _mm256_store_ps, _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
-};
 use std::cell::RefCell;
 
-/// Rows and columns of a tile.
-const ROWS: usize = 6;
-const COLUMNS: usize = 16;
-/// Products that a tile adds up before it goes to memory: a panel of `b` is 16 KiB, half of the first cache.
+use super::kernel_pack::{BEHIND, pack_a, pack_b};
+use super::kernel_tile::{Long, Short, Tile};
+use super::panels::Line;
+use super::wide::avx512;
+
+/// Products that a tile adds up before it goes to memory: a panel of `b` is 16 or 32 KiB, a part of the first cache. It
+/// decides the order of sums, so it is a part of the results.
 const DEPTH: usize = 256;
-/// Rows of `a` that are multiplied with all panels: 144 KiB, a part of the second cache.
-const HEIGHT: usize = 24 * ROWS;
-/// Columns of `b` up to which contiguous rows of `a` are not packed.
-const NARROW: usize = 64;
-/// Products that a tile makes between two jumps.
-const UNROLLED: usize = 4;
+/// Rows of `a` that are multiplied with all panels, whole tiles of either size: 144 KiB, a part of the second cache.
+const HEIGHT: usize = 144;
 /// Columns of `b` that are packed at a time.
 const BREADTH: usize = 1024;
-
-/// A line of the cache.
-#[repr(align(64))]
-#[derive(Clone, Copy)]
-struct Line(#[allow(dead_code)] [f32; COLUMNS]);
 
 thread_local! {
     /// Packed panels of `a` and `b`. Every thread has its own, which it keeps.
@@ -54,28 +42,88 @@ impl Strided {
     ///
     /// The element must lie inside the allocation.
     #[allow(unsafe_code)]
-    unsafe fn at(self, row: usize, column: usize) -> Self {
+    pub(super) unsafe fn at(self, row: usize, column: usize) -> Self {
         // SAFETY: the caller's.
         let data = unsafe { self.data.offset(row as isize * self.rows + column as isize * self.columns) };
         Self { data, ..self }
     }
 }
 
+/// Columns that stand in the panels of a matrix of so many.
+fn padded(n: usize) -> usize {
+    n.next_multiple_of(if avx512() { Long::COLUMNS } else { Short::COLUMNS })
+}
+
+/// The panels of `b` (k, n), for [`multiply`].
+///
+/// # Safety
+///
+/// The processor has AVX2 and FMA. Every element that the sizes and strides reach lies inside its allocation.
+#[allow(unsafe_code)]
+pub(super) unsafe fn pack(b: Strided, [k, n]: [usize; 2], panels: &mut Vec<Line>) {
+    let all = room(panels, padded(n) * k);
+    for column in (0..n).step_by(BREADTH) {
+        let breadth = BREADTH.min(n - column);
+        for first in (0..k).step_by(DEPTH) {
+            let depth = DEPTH.min(k - first);
+            // SAFETY: the offsets are below the sizes. Blocks of columns but the last are whole panels, so that the
+            // panels of all come to what there is room for.
+            unsafe {
+                let (b, to) = (b.at(first, column), all.add(column * k + padded(breadth) * first));
+                if avx512() {
+                    pack_b::<{ Long::COLUMNS }>(b, depth, breadth, to);
+                } else {
+                    pack_b::<{ Short::COLUMNS }>(b, depth, breadth, to);
+                }
+            }
+        }
+    }
+}
+
 /// `c = alpha a b + beta c` for (m, k) times (k, n); the rows of `c` lie `c_stride` apart. `c` is not read if `beta` is
-/// 0.
+/// 0. `packed` is nothing, or the panels that [`pack`] made of `b`.
 ///
 /// # Safety
 ///
 /// The processor has AVX2 and FMA. Every element that the sizes and strides reach lies inside its allocation; `c`
 /// overlaps neither `a` nor `b`.
+///
+/// # Panics
+///
+/// If there are panels, but of another size.
 #[allow(unsafe_code)]
-#[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn multiply(
-    [m, k, n]: [usize; 3],
+    sizes: [usize; 3],
     alpha: f32,
     a: Strided,
-    b: Strided,
+    (b, packed): (Strided, &[Line]),
     beta: f32,
+    c: *mut f32,
+    c_stride: usize,
+) {
+    assert!(packed.is_empty() || packed.len() * 16 == padded(sizes[2]) * sizes[1], "panels of another size");
+    let b = (b, packed);
+    // SAFETY: the caller's; AVX-512 was asked for.
+    unsafe {
+        if avx512() {
+            multiply_by::<Long, { Long::ROWS }, { Long::COLUMNS }>(sizes, [alpha, beta], a, b, c, c_stride);
+        } else {
+            multiply_by::<Short, { Short::ROWS }, { Short::COLUMNS }>(sizes, [alpha, beta], a, b, c, c_stride);
+        }
+    }
+}
+
+/// [`multiply`] with tiles of a size.
+///
+/// # Safety
+///
+/// As [`multiply`], and the processor has the tiles.
+#[allow(unsafe_code)]
+unsafe fn multiply_by<T: Tile, const ROWS: usize, const COLUMNS: usize>(
+    [m, k, n]: [usize; 3],
+    [alpha, beta]: [f32; 2],
+    a: Strided,
+    (b, packed): (Strided, &[Line]),
     c: *mut f32,
     c_stride: usize,
 ) {
@@ -86,23 +134,33 @@ pub(super) unsafe fn multiply(
                 let depth = DEPTH.min(k - first);
                 let beta = if first == 0 { beta } else { 1.0 };
                 let factors = Factors { alpha, beta, depth };
-                let b_panels = room(b_panels, breadth.next_multiple_of(COLUMNS) * depth);
-                // SAFETY: all offsets are below the sizes, and the caller keeps those inside the allocations. The
-                // panels have room for all columns, rounded up to whole panels.
-                unsafe { pack_b(if depth > 0 { b.at(first, column) } else { b }, depth, breadth, b_panels) };
+                let whole = breadth.next_multiple_of(COLUMNS);
+                let b_panels = if packed.is_empty() {
+                    let panels = room(b_panels, whole * depth);
+                    // SAFETY: all offsets are below the sizes, and the caller keeps those inside the allocations. The
+                    // panels have room for all columns, rounded up to whole panels.
+                    unsafe {
+                        let b = if depth > 0 { b.at(first, column) } else { b };
+                        pack_b::<COLUMNS>(b, depth, breadth, panels);
+                    }
+                    panels
+                } else {
+                    packed.as_ptr().cast::<f32>().wrapping_add(column * k + whole * first)
+                };
                 for row in (0..m).step_by(HEIGHT) {
                     let height = HEIGHT.min(m - row);
                     // SAFETY: as above; there is room for all rows, rounded up to whole panels, and a vector more.
                     unsafe {
                         let a = if depth > 0 { a.at(row, first) } else { a };
-                        let a = if a.columns == 1 && n <= NARROW {
+                        let a = if a.columns == 1 && n <= T::NARROW {
                             Block { data: a.data, row: a.rows as usize, depth: 1, panel: a.rows as usize * ROWS }
                         } else {
-                            let panels = room(a_panels, (height.next_multiple_of(ROWS) * depth) + 8);
-                            pack_a(a, height, depth, panels);
+                            let panels = room(a_panels, (height.next_multiple_of(ROWS) * depth) + BEHIND);
+                            pack_a::<ROWS>(a, height, depth, panels);
                             Block { data: panels, row: 1, depth: ROWS, panel: ROWS * depth }
                         };
-                        block(a, height, b_panels, breadth, factors, c.add(row * c_stride + column), c_stride);
+                        let c = c.add(row * c_stride + column);
+                        block::<T>(a, height, b_panels, breadth, factors, c, c_stride);
                     }
                 }
             }
@@ -112,26 +170,26 @@ pub(super) unsafe fn multiply(
 
 /// Space for so many numbers.
 fn room(lines: &mut Vec<Line>, numbers: usize) -> *mut f32 {
-    let count = numbers.div_ceil(COLUMNS);
+    let count = numbers.div_ceil(16);
     if lines.len() < count {
-        lines.resize(count, Line([0.0; COLUMNS]));
+        lines.resize(count, Line([0.0; 16]));
     }
     lines.as_mut_ptr().cast()
 }
 
 #[derive(Clone, Copy)]
-struct Factors {
-    alpha: f32,
-    beta: f32,
-    depth: usize,
+pub(super) struct Factors {
+    pub(super) alpha: f32,
+    pub(super) beta: f32,
+    pub(super) depth: usize,
 }
 
 /// Rows of `a`: how far apart rows of a tile lie, the products of a row, and the tiles.
 #[derive(Clone, Copy)]
-struct Block {
-    data: *const f32,
-    row: usize,
-    depth: usize,
+pub(super) struct Block {
+    pub(super) data: *const f32,
+    pub(super) row: usize,
+    pub(super) depth: usize,
     panel: usize,
 }
 
@@ -139,240 +197,73 @@ struct Block {
 ///
 /// # Safety
 ///
-/// As [`multiply`]; `b` are whole panels.
+/// As [`multiply_by`]; `b` are whole panels.
 #[allow(unsafe_code)]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn block(a: Block, rows: usize, b: *const f32, columns: usize, factors: Factors, c: *mut f32, c_stride: usize) {
-    for column in (0..columns).step_by(COLUMNS) {
-        let width = COLUMNS.min(columns - column);
-        for row in (0..rows).step_by(ROWS) {
-            // SAFETY: the offsets are below the sizes, which the caller keeps inside the allocations.
-            unsafe {
-                let a = Block { data: a.data.add(row / ROWS * a.panel), ..a };
-                let b = b.add(column * factors.depth);
-                let c = c.add(row * c_stride + column);
-                if a.row == 1 && a.depth == ROWS && rows - row >= ROWS {
-                    tile::<ROWS, true>(a, b, factors, c, c_stride, width);
-                    continue;
-                }
-                match rows - row {
-                    1 => tile::<1, false>(a, b, factors, c, c_stride, width),
-                    2 => tile::<2, false>(a, b, factors, c, c_stride, width),
-                    3 => tile::<3, false>(a, b, factors, c, c_stride, width),
-                    4 => tile::<4, false>(a, b, factors, c, c_stride, width),
-                    5 => tile::<5, false>(a, b, factors, c, c_stride, width),
-                    _ => tile::<ROWS, false>(a, b, factors, c, c_stride, width),
-                }
-            }
-        }
-    }
-}
-
-/// One tile of `N` rows. `PACKED`: `a` is a panel, so that all its places are known before.
-///
-/// # Safety
-///
-/// As [`multiply`]; `b` is a whole panel, aligned to a line.
-#[allow(unsafe_code)]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const N: usize, const PACKED: bool>(
+unsafe fn block<T: Tile>(
     a: Block,
+    rows: usize,
     b: *const f32,
+    columns: usize,
     factors: Factors,
     c: *mut f32,
     c_stride: usize,
-    width: usize,
 ) {
-    let (row_stride, depth_stride) = if PACKED { (1, ROWS) } else { (a.row, a.depth) };
-    if factors.beta != 0.0 {
-        // What is added to comes from far away: sums of gradients. It is asked for while the products are made.
-        for row in 0..N {
-            let c = c.wrapping_add(row * c_stride).cast::<i8>();
-            _mm_prefetch::<_MM_HINT_T0>(c);
-            _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(60));
-        }
-    }
-    let mut sums = [[_mm256_setzero_ps(); 2]; N];
-    let (mut left, mut right) = (a.data, b);
-    for _ in 0..factors.depth / UNROLLED {
-        for at in 0..UNROLLED {
-            // SAFETY: the panel holds 16 numbers for each of `depth` products, `a` a number for each row and product.
-            unsafe { product(&mut sums, left.wrapping_add(at * depth_stride), row_stride, right.add(at * COLUMNS)) };
-        }
-        left = left.wrapping_add(UNROLLED * depth_stride);
-        right = right.wrapping_add(UNROLLED * COLUMNS);
-    }
-    for _ in 0..factors.depth % UNROLLED {
-        // SAFETY: as above.
-        unsafe { product(&mut sums, left, row_stride, right) };
-        left = left.wrapping_add(depth_stride);
-        right = right.wrapping_add(COLUMNS);
-    }
-    let (alpha, beta) = (_mm256_set1_ps(factors.alpha), _mm256_set1_ps(factors.beta));
-    for (row, sums) in sums.iter().enumerate() {
-        let products = sums.map(|sum| _mm256_mul_ps(alpha, sum));
-        // SAFETY: the tile's rows and its first `width` columns lie inside `c`.
-        unsafe {
-            let c = c.add(row * c_stride);
-            if width == COLUMNS {
-                for (half, product) in products.into_iter().enumerate() {
-                    let c = c.add(8 * half);
-                    let before = if factors.beta == 0.0 { None } else { Some(_mm256_loadu_ps(c)) };
-                    _mm256_storeu_ps(c, before.map_or(product, |c| _mm256_add_ps(_mm256_mul_ps(beta, c), product)));
-                }
-            } else {
-                let mut line = Line([0.0; COLUMNS]);
-                let numbers = line.0.as_mut_ptr();
-                _mm256_store_ps(numbers, products[0]);
-                _mm256_store_ps(numbers.add(8), products[1]);
-                for (at, &product) in line.0[..width].iter().enumerate() {
-                    let c = c.add(at);
-                    *c = if factors.beta == 0.0 { product } else { factors.beta * *c + product };
-                }
+    for column in (0..columns).step_by(T::COLUMNS) {
+        let width = T::COLUMNS.min(columns - column);
+        for row in (0..rows).step_by(T::ROWS) {
+            // SAFETY: the offsets are below the sizes, which the caller keeps inside the allocations.
+            unsafe {
+                let a = Block { data: a.data.add(row / T::ROWS * a.panel), ..a };
+                let (b, c) = (b.add(column * factors.depth), c.add(row * c_stride + column));
+                T::tile(T::ROWS.min(rows - row), a, b, factors, c, c_stride, width);
             }
         }
     }
 }
 
-/// Adds the products of `N` numbers of `a` and a line of `b`.
-///
-/// # Safety
-///
-/// They can be read, and the line is aligned.
-#[allow(unsafe_code)]
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn product<const N: usize>(sums: &mut [[__m256; 2]; N], a: *const f32, stride: usize, b: *const f32) {
-    // SAFETY: the caller's.
-    unsafe {
-        let (low, high) = (_mm256_load_ps(b), _mm256_load_ps(b.add(8)));
-        for (row, sums) in sums.iter_mut().enumerate() {
-            let value = _mm256_broadcast_ss(&*a.wrapping_add(row * stride));
-            sums[0] = _mm256_fmadd_ps(value, low, sums[0]);
-            sums[1] = _mm256_fmadd_ps(value, high, sums[1]);
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-/// Copies (depth, columns) into panels of 16 columns, the last filled up with zeros.
-///
-/// # Safety
-///
-/// As [`multiply`]; there is room for whole panels.
-#[allow(unsafe_code)]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn pack_b(b: Strided, depth: usize, columns: usize, panels: *mut f32) {
-    let whole = columns / COLUMNS * COLUMNS;
-    // SAFETY: reads stay below `depth` and `columns`, writes inside the panels.
-    unsafe {
-        if b.columns == 1 {
-            // A few rows at a time: whole rows would write to places that share a set of the cache, whole panels would
-            // read from them.
-            for first in (0..depth).step_by(4) {
-                for column in (0..whole).step_by(COLUMNS) {
-                    for row in first..(first + 4).min(depth) {
-                        let from = b.at(row, column).data;
-                        let to = panels.add(column * depth + row * COLUMNS);
-                        _mm256_store_ps(to, _mm256_loadu_ps(from));
-                        _mm256_store_ps(to.add(8), _mm256_loadu_ps(from.add(8)));
-                    }
-                }
-            }
-        } else if b.rows == 1 {
-            let even = depth / 8 * 8;
-            for column in (0..whole).step_by(8) {
-                let to = panels.add(column / COLUMNS * COLUMNS * depth + column % COLUMNS);
-                for row in (0..even).step_by(8) {
-                    let mut numbers = [_mm256_setzero_ps(); 8];
-                    for (at, numbers) in numbers.iter_mut().enumerate() {
-                        *numbers = _mm256_loadu_ps(b.at(row, column + at).data);
-                    }
-                    for (at, numbers) in transposed(numbers).into_iter().enumerate() {
-                        _mm256_store_ps(to.add((row + at) * COLUMNS), numbers);
-                    }
-                }
-                for row in even..depth {
-                    (0..8).for_each(|at| *to.add(row * COLUMNS + at) = *b.at(row, column + at).data);
-                }
-            }
-        } else {
-            for column in 0..whole {
-                let to = panels.add(column / COLUMNS * COLUMNS * depth + column % COLUMNS);
-                (0..depth).for_each(|row| *to.add(row * COLUMNS) = *b.at(row, column).data);
-            }
-        }
-        if whole < columns {
-            for row in 0..depth {
-                let to = panels.add(whole * depth + row * COLUMNS);
-                for at in 0..COLUMNS {
-                    *to.add(at) = if whole + at < columns { *b.at(row, whole + at).data } else { 0.0 };
-                }
-            }
-        }
-    }
-}
+    use super::super::random::Random;
+    use super::super::wide::avx2;
+    use super::*;
 
-/// Copies (rows, depth) into panels of 6 rows; what lies behind the last row is not read.
-///
-/// # Safety
-///
-/// As [`multiply`]; there is room for whole panels and a vector more.
-#[allow(unsafe_code)]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn pack_a(a: Strided, rows: usize, depth: usize, panels: *mut f32) {
-    for row in (0..rows).step_by(ROWS) {
-        let count = ROWS.min(rows - row);
-        // SAFETY: reads stay below `rows` (a vector across rows is read only where 8 are left) and `depth`, writes
-        // inside the panels: a vector reaches 2 numbers into what the next product overwrites.
-        unsafe {
-            let to = panels.add(row * depth);
-            let mut product = 0;
-            if a.columns == 1 {
-                while product + 8 <= depth {
-                    let mut numbers = [_mm256_setzero_ps(); 8];
-                    for (at, numbers) in numbers[..count].iter_mut().enumerate() {
-                        *numbers = _mm256_loadu_ps(a.at(row + at, product).data);
-                    }
-                    for (at, numbers) in transposed(numbers).into_iter().enumerate() {
-                        _mm256_storeu_ps(to.add((product + at) * ROWS), numbers);
-                    }
-                    product += 8;
-                }
-            } else if a.rows == 1 && rows - row >= 8 {
-                while product < depth {
-                    _mm256_storeu_ps(to.add(product * ROWS), _mm256_loadu_ps(a.at(row, product).data));
-                    product += 1;
-                }
-            }
-            while product < depth {
-                (0..count).for_each(|at| *to.add(product * ROWS + at) = *a.at(row + at, product).data);
-                product += 1;
-            }
-        }
+    /// The product, without what was there before (`beta` 0) or with it, by tiles of a size.
+    #[allow(unsafe_code)]
+    fn by<T: Tile, const ROWS: usize, const COLUMNS: usize>(
+        sizes: [usize; 3],
+        transposed: [bool; 2],
+        beta: f32,
+        seed: u64,
+    ) -> Vec<u32> {
+        let [m, k, n] = sizes;
+        let mut random = Random::new(seed);
+        let mut numbers = |count: usize| (0..count).map(|_| random.normal() as f32).collect::<Vec<f32>>();
+        let (a, b, mut c) = (numbers(m * k), numbers(k * n), numbers(m * n));
+        let strided = |data: &[f32], rows: usize, columns: usize, transposed: bool| {
+            let strides = if transposed { [1, rows] } else { [columns, 1] };
+            Strided { data: data.as_ptr(), rows: strides[0] as isize, columns: strides[1] as isize }
+        };
+        let (a, b) = (strided(&a, m, k, transposed[0]), strided(&b, k, n, transposed[1]));
+        // SAFETY: the matrices are as large as the sizes say, and the caller has asked for the processor.
+        unsafe { multiply_by::<T, ROWS, COLUMNS>(sizes, [0.5, beta], a, (b, &[]), c.as_mut_ptr(), n) };
+        c.into_iter().map(f32::to_bits).collect()
     }
-}
 
-/// 8 rows of 8 numbers as columns.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn transposed(rows: [__m256; 8]) -> [__m256; 8] {
-    let mut pairs = rows;
-    let mut quads = rows;
-    let mut columns = rows;
-    for at in (0..8).step_by(2) {
-        pairs[at] = _mm256_unpacklo_ps(rows[at], rows[at + 1]);
-        pairs[at + 1] = _mm256_unpackhi_ps(rows[at], rows[at + 1]);
-    }
-    for half in [0, 4] {
-        for at in 0..2 {
-            let (first, second) = (pairs[half + at], pairs[half + at + 2]);
-            quads[half + 2 * at] = _mm256_shuffle_ps::<0x44>(first, second);
-            quads[half + 2 * at + 1] = _mm256_shuffle_ps::<0xEE>(first, second);
+    proptest! {
+        #[test]
+        fn both_sizes_of_tiles_give_the_same_bits(
+            sizes in [1usize..160, 1usize..300, 1usize..100],
+            transposed in any::<[bool; 2]>(),
+            beta in prop_oneof![Just(0.0f32), Just(1.0), Just(-0.3)],
+            seed: u64,
+        ) {
+            if avx2() && avx512() {
+                let short = by::<Short, { Short::ROWS }, { Short::COLUMNS }>(sizes, transposed, beta, seed);
+                let long = by::<Long, { Long::ROWS }, { Long::COLUMNS }>(sizes, transposed, beta, seed);
+                prop_assert!(short == long, "{sizes:?} {transposed:?} {beta}");
+            }
         }
     }
-    for at in 0..4 {
-        columns[at] = _mm256_permute2f128_ps::<0x20>(quads[at], quads[at + 4]);
-        columns[at + 4] = _mm256_permute2f128_ps::<0x31>(quads[at], quads[at + 4]);
-    }
-    columns
 }

@@ -8,8 +8,8 @@ use super::real::Real;
 use super::wide::{highest, sum, wide};
 
 /// y (T, O) = x (T, I) w (I, O) + b (O), or what is in y + x w + b; `b` may be empty.
-pub(super) fn linear<R: Real>(x: &[R], w: &[R], b: &[R], outputs: usize, y: &mut [R], added: bool) {
-    let inputs = w.len() / outputs;
+pub(super) fn linear<R: Real>(x: &[R], w: Matrix<'_, R>, b: &[R], y: &mut [R], added: bool) {
+    let [inputs, outputs] = w.size();
     let rows = y.len() / outputs;
     if !b.is_empty() {
         let each = |row: &mut [R]| {
@@ -18,23 +18,22 @@ pub(super) fn linear<R: Real>(x: &[R], w: &[R], b: &[R], outputs: usize, y: &mut
         y.chunks_exact_mut(outputs).for_each(each);
     }
     let keep = R::of(if added || !b.is_empty() { 1.0 } else { 0.0 });
-    matmul(R::of(1.0), Matrix::dense(x, rows, inputs), Matrix::dense(w, inputs, outputs), keep, y, outputs);
+    matmul(R::of(1.0), Matrix::dense(x, rows, inputs), w, keep, y, outputs);
 }
 
-/// dx (T, I) = dy wᵀ, dw (I, O) += xᵀ dy, db (O) += the rows of dy (T, O); `db` may be empty.
+/// dx (T, I) = dy wᵀ, dw (I, O) += xᵀ dy, db (O) += the rows of dy (T, O); `back` is wᵀ, `db` may be empty.
 pub(super) fn linear_backward<R: Real>(
     x: &[R],
-    w: &[R],
+    back: Matrix<'_, R>,
     dy: &[R],
-    outputs: usize,
     dx: &mut [R],
     dw: &mut [R],
     db: &mut [R],
 ) {
-    let inputs = w.len() / outputs;
+    let [outputs, inputs] = back.size();
     let rows = dy.len() / outputs;
     let dy_matrix = Matrix::dense(dy, rows, outputs);
-    matmul(R::of(1.0), dy_matrix, Matrix::dense(w, inputs, outputs).transposed(), R::of(0.0), dx, inputs);
+    matmul(R::of(1.0), dy_matrix, back, R::of(0.0), dx, inputs);
     matmul(R::of(1.0), Matrix::dense(x, rows, inputs).transposed(), dy_matrix, R::of(1.0), dw, outputs);
     if !db.is_empty() {
         for row in dy.chunks_exact(outputs) {

@@ -41,6 +41,8 @@ pub(super) struct Layout {
     pub(super) final_norm: Norm,
     /// Output matrix (V, C): the token embedding if they are tied.
     pub(super) head: Range<usize>,
+    /// C.
+    pub(super) width: usize,
     pub(super) len: usize,
 }
 
@@ -88,7 +90,7 @@ impl Layout {
         let final_norm = builder.norm("ln_f", c);
         let own = builder.tensor_if(!form.tied, "lm_head.weight".to_owned(), vec![config.vocab_size, c], Kind::Matrix);
         let head = if form.tied { wte.clone() } else { own };
-        Self { wte, wpe, blocks, final_norm, head, len: builder.len, tensors: builder.tensors }
+        Self { wte, wpe, blocks, final_norm, head, width: c, len: builder.len, tensors: builder.tensors }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A product of a few rows, as in sampling, reads the second matrix once where it lies: packing it would take longer.
 
+use super::panels::Line;
 use super::real::Real;
 use super::wide::{sum_pairs, wide};
 
@@ -13,6 +14,8 @@ pub(super) struct Matrix<'d, R> {
     columns: usize,
     row_stride: usize,
     column_stride: usize,
+    /// Nothing, or what the kernel would copy it to.
+    panels: &'d [Line],
 }
 
 /// How many numbers a matrix reaches over.
@@ -28,7 +31,7 @@ impl<'d, R: Real> Matrix<'d, R> {
     /// If the slice is too short.
     pub(super) fn new(data: &'d [R], rows: usize, columns: usize, row_stride: usize) -> Self {
         assert!(extent(rows, columns, row_stride, 1) <= data.len(), "a matrix must lie inside its slice");
-        Self { data, rows, columns, row_stride, column_stride: 1 }
+        Self { data, rows, columns, row_stride, column_stride: 1, panels: &[] }
     }
 
     /// Rows without gaps.
@@ -38,8 +41,28 @@ impl<'d, R: Real> Matrix<'d, R> {
 
     /// Rows for columns.
     pub(super) fn transposed(self) -> Self {
-        let Self { data, rows, columns, row_stride, column_stride } = self;
-        Self { data, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
+        let Self { data, rows, columns, row_stride, column_stride, .. } = self;
+        Self { data, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride, panels: &[] }
+    }
+
+    /// Rows and columns.
+    pub(super) fn size(self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
+    /// The same with the panels that [`Matrix::pack`] made of it, or none.
+    pub(super) fn with(self, panels: &'d [Line]) -> Self {
+        Self { panels, ..self }
+    }
+
+    /// Makes panels of it, where there is a kernel that takes them.
+    pub(super) fn pack(self, panels: &mut Vec<Line>) {
+        let strides = [self.row_stride as isize, self.column_stride as isize];
+        // SAFETY: `Matrix::new` has checked that every element lies inside the slice.
+        #[allow(unsafe_code)]
+        unsafe {
+            R::pack([self.rows, self.columns], self.data.as_ptr(), strides, panels);
+        }
     }
 }
 
@@ -100,7 +123,7 @@ pub(super) fn matmul<R: Real>(alpha: R, a: Matrix<'_, R>, b: Matrix<'_, R>, beta
             a.data.as_ptr(),
             strides(&a),
             b.data.as_ptr(),
-            strides(&b),
+            (strides(&b), b.panels),
             beta,
             c.as_mut_ptr(),
             [c_stride as isize, 1],

@@ -9,12 +9,13 @@ const FLOAT: u64 = 4;
 
 impl TrainConfig {
     /// Bytes that training a model of this size takes, but for the corpus and scratch space of some hundreds of kilobytes a
-    /// thread: for each parameter its weight, two moments, and a gradient in each lane; for each lane what the forward pass of
-    /// a window leaves. Logits are held for some rows alone.
+    /// thread: for each parameter its weight, which also stands there twice in the order of the kernel, two moments, and a
+    /// gradient in each lane (at most 8 lanes: 52 bytes a parameter); for each lane what the forward pass of a window
+    /// leaves, in GPT-2's form 4 (16 L C + 15 C + L (H + 4) + 2) bytes a token. Logits are held for 128 rows alone.
     #[must_use]
     pub fn memory(&self, gpt: &GptConfig) -> u64 {
         let lanes = LANES.min(self.windows()) as u64;
-        let parameters = gpt.parameters().saturating_mul(3 + lanes);
+        let parameters = gpt.parameters().saturating_mul(5 + lanes);
         let pass = activations(gpt).saturating_mul(gpt.context as u64);
         let logits = (HEAD_ROWS.min(gpt.context) as u64).saturating_mul(gpt.vocab_size as u64);
         parameters.saturating_add(lanes.saturating_mul(pass.saturating_add(logits))).saturating_mul(FLOAT)
@@ -57,7 +58,7 @@ mod tests {
             let lane = counted(&Pass::new(&gpt)) as u64 + 16 * 50 + gpt.parameters();
             for (batch, lanes) in [(1, 1), (2, 2), (64, 8)] {
                 let config = TrainConfig { batch, accumulate: 1, ..TrainConfig::default() };
-                assert_eq!(config.memory(&gpt), 4 * (3 * gpt.parameters() + lanes * lane), "{form:?}");
+                assert_eq!(config.memory(&gpt), 4 * (5 * gpt.parameters() + lanes * lane), "{form:?}");
             }
         }
     }

@@ -31,6 +31,10 @@ mod gpt;
 mod hugging_face;
 #[cfg(target_arch = "x86_64")]
 mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod kernel_pack;
+#[cfg(target_arch = "x86_64")]
+mod kernel_tile;
 mod language_model;
 mod layers;
 mod layout;
@@ -41,7 +45,9 @@ mod muon;
 mod ngram;
 mod norms;
 mod paired;
+mod panels;
 mod pass;
+mod profile;
 mod random;
 mod reach;
 mod real;
@@ -66,12 +72,13 @@ pub use hugging_face::HuggingFaceModel;
 pub use language_model::LanguageModel;
 pub use look::AttentionHead;
 pub use ngram::{MAX_ORDER, NGram, NGramCounts};
+pub use profile::{Clock, Profile};
 pub use recurrent::{Cell, Recurrent, RecurrentConfig};
 pub use recurrent_file::RecurrentFile;
 pub use recurrent_trainer::RecurrentTrainer;
 pub use resume::Resumed;
 pub use sampler::{Draw, SampleConfig, Sampler};
 pub use schedule::{Schedule, decay_begins};
-pub use score::score;
+pub use score::{WithStride, score};
 pub use trainer::{StepReport, TrainConfig, Trainer};
 pub use unigram::Unigram;

@@ -3,6 +3,7 @@
 use super::attention::Scratch;
 use super::config::GptConfig;
 use super::norms::Stats;
+use super::profile::Laps;
 use super::real::Real;
 
 /// What the forward pass of one window leaves for the backward pass, and scratch space.
@@ -22,6 +23,7 @@ pub(super) struct Pass<R> {
     pub(super) fc: Vec<R>,
     pub(super) act: Vec<R>,
     pub(super) scratch: Scratch<R>,
+    pub(super) laps: Laps,
 }
 
 /// Activations of one layer.
@@ -88,6 +90,7 @@ impl<R: Real> Pass<R> {
             fc: zeros(config.fan()),
             act: zeros(config.hidden()),
             scratch: Scratch::default(),
+            laps: Laps::default(),
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
+use super::panels::Line;
+
 /// f32 or f64.
 pub(super) trait Real:
     Copy
@@ -29,7 +31,7 @@ pub(super) trait Real:
     /// Square root.
     fn sqrt(self) -> Self;
     /// `c = alpha a b + beta c` through pointers; see [`matmul`](super::matmul). `strides` are those of rows and columns;
-    /// the columns of `c` are neighbours.
+    /// the columns of `c` are neighbours. With the strides of `b` come its panels, if there are any.
     ///
     /// # Safety
     ///
@@ -42,11 +44,19 @@ pub(super) trait Real:
         a: *const Self,
         a_strides: [isize; 2],
         b: *const Self,
-        b_strides: [isize; 2],
+        b_strides: ([isize; 2], &[Line]),
         beta: Self,
         c: *mut Self,
         c_strides: [isize; 2],
     );
+
+    /// Makes panels of a matrix (rows, columns) with these strides, where there is a kernel that takes them.
+    ///
+    /// # Safety
+    ///
+    /// Every element that the sizes and strides reach must lie inside its allocation.
+    #[allow(unsafe_code)]
+    unsafe fn pack(_sizes: [usize; 2], _data: *const Self, _strides: [isize; 2], _panels: &mut Vec<Line>) {}
 
     /// Hyperbolic tangent, by [`Real::exp`]: for recurrent models.
     fn tanh(self) -> Self {
@@ -87,6 +97,15 @@ impl Real for f32 {
         self.sqrt()
     }
 
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    unsafe fn pack(sizes: [usize; 2], data: *const Self, [rows, columns]: [isize; 2], panels: &mut Vec<Line>) {
+        if super::wide::avx2() {
+            // SAFETY: the processor has AVX2; the caller keeps the rest of the same contract.
+            unsafe { super::kernel::pack(super::kernel::Strided { data, rows, columns }, sizes, panels) };
+        }
+    }
+
     #[allow(unsafe_code)]
     unsafe fn gemm(
         [m, k, n]: [usize; 3],
@@ -94,7 +113,7 @@ impl Real for f32 {
         a: *const Self,
         [a_rows, a_columns]: [isize; 2],
         b: *const Self,
-        [b_rows, b_columns]: [isize; 2],
+        ([b_rows, b_columns], panels): ([isize; 2], &[Line]),
         beta: Self,
         c: *mut Self,
         [c_rows, c_columns]: [isize; 2],
@@ -106,8 +125,9 @@ impl Real for f32 {
             let b = Strided { data: b, rows: b_rows, columns: b_columns };
             debug_assert_eq!(c_columns, 1);
             // SAFETY: the processor has AVX2; the caller keeps the rest of the same contract.
-            return unsafe { multiply([m, k, n], alpha, a, b, beta, c, c_rows as usize) };
+            return unsafe { multiply([m, k, n], alpha, a, (b, panels), beta, c, c_rows as usize) };
         }
+        let _ = panels;
         let gemm = gemm_f32::gemm::f32::get_gemm_fn();
         let alone = gemm_common::Parallelism::None;
         // SAFETY: the caller keeps the same contract. The crate computes `alpha c + beta a b`, its names for the factors
@@ -163,7 +183,7 @@ impl Real for f64 {
         a: *const Self,
         a_strides: [isize; 2],
         b: *const Self,
-        b_strides: [isize; 2],
+        (b_strides, _): ([isize; 2], &[Line]),
         beta: Self,
         c: *mut Self,
         c_strides: [isize; 2],

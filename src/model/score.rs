@@ -6,8 +6,10 @@ use rayon::prelude::*;
 
 use super::backward::HEAD_ROWS;
 use super::gpt::Gpt;
+use super::language_model::LanguageModel;
 use super::layers::softmax;
 use super::pass::Pass;
+use crate::error::{Error, Result};
 use crate::vocab::TokenId;
 
 /// The nats of each id of `ids` but the first, given those before it: every one is scored once.
@@ -16,10 +18,58 @@ use crate::vocab::TokenId;
 /// ones has at least half a context before it.
 #[must_use]
 pub fn score(gpt: &Gpt, ids: &[TokenId]) -> Vec<f64> {
-    let windows = windows(ids.len().saturating_sub(1), gpt.config().context);
+    score_by(gpt, ids, gpt.config().context.div_ceil(2))
+}
+
+/// [`score`], in windows that advance by `stride` tokens, from 1 to the context: each id but the first ones then has at
+/// least the context less the stride before it.
+fn score_by(gpt: &Gpt, ids: &[TokenId], stride: usize) -> Vec<f64> {
+    let windows = windows(ids.len().saturating_sub(1), gpt.config().context, stride);
     let score = |pass: &mut Pass<f32>, window: &Window| window_nats(gpt, ids, window, pass);
     let parts: Vec<Vec<f64>> = windows.par_iter().map_init(|| Pass::new(gpt.config()), score).collect();
     parts.concat()
+}
+
+/// A GPT that is measured in windows of a stride of one's own: a smaller one gives tokens more before them, and takes
+/// longer.
+#[derive(Debug, Clone, Copy)]
+pub struct WithStride<'g> {
+    gpt: &'g Gpt,
+    stride: usize,
+}
+
+impl<'g> WithStride<'g> {
+    /// Measures `gpt` in windows that advance by `stride` tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for a stride of 0 or above the context.
+    pub fn new(gpt: &'g Gpt, stride: usize) -> Result<Self> {
+        let context = gpt.config().context;
+        if stride == 0 || stride > context {
+            let expected = format!("from 1 to the tokens of a window ({context})");
+            return Err(Error::Setting { name: "stride", value: stride.to_string(), expected });
+        }
+        Ok(Self { gpt, stride })
+    }
+}
+
+impl LanguageModel for WithStride<'_> {
+    fn name(&self) -> &'static str {
+        self.gpt.name()
+    }
+
+    fn parameters(&self) -> u64 {
+        self.gpt.parameters()
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.gpt.vocab_size()
+    }
+
+    fn nats(&self, ids: &[TokenId]) -> Vec<f64> {
+        score_by(self.gpt, ids, self.stride)
+    }
 }
 
 /// Inputs `start..end`; the predictions made from positions `scored..end` count.
@@ -30,8 +80,7 @@ struct Window {
     end: usize,
 }
 
-fn windows(predictions: usize, context: usize) -> Vec<Window> {
-    let stride = context.div_ceil(2);
+fn windows(predictions: usize, context: usize, stride: usize) -> Vec<Window> {
     let mut windows = Vec::new();
     let mut scored = 0;
     while scored < predictions {
@@ -67,15 +116,43 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_prediction_once_with_enough_before_it(predictions in 0usize..200, context in 1usize..20) {
+        fn every_prediction_once_with_enough_before_it(
+            predictions in 0usize..200, (context, stride) in (1usize..20).prop_flat_map(|context| (Just(context), 1..=context)),
+        ) {
             let mut next = 0;
-            for window in windows(predictions, context) {
+            for window in windows(predictions, context, stride) {
                 prop_assert_eq!(window.scored, next);
                 prop_assert!(window.end > window.scored && window.end - window.start <= context);
-                prop_assert!(window.start == 0 || window.scored + 1 - window.start > context / 2);
+                prop_assert!(window.start == 0 || window.scored + 1 - window.start > context - stride);
                 next = window.end;
             }
             prop_assert_eq!(next, predictions);
+        }
+    }
+
+    /// The plain definition: each id by itself, behind as many as its window has before it.
+    #[test]
+    fn a_stride_gives_each_id_what_stands_before_it_in_its_window() {
+        let config = GptConfig { vocab_size: 12, context: 6, layers: 1, heads: 2, width: 8, form: GptForm::GPT2 };
+        let gpt = Gpt::<f32>::new(config, 9).unwrap();
+        let ids: Vec<TokenId> = (0..29).map(|at| at * at * 5 % 12).collect();
+        let mut pass = Pass::new(&config);
+        for stride in 1..=6 {
+            let nats = WithStride::new(&gpt, stride).unwrap().nats(&ids);
+            assert_eq!(nats.len(), 28);
+            for (at, &got) in nats.iter().enumerate() {
+                // The first window predicts 6 ids; each later one `stride` more, the last what is left.
+                let end = if at < 6 { 6 } else { (6 + ((at - 6) / stride + 1) * stride).min(28) };
+                let seen = &ids[end - 6..=at];
+                gpt.forward(seen, &mut pass);
+                let logits = gpt.logits(seen.len() - 1..seen.len(), &mut pass);
+                let expected = cross_entropy(logits, &ids[at + 1..at + 2], 1.0);
+                assert!((got - expected).abs() < 1e-5, "stride {stride}, id {at}: {got} should be {expected}");
+            }
+        }
+        assert_eq!(WithStride::new(&gpt, 3).unwrap().nats(&ids), score(&gpt, &ids));
+        for stride in [0, 7] {
+            assert!(matches!(WithStride::new(&gpt, stride), Err(Error::Setting { name: "stride", .. })));
         }
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::adamw::{AdamW, Optimizer, Settings, norm};
 use super::gpt::Gpt;
 use super::pass::Pass;
+use super::profile::{Clock, Part, Profile};
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::vocab::TokenId;
@@ -124,6 +125,8 @@ pub struct Trainer {
     adam: AdamW,
     lanes: Vec<Lane>,
     step: u64,
+    clock: Option<Clock>,
+    profile: Profile,
 }
 
 struct Lane {
@@ -147,14 +150,26 @@ impl Trainer {
         let parameters = gpt.parameters.len();
         let TrainConfig { optimizer, beta1, beta2, weight_decay, .. } = config;
         let adam = AdamW::new(parameters, Settings { optimizer, beta1, beta2, epsilon: 1e-8, weight_decay });
-        Ok(Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: 0 })
+        Ok(Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: 0, clock: None, profile: Profile::default() })
     }
 
     /// The same training as far as it is, to be ended after another number of steps.
     #[must_use]
     pub fn with_steps(&self, steps: u64) -> Self {
         let (gpt, config) = (self.gpt.clone(), TrainConfig { steps, ..self.config });
-        Self { lanes: lanes(&gpt, &config), gpt, config, adam: self.adam.clone(), step: self.step }
+        let (adam, clock, profile) = (self.adam.clone(), self.clock, Profile::default());
+        Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: self.step, clock, profile }
+    }
+
+    /// Has the steps that follow measured by a clock.
+    pub fn measure(&mut self, clock: Clock) {
+        self.clock = Some(clock);
+    }
+
+    /// What the steps that were measured took.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.profile
     }
 
     /// Steps that are done.
@@ -183,7 +198,7 @@ impl Trainer {
     /// The model, done with training.
     #[must_use]
     pub fn into_gpt(self) -> Gpt {
-        self.gpt
+        self.gpt.unpacked()
     }
 
     /// Learns from the batches of one step: rows of T + 1 ids, each of which is to be predicted from those before it in
@@ -196,13 +211,20 @@ impl Trainer {
         let row = self.gpt.config().context + 1;
         let rows: Vec<&[TokenId]> = batch.chunks_exact(row).collect();
         let tokens = (rows.len() * (row - 1)) as f64;
+        let clock = self.clock;
+        let now = || clock.map_or(0.0, |clock| clock());
+        let before = now();
+        self.gpt.pack();
         let (gpt, lanes) = (&self.gpt, self.lanes.len());
+        let start = now();
         let losses: Vec<f64> = self
             .lanes
             .par_iter_mut()
             .enumerate()
             .map(|(at, lane)| {
+                lane.pass.laps.begin(clock);
                 lane.gradients.fill(0.0);
+                lane.pass.laps.end(Part::Optimizer);
                 let own = rows.iter().skip(at).step_by(lanes);
                 own.map(|row| {
                     gpt.backward(
@@ -216,6 +238,8 @@ impl Trainer {
                 .sum()
             })
             .collect();
+        let passes = now();
+        self.profile.share_out(passes - start, self.lanes.iter_mut().map(|lane| &mut lane.pass.laps));
         let loss = losses.iter().sum::<f64>() / tokens;
         self.step += 1;
         if !loss.is_finite() {
@@ -229,17 +253,23 @@ impl Trainer {
         }
         let scale = if gradient_norm > self.config.clip { self.config.clip / gradient_norm } else { 1.0 };
         let learning_rate = self.config.rate(self.step);
-        self.adam.update(&self.gpt.layout.tensors, &mut self.gpt.parameters, gradients, scale as f32, learning_rate);
+        let (layout, parameters) = self.gpt.change();
+        self.adam.update(&layout.tensors, parameters, gradients, scale as f32, learning_rate);
+        self.profile.add_optimizer(now() - passes + start - before);
         Ok(StepReport { step: self.step, loss, learning_rate, gradient_norm })
     }
 
     /// Adds the gradients of all lanes to those of the first, in the order of the lanes.
     fn add_lanes(&mut self) {
+        const CHUNK: usize = 1 << 12;
         let (first, others) = self.lanes.split_at_mut(1);
-        for lane in others {
-            let pairs = first[0].gradients.par_chunks_mut(1 << 14).zip(lane.gradients.par_chunks(1 << 14));
-            pairs.for_each(|(sum, part)| sum.iter_mut().zip(part).for_each(|(sum, &value)| *sum += value));
-        }
+        // Chunk by chunk, so that a sum stays in the cache until the last lane is added.
+        first[0].gradients.par_chunks_mut(CHUNK).enumerate().for_each(|(at, sum)| {
+            for lane in &*others {
+                let part = &lane.gradients[at * CHUNK..];
+                sum.iter_mut().zip(part).for_each(|(sum, &value)| *sum += value);
+            }
+        });
     }
 }
 

@@ -1,12 +1,21 @@
-//! Loops over numbers, compiled twice: for any processor, and for those with AVX2, whose vectors are twice as long.
+//! Loops over numbers, compiled three times: for any processor, and for those with AVX2 and AVX-512, whose vectors are
+//! twice and four times as long.
 //!
-//! Which is taken is decided when the program runs. Both do the same operations in the same order (nothing is fused),
-//! so both give the same bits.
+//! Which is taken is decided when the program runs. All do the same operations in the same order (nothing is fused), so
+//! all give the same bits.
 
 /// Whether the processor has AVX2 and fused multiplication and addition.
 pub(super) fn avx2() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// Whether the processor has AVX-512 too.
+pub(super) fn avx512() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return avx2() && std::arch::is_x86_feature_detected!("avx512f");
     #[cfg(not(target_arch = "x86_64"))]
     return false;
 }
@@ -24,6 +33,15 @@ macro_rules! wide {
                 #[target_feature(enable = "avx2,fma")]
                 fn long<$real: $crate::model::real::Real>($($argument: $type),*) $(-> $out)? {
                     plain($($argument),*)
+                }
+                #[target_feature(enable = "avx512f")]
+                fn longest<$real: $crate::model::real::Real>($($argument: $type),*) $(-> $out)? {
+                    plain($($argument),*)
+                }
+                if $crate::model::wide::avx512() {
+                    // SAFETY: the processor has what the function was compiled for.
+                    #[allow(unsafe_code)]
+                    return unsafe { longest($($argument),*) };
                 }
                 if $crate::model::wide::avx2() {
                     // SAFETY: the processor has what the function was compiled for.

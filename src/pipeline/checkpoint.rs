@@ -13,6 +13,9 @@ use crate::shard::write_atomic;
 
 /// The checkpoint of a training that has not ended.
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+/// The size of the model in it and the settings of the training, beside it: for people and other programs. The checkpoint
+/// holds them too, and it is from there that a training goes on.
+pub const CHECKPOINT_CONFIG_FILE: &str = "config.json";
 /// What each step and each evaluation came to, a JSON object a line.
 pub const METRICS_FILE: &str = "metrics.jsonl";
 
@@ -25,6 +28,9 @@ pub(super) struct Notes {
 }
 
 pub(super) fn save(path: &Path, trainer: &Trainer, steps: &[StepReport], notes: &Notes) -> Result<()> {
+    // The same all along, and there before the checkpoint is.
+    let config = serde_json::json!({"model": trainer.gpt().config(), "settings": notes.settings});
+    write_atomic(&path.with_file_name(CHECKPOINT_CONFIG_FILE), format!("{config:#}\n").as_bytes())?;
     let notes = serde_json::to_string(notes).expect("maps with string keys and numbers always serialize");
     write_atomic(path, &trainer.to_checkpoint(steps, &notes))
 }

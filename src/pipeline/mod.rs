@@ -77,7 +77,7 @@ mod units;
 mod verify;
 
 pub use boundaries::{Boundaries, EndOfText};
-pub use checkpoint::{CHECKPOINT_FILE, METRICS_FILE};
+pub use checkpoint::{CHECKPOINT_CONFIG_FILE, CHECKPOINT_FILE, METRICS_FILE};
 pub use comparing::compare_tokenizers;
 pub use corpus_count::{CorpusCount, FileCount};
 pub use count_table::LeftOut;
@@ -111,6 +111,6 @@ pub use split::ValFraction;
 pub use streaming::encode_reader;
 pub use superwords::SUPERWORD_PATTERN;
 pub use survey::{Lengths, Place, Sample, Survey};
-pub use training::{ModelSettings, TrainRun, Trained, train, train_run};
+pub use training::{ModelSettings, TrainProfile, TrainRun, Trained, train, train_run};
 pub use treatment::{Treated, Treatment};
 pub use verify::{Verified, verify};

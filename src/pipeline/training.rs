@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use super::settings::settings_of;
 use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
-use crate::model::{Gpt, GptConfig, GptForm, StepReport, TrainConfig, Trainer};
+use crate::model::{Gpt, GptConfig, GptForm, Profile, StepReport, TrainConfig, Trainer};
 use crate::shard::{Batches, Corpus, ShardInfo, Split};
 use crate::vocab::{Fingerprint, TokenId};
 
@@ -77,6 +78,34 @@ pub struct Trained {
     pub evaluations: Vec<(u64, f64)>,
     /// Seconds it took, without those before it was resumed.
     pub seconds: f64,
+    /// The same by part, if it was asked for.
+    pub profile: Option<TrainProfile>,
+}
+
+/// Seconds of a training by part.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct TrainProfile {
+    /// What the model took.
+    #[serde(flatten)]
+    pub model: Profile,
+    /// Reading batches.
+    pub data: f64,
+    /// What is left: evaluations, checkpoints, metrics.
+    pub other: f64,
+}
+
+impl TrainProfile {
+    /// The parts with their names.
+    #[must_use]
+    pub fn parts(&self) -> Vec<(&'static str, f64)> {
+        self.model.parts().into_iter().chain([("data", self.data), ("other", self.other)]).collect()
+    }
+}
+
+/// Seconds since it was first asked.
+fn clock() -> f64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_secs_f64()
 }
 
 /// What a training leaves on the way, beside the model at its end.
@@ -94,6 +123,8 @@ pub struct TrainRun<'r> {
     pub eval_every: u64,
     /// So many evaluations in a row without a better one end the training; 0 for never.
     pub patience: u64,
+    /// Whether to measure the time of each part.
+    pub profile: bool,
 }
 
 /// Trains a model on the shards in `folder`. They are verified first.
@@ -135,9 +166,15 @@ pub fn train_run(
     held_out.iter().try_for_each(|(corpus, _)| corpus.verify())?;
     let mut training = Training::begin(size, settings, run, &info)?;
     progress.stage("training", settings.training.steps, Unit::Steps);
-    let (start, first) = (Instant::now(), training.steps.len() as u64);
+    if run.profile {
+        training.trainer.measure(clock);
+    }
+    let (start, first, mut data) = (Instant::now(), training.steps.len() as u64, 0.0);
     for step in first..settings.training.steps {
-        let report = training.step(&batches.batch(step)?)?;
+        let before = Instant::now();
+        let batch = batches.batch(step)?;
+        data += before.elapsed().as_secs_f64();
+        let report = training.step(&batch)?;
         let tokens = (step + 1 - first) as f64 * (settings.training.windows() * settings.context) as f64;
         progress.figure(format!("loss {:.3}, {:.0} tokens/s", report.loss, tokens / start.elapsed().as_secs_f64()));
         progress.done(step + 1);
@@ -157,7 +194,12 @@ pub fn train_run(
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    Ok(training.end(info.end_of_text, info.fingerprint, seconds))
+    let profile = run.profile.then(|| {
+        let model = training.trainer.profile();
+        let known = data + model.parts().iter().map(|(_, seconds)| seconds).sum::<f64>();
+        TrainProfile { model, data, other: (seconds - known).max(0.0) }
+    });
+    Ok(Trained { profile, ..training.end(info.end_of_text, info.fingerprint, seconds) })
 }
 
 /// A training with what it leaves on the way.
@@ -225,7 +267,8 @@ impl Training {
     fn end(self, end_of_text: Option<TokenId>, tokenizer: Fingerprint, seconds: f64) -> Trained {
         let own = self.notes.evaluations.iter();
         let evaluations = own.map(|&(step, bits)| (step, f64::from_bits(bits))).collect();
-        Trained { gpt: self.trainer.into_gpt(), end_of_text, tokenizer, steps: self.steps, evaluations, seconds }
+        let (gpt, steps) = (self.trainer.into_gpt(), self.steps);
+        Trained { gpt, end_of_text, tokenizer, steps, evaluations, seconds, profile: None }
     }
 }
 
