@@ -16,6 +16,8 @@
 //! it was there. What a pair merges to is shorter than the token: all tokens of a length are found at once, by several
 //! threads.
 //!
+//! (Finding the places of the next length while what was found is put in was no faster on two threads.)
+//!
 //! A token for which no such place is found is encoded plainly. If that does not find parts, only a whole pre-token can
 //! be it. If it finds parts made before it, they are right too. If one of them is made after it, ranks do not rise along
 //! merges, the walk proves nothing, and all is done plainly.
@@ -88,6 +90,7 @@ struct Recovery<'v> {
     vocab: &'v Vocab,
     tokens: &'v Slots,
     byte_ids: [TokenId; 256],
+    cutter: Cutter,
     /// The parts of each id; of what is not made, none.
     parts: Vec<[TokenId; 2]>,
     /// What the merge of two parts makes, and of which parts there may be a merge.
@@ -95,12 +98,15 @@ struct Recovery<'v> {
     pairs: Filter,
 }
 
-/// The cuts of a block of tokens.
+/// What a thread works in.
 #[derive(Default)]
-struct Cuts {
+struct Room {
+    /// Hashes of the beginnings of a token.
+    hashes: Vec<u64>,
     cuts: Vec<Cut>,
-    /// Where those of each token end.
+    /// Where the cuts of each token end.
     ends: Vec<usize>,
+    places: Vec<Place>,
 }
 
 impl<'v> Recovery<'v> {
@@ -110,6 +116,7 @@ impl<'v> Recovery<'v> {
             vocab,
             tokens,
             byte_ids,
+            cutter: Cutter::new(vocab),
             parts: vec![[NONE; 2]; end as usize],
             made: Slots::new(vocab.len(), end),
             pairs: Filter::new(vocab.len()),
@@ -120,42 +127,30 @@ impl<'v> Recovery<'v> {
     fn run(mut self) -> Option<Vec<Merge>> {
         let mut tokens: Vec<(TokenId, &[u8])> = self.vocab.iter().filter(|(_, bytes)| bytes.len() > 1).collect();
         tokens.sort_by_key(|(_, bytes)| bytes.len());
-        let cutter = Cutter::new(self.vocab, self.tokens);
-        let mut lengths = tokens.chunk_by(|(_, a), (_, b)| a.len() == b.len()).peekable();
-        let mut cuts = cutter.cut_all(lengths.peek().copied().unwrap_or_default());
-        while let Some(alike) = lengths.next() {
-            let find = |(block, cuts): (_, &Cuts)| self.parts_of_block(block, cuts);
-            let found: Option<Vec<Vec<[TokenId; 2]>>> = alike.par_chunks(BLOCK).zip(&cuts).map(find).collect();
-            let found = found?;
-            // One thread puts them in; others go on with what does not need them.
-            let next = lengths.peek().copied().unwrap_or_default();
-            let (kept, cut) = rayon::join(|| self.keep(alike, &found), || cutter.cut_all(next));
-            kept?;
-            cuts = cut;
+        for alike in tokens.chunk_by(|(_, a), (_, b)| a.len() == b.len()) {
+            let find = |room: &mut Room, block| self.parts_of_block(room, block);
+            let found: Option<Vec<Vec<[TokenId; 2]>>> = alike.par_chunks(BLOCK).map_init(Room::default, find).collect();
+            for ((token, _), [left, right]) in alike.iter().zip(found?.into_iter().flatten()) {
+                if left != NONE {
+                    self.parts[*token as usize] = [left, right];
+                    let pair = slots::of_pair(left, right);
+                    self.made.insert(pair, *token, |_| false).ok()?;
+                    self.pairs.insert(pair);
+                }
+            }
         }
         let parts = self.parts.iter().zip(0..).filter(|([left, _], _)| *left != NONE);
         Some(parts.map(|([left, right], result)| Merge { left: *left, right: *right, result }).collect())
     }
 
-    /// Keeps the parts of tokens of a length; `None` when too many pairs fall together.
-    fn keep(&mut self, alike: &[(TokenId, &[u8])], found: &[Vec<[TokenId; 2]>]) -> Option<()> {
-        for ((token, _), [left, right]) in alike.iter().zip(found.iter().flatten()) {
-            if *left != NONE {
-                self.parts[*token as usize] = [*left, *right];
-                let pair = slots::of_pair(*left, *right);
-                self.made.insert(pair, *token, |_| false).ok()?;
-                self.pairs.insert(pair);
-            }
-        }
-        Some(())
-    }
-
     /// The parts of tokens of a length, when those of all shorter ones are known.
-    fn parts_of_block(&self, block: &[(TokenId, &[u8])], cuts: &Cuts) -> Option<Vec<[TokenId; 2]>> {
-        let (mut start, mut places) = (0, Vec::new());
-        let parts = block.iter().zip(&cuts.ends).map(|((token, bytes), end)| {
-            let cuts = &cuts.cuts[std::mem::replace(&mut start, *end)..*end];
-            self.parts_of(*token, bytes, cuts, &mut places)
+    fn parts_of_block(&self, room: &mut Room, block: &[(TokenId, &[u8])]) -> Option<Vec<[TokenId; 2]>> {
+        self.cutter.cut(room, block, self.tokens);
+        let mut start = 0;
+        let Room { cuts, ends, places, .. } = room;
+        let parts = block.iter().zip(ends).map(|((token, bytes), end)| {
+            let cuts = &cuts[std::mem::replace(&mut start, *end)..*end];
+            self.parts_of(*token, bytes, cuts, places)
         });
         parts.collect()
     }
@@ -243,41 +238,34 @@ impl<'v> Recovery<'v> {
 }
 
 /// Finds places to cut tokens.
-struct Cutter<'v> {
-    tokens: &'v Slots,
+struct Cutter {
     /// Bytes that may be a token.
     filter: Filter,
     factors: Vec<u64>,
 }
 
-impl<'v> Cutter<'v> {
-    fn new(vocab: &Vocab, tokens: &'v Slots) -> Self {
+impl Cutter {
+    fn new(vocab: &Vocab) -> Self {
         let mut filter = Filter::new(vocab.len());
         vocab.iter().for_each(|(_, bytes)| filter.insert(slots::mixed(slots::of_bytes(bytes))));
-        Self { tokens, filter, factors: slots::factors(vocab.longest() + 1) }
+        Self { filter, factors: slots::factors(vocab.longest() + 1) }
     }
 
-    /// The places of tokens, by blocks, at which both sides may be tokens.
-    fn cut_all(&self, tokens: &[(TokenId, &[u8])]) -> Vec<Cuts> {
-        let cut = |hashes: &mut Vec<u64>, block: &[(TokenId, &[u8])]| self.cut(hashes, block);
-        tokens.par_chunks(BLOCK).map_init(Vec::new, cut).collect()
-    }
-
-    fn cut(&self, hashes: &mut Vec<u64>, block: &[(TokenId, &[u8])]) -> Cuts {
-        let mut found = Cuts::default();
+    /// The places of a block of tokens at which both sides may be tokens.
+    fn cut(&self, room: &mut Room, block: &[(TokenId, &[u8])], tokens: &Slots) {
+        room.cuts.clear();
+        room.ends.clear();
         for (_, bytes) in block {
-            self.cut_token(bytes, hashes, &mut found.cuts);
-            found.ends.push(found.cuts.len());
+            self.cut_token(bytes, room);
+            room.ends.push(room.cuts.len());
         }
-        for cut in &mut found.cuts {
-            cut.slots = cut.hashes.map(|hash| self.tokens.first(hash));
+        for cut in &mut room.cuts {
+            cut.slots = cut.hashes.map(|hash| tokens.first(hash));
         }
-        found
     }
 
-    /// `hashes` is room for those of the beginnings of the token.
-    fn cut_token(&self, bytes: &[u8], hashes: &mut Vec<u64>, cuts: &mut Vec<Cut>) {
-        let Self { filter, factors, .. } = self;
+    fn cut_token(&self, bytes: &[u8], room: &mut Room) {
+        let (Self { filter, factors }, Room { hashes, cuts, .. }) = (self, room);
         hashes.clear();
         let mut hash = 0;
         for byte in bytes {
