@@ -172,6 +172,10 @@ fn same_ids(file: &Value, texts: &[String]) -> Result<(), TestCaseError> {
         prop_assert_eq!(own.encode(text).unwrap(), ids_of(&theirs, text), "{} {:?}", without, text);
         prop_assert_eq!(naive_encode(&own, text).unwrap(), ids_of(&theirs, text), "{} {:?}", without, text);
         prop_assert_eq!(own.encode_bytes(text.as_bytes()).unwrap(), own.encode(text).unwrap());
+        let (mut stream, mut streamed) = (EncodeStream::eager(&own), Vec::new());
+        text.as_bytes().chunks(3).for_each(|piece| stream.push(piece, &mut streamed).unwrap());
+        stream.finish(&mut streamed).unwrap();
+        prop_assert_eq!(streamed, own.encode(text).unwrap(), "{} {:?}", without, text);
     }
     let written = own.spec().to_json();
     let again = TokenizerSpec::from_json(written.as_bytes()).unwrap();

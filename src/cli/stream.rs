@@ -4,7 +4,7 @@ use std::io::{BufRead, Write};
 use std::path::Path;
 
 use ciyuan::Error;
-use ciyuan::encode::Tokenizer;
+use ciyuan::encode::{EncodeStream, Tokenizer};
 
 use super::failure::Outcome;
 use super::lines::{open, text};
@@ -13,47 +13,42 @@ use super::lines::{open, text};
 /// may still change.
 pub(super) fn write_ids(out: &mut impl Write, tokenizer: &Tokenizer, path: &Path) -> Outcome {
     let mut reader = open(path)?;
-    let mut kept = Kept { path, bytes: Vec::new(), line: 1, offset: 0 };
-    // Ids are asked for when this many bytes are there: with at least as many new ones as were kept the last time, all
-    // of them together are encoded twice at the most on average.
-    let mut enough = 0;
+    let mut unread = Unread { path, bytes: Vec::new(), line: 1, offset: 0 };
+    let (mut stream, mut ids) = (EncodeStream::eager(tokenizer), Vec::new());
     let mut separator = "";
     loop {
         let more = reader.fill_buf().map_err(|error| Error::io("read", path, error))?;
         let length = more.len();
-        kept.bytes.extend_from_slice(more);
+        unread.bytes.extend_from_slice(more);
         reader.consume(length);
-        if length > 0 && kept.bytes.len() < enough {
-            continue;
-        }
-        let begun = kept.text(length == 0)?;
-        let prefix = tokenizer.encode_prefix(begun).map_err(|error| error.in_document(path, 0))?;
-        let (count, bytes) =
-            if length == 0 { (prefix.ids.len(), begun.len()) } else { (prefix.settled, prefix.settled_bytes) };
-        for id in &prefix.ids[..count] {
+        let text = unread.text(length == 0)?;
+        let pushed = stream.push(text.as_bytes(), &mut ids);
+        let ended = pushed.and_then(|()| if length == 0 { stream.finish(&mut ids) } else { Ok(()) });
+        ended.map_err(|error| error.in_document(path, 0))?;
+        let taken = text.len();
+        unread.drop_front(taken);
+        for id in ids.drain(..) {
             write!(out, "{separator}{id}")?;
             separator = " ";
         }
         if length == 0 {
             break;
         }
-        kept.drop_front(bytes);
-        enough = 2 * kept.bytes.len();
         out.flush()?;
     }
     out.write_all(b"\n")?;
     Ok(())
 }
 
-/// The part of an input that is kept, and where it begins.
-struct Kept<'p> {
+/// The part of an input that is not text yet, and where it begins.
+struct Unread<'p> {
     path: &'p Path,
     bytes: Vec<u8>,
     line: u64,
     offset: u64,
 }
 
-impl Kept<'_> {
+impl Unread<'_> {
     /// Its text, without a character whose end has yet to be read, unless there is no more to read.
     fn text(&self, at_end: bool) -> Outcome<&str> {
         let whole = match std::str::from_utf8(&self.bytes) {

@@ -194,10 +194,9 @@ impl CharacterModel {
         };
         let (mut start, mut before) = (0, None);
         for (at, c) in text.char_indices() {
-            let side = self.plane.get(c as usize).map(|[_, marks]| Side { code: c as u32, marks: *marks });
+            let side = self.side(c);
             if let (Some(before), Some(side)) = (before, side)
-                && before_or_beyond_ascii(before, side)
-                && !cuts.spanned(before, side)
+                && is_cut(cuts, before, side)
             {
                 each(start..at);
                 start = at;
@@ -207,6 +206,16 @@ impl CharacterModel {
         if start < text.len() {
             each(start..text.len());
         }
+    }
+
+    /// Whether the edge of two characters of a pre-token is one at which it is cut, whatever else is in it.
+    pub(super) fn is_cut_between(&self, a: char, b: char) -> bool {
+        let cuts = self.cuts.as_ref().filter(|_| self.covers_all);
+        cuts.zip(self.side(a)).zip(self.side(b)).is_some_and(|((cuts, a), b)| is_cut(cuts, a, b))
+    }
+
+    fn side(&self, c: char) -> Option<Side> {
+        self.plane.get(c as usize).map(|[_, marks]| Side { code: c as u32, marks: *marks })
     }
 
     /// Appends the ids of a part that is not cut.
@@ -228,9 +237,9 @@ impl CharacterModel {
     }
 }
 
-/// Whether an edge is one of those that [`Cuts`] answers for.
-fn before_or_beyond_ascii(a: Side, b: Side) -> bool {
-    (a.code | b.code) >= 0x80
+/// Whether an edge is one of those that [`Cuts`] answers for, and no token spans it.
+fn is_cut(cuts: &Cuts, a: Side, b: Side) -> bool {
+    (a.code | b.code) >= 0x80 && !cuts.spanned(a, b)
 }
 
 /// The character that a token is, if it is one.

@@ -5,7 +5,13 @@ use super::pairs::{NONE, Pairs};
 use crate::vocab::{TokenId, numbers_of_bytes, numbers_to_bytes};
 
 /// A character: up to three ids, and a word of its marks, the lowest two bits of which are the number of ids.
-type Entry = [u32; 4];
+pub(super) type Entry = [u32; 4];
+
+/// How many ids a character has.
+#[inline(always)]
+pub(super) fn count_of(entry: &Entry) -> usize {
+    entry[3] as usize & 3
+}
 
 /// All of the basic plane, and the safe cuts between them.
 #[derive(Debug)]
@@ -41,9 +47,8 @@ impl Default for Block {
 }
 
 impl Characters {
-    /// The characters of a vocabulary, of which `spans` are the tokens that merges make.
-    pub(super) fn new<'t>(spans: impl Iterator<Item = &'t [u8]>, pairs: &Pairs, byte_ids: &[TokenId; 256]) -> Self {
-        let (cuts, marks) = Cuts::new(spans);
+    /// The characters of a vocabulary, and [`Cuts::new`] of the tokens that its merges make.
+    pub(super) fn new((cuts, marks): (Cuts, Vec<u32>), pairs: &Pairs, byte_ids: &[TokenId; 256]) -> Self {
         let entries = (0..=0xFFFF).map(|code| {
             let Some(c) = char::from_u32(code) else { return BEYOND };
             let (ids, count) = ids_of(pairs, byte_ids, c.encode_utf8(&mut [0; 3]).as_bytes());

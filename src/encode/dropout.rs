@@ -84,7 +84,7 @@ impl Tokenizer {
         }
         let mut random = Xoshiro256PlusPlus::seed_from_u64(dropout.seed);
         let (mut ends, mut dropped, mut ids) = (Vec::new(), Vec::new(), Vec::new());
-        self.preparation().parts(self.preparation().always(), text, &mut |part| match part {
+        self.preparation().parts(self.preparation().always(), text, false, &mut |part| match part {
             Part::Token(id) => {
                 ids.push(id);
                 Ok(())

@@ -12,7 +12,8 @@
 use std::ops::Range;
 
 use super::character_model::CharacterModel;
-use super::memo::{FewIds, Key, SHORT, of_few, set_of, short_key};
+use super::ids::{Counter, Ids};
+use super::memo::{Key, SHORT, set_of, short_key};
 use super::parts::Parts;
 use super::prepare::{Finders, Part};
 use super::tokenizer::{Scratch, Tokenizer};
@@ -23,9 +24,6 @@ use crate::vocab::TokenId;
 /// Pre-tokens whose keys are made before the first of them is looked up, so that the look-ups overlap.
 const BLOCK: usize = 64;
 
-/// Pre-tokens whose ids are kept at once while they are counted.
-const COUNTED: usize = 64 * BLOCK;
-
 /// The high bit of every byte of a key: none of a piece of ASCII.
 const NOT_ASCII: Key = 0x8080_8080_8080_8080_8080_8080_8080_8080;
 
@@ -34,7 +32,7 @@ pub struct Encoder<'t> {
     tokenizer: &'t Tokenizer,
     ends: Vec<u32>,
     dropped: Vec<u32>,
-    /// Ids that are counted.
+    /// Ids that are counted where they cannot but be written.
     counted: Vec<TokenId>,
     /// Only while an encoder is dropped there is none.
     scratch: Option<Scratch>,
@@ -62,24 +60,41 @@ impl<'t> Encoder<'t> {
     ///
     /// As [`Tokenizer::encode`].
     pub fn encode_into(&mut self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
+        self.encode_rest_into(text, false, ids)
+    }
+
+    /// Appends the ids of `text`, which goes on from a seam (`seams.rs`) or does not; in case of an error nothing.
+    pub(super) fn encode_rest_into(&mut self, text: &str, goes_on: bool, ids: &mut Vec<TokenId>) -> Result<()> {
         if self.tokenizer.is_plain() {
             return self.text_into(text, ids);
         }
-        self.encode_parts_into(self.tokenizer.preparation().always(), text, ids)
+        let (finders, before) = (self.tokenizer.preparation().always(), ids.len());
+        // Part by part, so that there is never all of the changed text.
+        for (start, part) in Parts::new(self.tokenizer, text) {
+            let encoded = self.encode_parts_into(finders, part, goes_on || start > 0, ids);
+            encoded.map_err(|error| error.moved(start)).inspect_err(|_| ids.truncate(before))?;
+        }
+        Ok(())
     }
 
-    /// Appends the ids of `text`, in which these added tokens stand for themselves; in case of an error nothing.
-    pub(super) fn encode_parts_into(&mut self, finders: &Finders, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
+    /// The same where these added tokens stand for themselves.
+    pub(super) fn encode_parts_into(
+        &mut self,
+        finders: &Finders,
+        text: &str,
+        goes_on: bool,
+        ids: &mut Vec<TokenId>,
+    ) -> Result<()> {
         let (tokenizer, before) = (self.tokenizer, ids.len());
-        let encoded =
-            tokenizer.preparation().parts(finders, text, &mut |part| match (part, tokenizer.character_model()) {
-                (Part::Token(id), _) => {
-                    ids.push(id);
-                    Ok(())
-                }
-                (Part::Text(text), None) => self.text_into(text, ids),
-                (Part::Text(text), Some(model)) => self.characters_into(model, text, ids),
-            });
+        let mut each = |part: Part<'_>| match (part, tokenizer.character_model()) {
+            (Part::Token(id), _) => {
+                ids.push(id);
+                Ok(())
+            }
+            (Part::Text(text), None) => self.text_into(text, ids),
+            (Part::Text(text), Some(model)) => self.characters_into(model, text, ids),
+        };
+        let encoded = tokenizer.preparation().parts(finders, text, goes_on, &mut each);
         encoded.inspect_err(|_| ids.truncate(before))
     }
 
@@ -100,7 +115,7 @@ impl<'t> Encoder<'t> {
     /// Appends the ids of a text that the pattern cuts as it is.
     fn text_into(&mut self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
         let before = ids.len();
-        for (start, part) in Parts::new(self.tokenizer, text) {
+        for (start, part) in Parts::prepared(self.tokenizer, text) {
             if let Err(error) = self.part_into(part, ids) {
                 ids.truncate(before);
                 return Err(error.moved(start));
@@ -109,31 +124,28 @@ impl<'t> Encoder<'t> {
         Ok(())
     }
 
-    /// How many ids `text` has. Those of some thousand pre-tokens at a time are kept, and no more.
+    /// How many ids `text` has. Few of them are written: those of pieces that are met for the first time, and where the
+    /// tokenizer changes its texts.
     ///
     /// # Errors
     ///
     /// As [`Tokenizer::encode`].
     pub fn count(&mut self, text: &str) -> Result<usize> {
-        let mut ids = std::mem::take(&mut self.counted);
-        let mut count = 0;
-        if !self.tokenizer.is_plain() {
-            let encoded = self.encode_into(text, &mut ids);
-            count = ids.len();
-            ids.clear();
-            self.counted = ids;
-            return encoded.map(|()| count);
-        }
+        let mut counter = Counter { count: 0, room: std::mem::take(&mut self.counted) };
+        let is_plain = self.tokenizer.is_plain();
         let counted = Parts::new(self.tokenizer, text).try_for_each(|(start, part)| {
-            let add = |ids: &mut Vec<TokenId>| {
-                count += ids.len();
-                ids.clear();
+            let encoded = if is_plain {
+                self.bytes_into(part.as_bytes(), true, cut_of(part), &mut counter)
+            } else {
+                counter.room.clear();
+                let encoded = self.encode_rest_into(part, start > 0, &mut counter.room);
+                counter.count += counter.room.len();
+                encoded
             };
-            self.bytes_into(part.as_bytes(), true, cut_of(part), &mut ids, add).map_err(|error| error.moved(start))
+            encoded.map_err(|error| error.moved(start))
         });
-        ids.clear();
-        self.counted = ids;
-        counted.map(|()| count)
+        self.counted = counter.room;
+        counted.map(|()| counter.count)
     }
 
     /// Appends the ids of bytes that may be no UTF-8; [`Segmenter::byte_spans`] states how they are cut.
@@ -142,19 +154,29 @@ impl<'t> Encoder<'t> {
     ///
     /// As [`Tokenizer::encode`].
     pub fn encode_bytes_into(&mut self, bytes: &[u8], ids: &mut Vec<TokenId>) -> Result<()> {
+        self.encode_rest_of_bytes_into(bytes, false, ids)
+    }
+
+    /// The same for bytes that go on from a seam or do not.
+    pub(super) fn encode_rest_of_bytes_into(
+        &mut self,
+        bytes: &[u8],
+        goes_on: bool,
+        ids: &mut Vec<TokenId>,
+    ) -> Result<()> {
         if !self.tokenizer.is_plain() {
-            return self.chunks_into(bytes, ids);
+            return self.chunks_into(bytes, goes_on, ids);
         }
         if let Ok(text) = std::str::from_utf8(bytes) {
             return self.text_into(text, ids);
         }
         let cut = |segmenter: &Segmenter, ends: &mut _, dropped: &mut _| segmenter.byte_spans(bytes, ends, dropped);
-        self.bytes_into(bytes, false, cut, ids, |_| ())
+        self.bytes_into(bytes, false, cut, ids)
     }
 
     /// Appends the ids of a text that is not cut into parts.
     pub(super) fn part_into(&mut self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
-        self.bytes_into(text.as_bytes(), true, cut_of(text), ids, |_| ())
+        self.bytes_into(text.as_bytes(), true, cut_of(text), ids)
     }
 
     pub(super) fn tokenizer(&self) -> &'t Tokenizer {
@@ -169,13 +191,13 @@ impl<'t> Encoder<'t> {
         })
     }
 
-    /// Appends the ids of bytes whose valid stretches are texts by themselves.
-    fn chunks_into(&mut self, bytes: &[u8], ids: &mut Vec<TokenId>) -> Result<()> {
+    /// Appends the ids of bytes whose valid stretches are texts by themselves; the first may go on.
+    fn chunks_into(&mut self, bytes: &[u8], goes_on: bool, ids: &mut Vec<TokenId>) -> Result<()> {
         let (mut start, mut at) = (0, 0);
         for chunk in bytes.utf8_chunks() {
             if !chunk.valid().is_empty() {
                 self.others_into(&bytes[start..at], ids);
-                self.encode_into(chunk.valid(), ids)?;
+                self.encode_rest_into(chunk.valid(), goes_on && at == 0, ids)?;
                 start = at + chunk.valid().len();
             }
             at += chunk.valid().len() + chunk.invalid().len();
@@ -196,30 +218,21 @@ impl<'t> Encoder<'t> {
         }
     }
 
-    /// Appends the ids of `text`, and calls `done` from time to time when some are there.
+    /// Gives the ids of `text`.
     fn bytes_into(
         &mut self,
         text: &[u8],
         is_text: bool,
         cut: impl FnOnce(&Segmenter, &mut Vec<u32>, &mut Vec<u32>) -> Result<()>,
-        ids: &mut Vec<TokenId>,
-        mut done: impl FnMut(&mut Vec<TokenId>),
+        ids: &mut impl Ids,
     ) -> Result<()> {
         cut(self.tokenizer.segmenter(), &mut self.ends, &mut self.dropped)?;
         let Some(scratch) = &mut self.scratch else { return Ok(()) };
         let mut pieces = Pieces { tokenizer: self.tokenizer, is_text, scratch, ids };
         if self.dropped.is_empty() && !self.tokenizer.has_whole_pieces() {
-            let mut start = 0;
-            for ends in self.ends.chunks(COUNTED) {
-                pieces.all(text, start, ends);
-                done(pieces.ids);
-                start = ends[ends.len() - 1] as usize;
-            }
+            pieces.all(text, 0, &self.ends);
         } else {
-            kept_pieces(text, &self.ends, &self.dropped).for_each(|piece| {
-                pieces.whole_or_parts(piece);
-                done(pieces.ids);
-            });
+            kept_pieces(text, &self.ends, &self.dropped).for_each(|piece| pieces.whole_or_parts(piece));
         }
         Ok(())
     }
@@ -235,15 +248,15 @@ fn is_ascii(text: &[u8], start: u32, end: u32) -> bool {
 }
 
 /// Encoding the pieces of a text.
-struct Pieces<'e> {
+struct Pieces<'e, I> {
     tokenizer: &'e Tokenizer,
     /// Whether all pieces are valid UTF-8.
     is_text: bool,
     scratch: &'e mut Scratch,
-    ids: &'e mut Vec<TokenId>,
+    ids: &'e mut I,
 }
 
-impl Pieces<'_> {
+impl<I: Ids> Pieces<'_, I> {
     /// Appends the ids of the pre-tokens of `text` with these ends, the first of which begins at `start`.
     fn all(&mut self, text: &[u8], mut start: usize, ends: &[u32]) {
         let mut at = 0;
@@ -256,7 +269,7 @@ impl Pieces<'_> {
                 let (key, set) = keys[done];
                 if key != 0 && key & NOT_ASCII == 0 {
                     match self.scratch.memo.short(key, set) {
-                        Some(few) => self.push(few),
+                        Some(few) => self.ids.few(few),
                         None => self.longer(&text[start..end]),
                     }
                     (start, done) = (end, done + 1);
@@ -326,19 +339,14 @@ impl Pieces<'_> {
     fn block(&mut self, text: &[u8]) {
         let (count, joined) = (self.scratch.block.count, self.scratch.block.joined);
         let not_alone = joined | self.scratch.block.beyond;
-        let (mut at, mut written) = (0, 0);
+        let mut at = 0;
         while at < count {
             let alone = ((not_alone >> at).trailing_zeros() as usize).min(count - at);
-            for entry in &self.scratch.block.entries[at..at + alone] {
-                self.scratch.ids[written..written + 4].copy_from_slice(entry);
-                written += entry[3] as usize & 3;
-            }
-            self.ids.extend_from_slice(&self.scratch.ids[..written]);
+            self.ids.of_characters(&self.scratch.block.entries[at..at + alone], &mut self.scratch.ids);
             at += alone;
             if at == count {
                 return;
             }
-            written = 0;
             let end = at + 1 + (joined >> at).trailing_ones() as usize;
             let starts = &self.scratch.block.starts;
             let (start, stop) = (starts[at] as usize, starts[end] as usize);
@@ -350,7 +358,7 @@ impl Pieces<'_> {
     /// Appends the ids of a pre-token that may be a token as a whole.
     fn whole_or_parts(&mut self, piece: &[u8]) {
         match self.tokenizer.whole_piece(piece) {
-            Some(id) => self.ids.push(id),
+            Some(id) => self.ids.some(&[id]),
             None => self.parts(piece),
         }
     }
@@ -374,7 +382,7 @@ impl Pieces<'_> {
         if end - start <= SHORT {
             let key = short_key(text, start, end);
             if let Some(few) = self.scratch.memo.short(key, set_of(key)) {
-                return self.push(few);
+                return self.ids.few(few);
             }
         }
         self.longer(&text[start..end]);
@@ -383,28 +391,22 @@ impl Pieces<'_> {
     /// Appends the ids of a piece that is none of the memo's short ones.
     fn longer(&mut self, piece: &[u8]) {
         match self.scratch.memo.long(piece) {
-            Some(known) => self.ids.extend_from_slice(known),
+            Some(known) => self.ids.some(known),
             None => self.merged(piece),
         }
-    }
-
-    #[inline(always)]
-    fn push(&mut self, few: FewIds) {
-        let (ids, count) = of_few(few);
-        self.ids.extend_from_slice(&ids);
-        self.ids.truncate(self.ids.len() - (4 - count));
     }
 
     /// Appends the ids of a piece that is a token, or else by merging, and keeps them. Looking tokens up when they are
     /// met saves filling the memo with all of them at first.
     #[cold]
     fn merged(&mut self, piece: &[u8]) {
-        let before = self.ids.len();
-        match self.tokenizer.reached(piece) {
-            Some(id) => self.ids.push(id),
-            None => self.tokenizer.merge(&mut self.scratch.merger, piece, self.ids),
-        }
-        self.scratch.memo.keep(piece, &self.ids[before..]);
+        let Scratch { memo, merger, .. } = &mut *self.scratch;
+        let tokenizer = self.tokenizer;
+        let ids = self.ids.merged(|ids| match tokenizer.reached(piece) {
+            Some(id) => ids.push(id),
+            None => tokenizer.merge(merger, piece, ids),
+        });
+        memo.keep(piece, ids);
     }
 }
 

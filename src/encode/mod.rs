@@ -16,6 +16,7 @@
 //!
 //! A tokenizer may do more to a text: `prepare.rs` finds added tokens, `normalize.rs` normalizes what is between them,
 //! and `character_model.rs` merges characters instead of bytes. A text of one that does none of this does not pass there.
+//! Long ones are cut where this changes no id (`seams.rs`). Ids go where `ids.rs` says, to be kept or counted.
 //! Where tokens are asked for with their places in the text (`offsets.rs`, `explain.rs`), `aligned.rs` follows each byte
 //! through what is done to it, and `forms.rs` each character through Unicode's forms.
 //!
@@ -32,6 +33,7 @@ mod dropout;
 mod encoder;
 mod explain;
 mod forms;
+mod ids;
 mod memo;
 mod merge;
 mod naive;
@@ -45,6 +47,7 @@ mod prebuilt;
 mod prefix;
 mod prepare;
 mod reached;
+mod seams;
 mod steps;
 mod stream;
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub(super) fn merge(pairs: &Pairs, tokens: &mut Vec<TokenId>) {
 pub fn naive_encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<TokenId>> {
     let mut ids = Vec::new();
     let preparation = tokenizer.preparation();
-    preparation.parts(preparation.always(), text, &mut |part| match part {
+    preparation.parts(preparation.always(), text, false, &mut |part| match part {
         Part::Token(id) => {
             ids.push(id);
             Ok(())

@@ -18,7 +18,7 @@ use crate::vocab::{NormalizerStep, ReplacePattern};
 pub(super) struct Normalizer(Vec<Step>);
 
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     Form(Form),
     Lowercase,
     Strip { left: bool, right: bool },
@@ -76,17 +76,22 @@ impl Normalizer {
         self.0.is_empty()
     }
 
-    /// The text behind all steps.
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// The text behind all steps. `goes_on` says that it is the rest of another: nothing is put before it, and nothing at
+    /// its beginning taken away.
     ///
     /// # Errors
     ///
     /// [`Error::PatternLimit`] when a backtracking pattern gives up, [`Error::Limit`] for a text that becomes much longer.
-    pub(super) fn run<'t>(&self, text: &'t str) -> Result<Cow<'t, str>> {
+    pub(super) fn run<'t>(&self, text: &'t str, goes_on: bool) -> Result<Cow<'t, str>> {
         let limit = GROWTH * text.len() + SPARE;
         let mut text = Cow::Borrowed(text);
         for step in &self.0 {
             // What a step leaves as it is stays borrowed.
-            let changed = match step.run(&text, limit)? {
+            let changed = match step.run(&text, goes_on, limit)? {
                 Cow::Borrowed(same) if same.len() == text.len() => continue,
                 changed => changed.into_owned(),
             };
@@ -121,15 +126,15 @@ fn check_growth(bytes: usize, limit: usize) -> Result<()> {
 
 impl Step {
     /// A text of more than `limit` bytes may end before it is whole.
-    fn run<'t>(&self, text: &'t str, limit: usize) -> Result<Cow<'t, str>> {
+    fn run<'t>(&self, text: &'t str, goes_on: bool, limit: usize) -> Result<Cow<'t, str>> {
         Ok(match self {
             Self::Form(form) => form.run(text),
             Self::Lowercase => text.chars().flat_map(char::to_lowercase).collect::<String>().into(),
             Self::Strip { left, right } => {
-                let text = if *left { text.trim_start() } else { text };
+                let text = if *left && !goes_on { text.trim_start() } else { text };
                 (if *right { text.trim_end() } else { text }).into()
             }
-            Self::Prepend(_) if text.is_empty() => text.into(),
+            Self::Prepend(_) if goes_on || text.is_empty() => text.into(),
             Self::Prepend(before) => [before, text].concat().into(),
             Self::Replace { from, .. } if !text.contains(from) => text.into(),
             Self::Replace { from, to } => {
@@ -206,7 +211,7 @@ impl Replaced<'_> {
 }
 
 impl Form {
-    fn run(self, text: &str) -> Cow<'_, str> {
+    pub(super) fn run(self, text: &str) -> Cow<'_, str> {
         if text.is_ascii() || self.is_sure(text) {
             return text.into();
         }
@@ -273,7 +278,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn run(steps: &[NormalizerStep], text: &str) -> String {
-        Normalizer::new(steps).unwrap().run(text).unwrap().into_owned()
+        Normalizer::new(steps).unwrap().run(text, false).unwrap().into_owned()
     }
 
     #[test]
@@ -327,7 +332,7 @@ mod tests {
         ) {
             let normalizer = Normalizer::new(&steps).unwrap();
             let aligned = normalizer.run_aligned(&text).unwrap();
-            prop_assert_eq!(&normalizer.run(&text).unwrap(), aligned.text());
+            prop_assert_eq!(&normalizer.run(&text, false).unwrap(), aligned.text());
             let places = aligned.places(0);
             let mut last = 0..0;
             for at in 0..aligned.text().len() {

@@ -124,7 +124,7 @@ impl Encoder<'_> {
         ids: &mut Vec<TokenId>,
         offsets: &mut Vec<Range<usize>>,
     ) -> Result<()> {
-        for (start, part) in Parts::new(self.tokenizer(), text) {
+        for (start, part) in Parts::prepared(self.tokenizer(), text) {
             let first = ids.len();
             self.part_into(part, ids).map_err(|error| error.moved(places.of(start..start).start))?;
             self.place(start, places, &ids[first..], offsets);

@@ -13,19 +13,24 @@ const SIZE: usize = 1 << 20;
 
 impl Tokenizer {
     /// The ids of `text`, as [`Tokenizer::encode`] gives them, on all threads. The text is cut where its pattern allows
-    /// it ([`Pattern::safe_cut`](crate::segment::Pattern::safe_cut)); one whose pattern has no such places, or a text of
-    /// less than some megabytes, is encoded by one thread.
+    /// it ([`Pattern::safe_cut`](crate::segment::Pattern::safe_cut)), and what changes it before (`encode/seams.rs`); one
+    /// without such places, or a text of less than some megabytes, is encoded by one thread.
     ///
     /// # Errors
     ///
     /// As [`Tokenizer::encode`].
     pub fn encode_parallel(&self, text: &str) -> Result<Vec<TokenId>> {
-        self.encode_parallel_by(text, SIZE)
+        self.encode_parallel_by(text, false, SIZE)
     }
 
-    fn encode_parallel_by(&self, text: &str, size: usize) -> Result<Vec<TokenId>> {
+    /// The same for a text that goes on from a seam or does not.
+    pub(super) fn encode_rest_parallel(&self, text: &str, goes_on: bool) -> Result<Vec<TokenId>> {
+        self.encode_parallel_by(text, goes_on, SIZE)
+    }
+
+    fn encode_parallel_by(&self, text: &str, goes_on: bool, size: usize) -> Result<Vec<TokenId>> {
         let parts: Vec<(usize, &str)> = Parts::of_size(self, text, size).collect();
-        Ok(joined(self.encode_parts(&parts).into_iter().collect::<Result<_>>()?))
+        Ok(joined(self.encode_parts(&parts, goes_on).into_iter().collect::<Result<_>>()?))
     }
 
     /// The ids of each text, on all threads; long texts are shared between them, as by [`Tokenizer::encode_parallel`].
@@ -44,16 +49,19 @@ impl Tokenizer {
             parts.extend(Parts::of_size(self, text.as_ref(), size));
             counts.push(parts.len() - before);
         }
-        let mut encoded = self.encode_parts(&parts).into_iter();
+        let mut encoded = self.encode_parts(&parts, false).into_iter();
         let of_text = |count| encoded.by_ref().take(count).collect::<Result<_>>().map(joined);
         counts.into_iter().map(of_text).collect()
     }
 
-    /// The ids of parts, which begin at these places of their texts.
-    fn encode_parts(&self, parts: &[(usize, &str)]) -> Vec<Result<Vec<TokenId>>> {
+    /// The ids of parts, which begin at these places of their texts; these may go on.
+    fn encode_parts(&self, parts: &[(usize, &str)], goes_on: bool) -> Vec<Result<Vec<TokenId>>> {
         let encode = |encoder: &mut Encoder<'_>, (start, part): &(usize, &str)| {
             let mut ids = Vec::new();
-            encoder.encode_into(part, &mut ids).map(|()| ids).map_err(|error| error.moved(*start))
+            encoder
+                .encode_rest_into(part, goes_on || *start > 0, &mut ids)
+                .map(|()| ids)
+                .map_err(|error| error.moved(*start))
         };
         parts.par_iter().map_init(|| Encoder::new(self), encode).collect()
     }
@@ -119,7 +127,7 @@ mod tests {
         };
         let plain = offset(tokenizer.encode(&text));
         for size in [1, 5, 20] {
-            assert_eq!(offset(tokenizer.encode_parallel_by(&text, size)), plain);
+            assert_eq!(offset(tokenizer.encode_parallel_by(&text, false, size)), plain);
         }
     }
 
@@ -129,7 +137,7 @@ mod tests {
         fn parts_have_the_ids_of_the_whole(text in crate::segment::hostile(), size in 1usize..30) {
             for tokenizer in &*ALL {
                 let whole = tokenizer.encode(&text).unwrap();
-                prop_assert_eq!(&tokenizer.encode_parallel_by(&text, size).unwrap(), &whole);
+                prop_assert_eq!(&tokenizer.encode_parallel_by(&text, false, size).unwrap(), &whole);
                 let batch = tokenizer.encode_batch_by(&[text.as_str(), "", "one two", &text], size).unwrap();
                 prop_assert_eq!(&batch, &[whole.clone(), vec![], tokenizer.encode("one two").unwrap(), whole]);
             }

@@ -1,22 +1,30 @@
 //! Long texts in parts, which have the ids of the whole.
 //!
-//! A text is cut where its pattern has a safe cut ([`Pattern::safe_cut`]): the pre-tokens of the parts are those of the
-//! whole, and ids depend on pre-tokens alone. Where it is cut depends on the text and on the size of a part, never on
-//! threads.
+//! A text is cut where its pattern has a safe cut ([`Pattern::safe_cut`](crate::segment::Pattern::safe_cut)): the
+//! pre-tokens of the parts are those of the whole, and ids depend on pre-tokens alone. One that is changed first is cut at
+//! a seam (`seams.rs`). Where it is cut depends on the text and on the size of a part, never on threads.
 
 use super::tokenizer::Tokenizer;
-use crate::segment::Pattern;
 
 /// Bytes of a part that is encoded after another: few enough that its spans stay in a cache.
 const SIZE: usize = 1 << 18;
 
 /// The parts of a text, and where they begin.
 pub(super) struct Parts<'t> {
-    /// None where texts are not cut.
-    pattern: Option<&'t Pattern>,
+    tokenizer: &'t Tokenizer,
+    way: Way,
     text: &'t str,
     start: usize,
     size: usize,
+}
+
+/// How a text is cut.
+#[derive(Clone, Copy)]
+enum Way {
+    Not,
+    /// Nothing is done to it before the pattern.
+    AtSafeCuts,
+    AtSeams,
 }
 
 impl<'t> Parts<'t> {
@@ -25,23 +33,37 @@ impl<'t> Parts<'t> {
         Self::of_size(tokenizer, text, SIZE)
     }
 
+    /// Parts of a text that is prepared for the pattern.
+    pub(super) fn prepared(tokenizer: &'t Tokenizer, text: &'t str) -> Self {
+        let way = if tokenizer.segmenter().pattern().has_safe_cuts() { Way::AtSafeCuts } else { Way::Not };
+        Self { tokenizer, way, text, start: 0, size: SIZE }
+    }
+
     /// Parts of about `size` bytes, as far as there are cuts. A text of up to one and a half of it is one part.
     pub(super) fn of_size(tokenizer: &'t Tokenizer, text: &'t str, size: usize) -> Self {
-        let pattern = tokenizer.takes_parts().then(|| tokenizer.segmenter().pattern());
-        Self { pattern, text, start: 0, size }
+        // Whether there are seams is asked for long texts alone: it takes some time at first.
+        let way = if text.len() > size && tokenizer.has_seams() { Way::AtSeams } else { Way::Not };
+        Self { tokenizer, way, text, start: 0, size }
     }
 
     /// Where the next part ends, if not with the text.
     #[inline(never)]
     fn cut(&self, rest: &str) -> Option<usize> {
-        let pattern = self.pattern?;
-        if let Some(cut) = pattern.safe_cut(rest, 0..self.size) {
+        let last = |within| match self.way {
+            Way::Not => None,
+            Way::AtSafeCuts => self.tokenizer.segmenter().pattern().safe_cut(rest, within),
+            Way::AtSeams => self.tokenizer.last_seam(rest, within),
+        };
+        if matches!(self.way, Way::Not) {
+            return None;
+        }
+        if let Some(cut) = last(0..self.size) {
             return Some(cut);
         }
         // A long stretch without one. The range doubles, so that the time is linear in the length.
         let mut from = self.size;
         while from < rest.len() {
-            if let Some(cut) = pattern.safe_cut(rest, from..2 * from) {
+            if let Some(cut) = last(from..2 * from) {
                 return Some(cut);
             }
             from *= 2;

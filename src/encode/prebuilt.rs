@@ -35,7 +35,7 @@ use super::tokenizer::Tokenizer;
 use crate::codec;
 use crate::error::{Error, Result, TokenizerFault};
 use crate::segment::UNICODE_VERSION;
-use crate::vocab::{Fingerprint, TokenizerSpec};
+use crate::vocab::{Fingerprint, TokenId, TokenizerSpec};
 
 const MAGIC: [u8; 8] = *b"\x89CIYTOK\n";
 /// To be raised with every change of what a table holds.
@@ -131,7 +131,32 @@ impl Tokenizer {
     /// [`TokenizerFault::Prebuilt`] for bytes that are damaged, or written by another version; those of
     /// [`Tokenizer::new`].
     pub fn from_prebuilt(file: &[u8]) -> Result<Self> {
-        let (fields, places) = open(file)?;
+        let (fields, places, all) = open(file)?;
+        // The checksum and the tables take a thread each: no bytes make reading them go wrong.
+        let (sum, read) = rayon::join(|| check_sum(file, all), || Self::of_sections(file, &fields, &places));
+        sum.and(read)
+    }
+
+    fn of_sections(file: &[u8], fields: &Fields, places: &[std::ops::Range<usize>]) -> Result<Self> {
+        let section = |at: usize| &file[places[at].clone()];
+        let wrong = |at: usize, why| fault(places[at].start, why);
+        // One for each id.
+        let id_end = u32::try_from(section(2).len() / 4).map_err(|_| wrong(2, "it is no list of places"))?;
+        let (characters, rest) = rayon::join(
+            || Characters::of_tables([section(7), section(8), section(9)], id_end),
+            || Self::of_vocab_sections(file, places),
+        );
+        let (spec, byte_ids, pairs) = rest?;
+        let reached = Reached::of_table(section(5), spec.vocab().id_end());
+        let reached = reached.ok_or_else(|| wrong(5, "there is not a bit for each id"))?;
+        let characters = characters.ok_or_else(|| wrong(7, "characters or cuts are not those of a vocabulary"))?;
+        Self::of_parts(spec, Some(Fingerprint(fields.fingerprint)), byte_ids, pairs, reached, characters)
+    }
+
+    fn of_vocab_sections(
+        file: &[u8],
+        places: &[std::ops::Range<usize>],
+    ) -> Result<(TokenizerSpec, [TokenId; 256], Pairs)> {
         let section = |at: usize| &file[places[at].clone()];
         let wrong = |at: usize, why| fault(places[at].start, why);
         let vocab = crate::vocab::Vocab::of_tables([section(1), section(2), section(3)]);
@@ -140,18 +165,14 @@ impl Tokenizer {
         let merges = merges.ok_or_else(|| wrong(4, "a merge names an id that is not there"))?;
         let spec = TokenizerSpec::with_tokens(section(0), vocab, merges)?;
         let byte_ids = spec.vocab().byte_ids()?;
-        let reached = Reached::of_table(section(5), spec.vocab().id_end());
-        let reached = reached.ok_or_else(|| wrong(5, "there is not a bit for each id"))?;
         let pairs = Pairs::of_tables(section(6), spec.merges(), &byte_ids);
         let pairs = pairs.ok_or_else(|| wrong(6, "a pair has the rank of no merge, or the table is too full"))?;
-        let characters = Characters::of_tables([section(7), section(8), section(9)], spec.vocab().id_end());
-        let characters = characters.ok_or_else(|| wrong(7, "characters or cuts are not those of a vocabulary"))?;
-        Self::of_parts(spec, Some(Fingerprint(fields.fingerprint)), byte_ids, pairs, reached, characters)
+        Ok((spec, byte_ids, pairs))
     }
 }
 
-/// The fields, and where the sections lie.
-fn open(file: &[u8]) -> Result<(Fields, Vec<std::ops::Range<usize>>)> {
+/// The fields, where the sections lie, and where they end.
+fn open(file: &[u8]) -> Result<(Fields, Vec<std::ops::Range<usize>>, usize)> {
     if !Tokenizer::is_prebuilt(file) {
         return Err(fault(0, "its first bytes are others"));
     }
@@ -173,13 +194,22 @@ fn open(file: &[u8]) -> Result<(Fields, Vec<std::ops::Range<usize>>)> {
         places.push(at..end);
         at = end.next_multiple_of(8);
     }
-    let (all, sum) = file.split_at_checked(at).ok_or_else(short)?;
-    let sum: [u8; 8] = sum.try_into().map_err(|_| fault(at, "it does not end where its fields say"))?;
-    if u64::from_le_bytes(sum) != xxh3_64(all) {
-        return Err(fault(0, "its checksum is another: it is damaged"));
+    let (_, sum) = file.split_at_checked(at).ok_or_else(short)?;
+    if sum.len() != 8 {
+        return Err(fault(at, "it does not end where its fields say"));
     }
     if fields.unicode != xxh3_64(UNICODE_VERSION.as_bytes()) {
+        check_sum(file, at)?;
         return Err(fault(FIELDS_AT, "it was written with another version of Unicode"));
     }
-    Ok((fields, places))
+    Ok((fields, places, at))
+}
+
+/// The checksum stands behind all that it is of.
+fn check_sum(file: &[u8], at: usize) -> Result<()> {
+    let (all, sum) = file.split_at(at);
+    if sum != xxh3_64(all).to_le_bytes() {
+        return Err(fault(0, "its checksum is another: it is damaged"));
+    }
+    Ok(())
 }

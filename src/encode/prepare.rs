@@ -82,6 +82,18 @@ impl Preparation {
         self.normalizer.is_empty() && matches!(self.spaces, Spaces::Nothing)
     }
 
+    pub(super) fn normalizer(&self) -> &Normalizer {
+        &self.normalizer
+    }
+
+    /// A character of a normalized text as the pattern sees it.
+    pub(super) fn spaced_character(&self, c: char) -> char {
+        match self.spaces {
+            Spaces::Metaspace(Metaspace { replacement, .. }) if c == ' ' => replacement,
+            _ => c,
+        }
+    }
+
     /// What finds the tokens that are always there.
     pub(super) fn always(&self) -> &Finders {
         &self.always
@@ -125,7 +137,8 @@ impl Preparation {
         content(token, &self.normalizer)
     }
 
-    /// Calls `each` with the parts of a text, none of them empty.
+    /// Calls `each` with the parts of a text, none of them empty. `goes_on` says that the text is the rest of another, cut
+    /// at a seam (`seams.rs`): what is done to the beginning of a text, or of a stretch, is not done to its own.
     ///
     /// # Errors
     ///
@@ -134,19 +147,20 @@ impl Preparation {
         &self,
         finders: &Finders,
         text: &str,
+        goes_on: bool,
         each: &mut impl FnMut(Part<'_>) -> Result<()>,
     ) -> Result<()> {
         split(finders.raw.as_ref(), text, &mut |range, id| {
             if let Some(id) = id {
                 return each(Part::Token(id));
             }
-            let is_first = range.start == 0;
-            let normalized = self.normalizer.run(&text[range])?;
+            let (is_first, goes_on) = (range.start == 0 && !goes_on, range.start == 0 && goes_on);
+            let normalized = self.normalizer.run(&text[range], goes_on)?;
             split(finders.normalized.as_ref(), &normalized, &mut |range, id| match id {
                 Some(id) => each(Part::Token(id)),
                 None => {
-                    let is_first = is_first && range.start == 0;
-                    each(Part::Text(&self.spaced(&normalized[range], is_first)))
+                    let (is_first, goes_on) = (is_first && range.start == 0, goes_on && range.start == 0);
+                    each(Part::Text(&self.spaced(&normalized[range], is_first, goes_on)))
                 }
             })
         })
@@ -190,16 +204,16 @@ impl Preparation {
         })
     }
 
-    /// A text with its spaces as the vocabulary has them; `is_first` of all.
-    fn spaced<'t>(&self, text: &'t str, is_first: bool) -> Cow<'t, str> {
+    /// A text with its spaces as the vocabulary has them; `is_first` of all, or the rest of one that began before.
+    fn spaced<'t>(&self, text: &'t str, is_first: bool, goes_on: bool) -> Cow<'t, str> {
         match self.spaces {
             Spaces::Nothing => text.into(),
-            Spaces::Prefix if text.starts_with(' ') => text.into(),
+            Spaces::Prefix if goes_on || text.starts_with(' ') => text.into(),
             Spaces::Prefix => [" ", text].concat().into(),
             Spaces::Metaspace(Metaspace { replacement, prepend }) => {
                 let mut written = String::with_capacity(text.len() + 4);
                 let wanted = prepend == Prepend::Always || prepend == Prepend::First && is_first;
-                if wanted && !text.starts_with([' ', replacement]) {
+                if wanted && !goes_on && !text.starts_with([' ', replacement]) {
                     written.push(replacement);
                 }
                 written.extend(text.chars().map(|c| if c == ' ' { replacement } else { c }));
@@ -260,7 +274,7 @@ fn content(token: &AddedToken, normalizer: &Normalizer) -> Result<String> {
     if !token.normalized {
         return Ok(token.content.clone());
     }
-    let content = normalizer.run(&token.content)?;
+    let content = normalizer.run(&token.content, false)?;
     let (bytes, max) = (content.len(), LONGEST.max(token.content.len()));
     if bytes > max {
         let what = "the normalized text of an added token, in bytes,";
@@ -341,7 +355,7 @@ fn split(
     Ok(())
 }
 
-fn is_word(c: char) -> bool {
+pub(super) fn is_word(c: char) -> bool {
     regex_syntax::try_is_word_character(c).unwrap_or_default()
 }
 

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::character_model::CharacterModel;
 use super::characters::{Block, CHARACTERS, Characters};
+use super::cuts::Cuts;
 use super::decode::ShortTokens;
 use super::encoder::Encoder;
 use super::memo::Memo;
@@ -15,6 +16,7 @@ use super::merge::Merger;
 use super::pairs::Pairs;
 use super::prepare::Preparation;
 use super::reached::Reached;
+use super::seams::Seams;
 use crate::error::{Result, TokenizerFault};
 use crate::segment::{Pattern, Segmenter};
 use crate::vocab::{Fingerprint, TokenId, TokenizerSpec};
@@ -39,6 +41,8 @@ struct Shared {
     whole: FxHashMap<Box<[u8]>, TokenId>,
     characters: Characters,
     preparation: Preparation,
+    /// Found when a long text is encoded for the first time.
+    seams: OnceLock<Option<Seams>>,
     /// Merges of characters, if not of bytes.
     character_model: Option<CharacterModel>,
     /// Made when ids are decoded for the first time.
@@ -93,12 +97,12 @@ impl Tokenizer {
         // What is there for merges of bytes is empty where they start from characters.
         let of_bytes = spec.characters().is_none();
         let byte_ids = if of_bytes { spec.vocab().byte_ids()? } else { [0; 256] };
-        let pairs = Pairs::new(spec.merges(), &byte_ids);
         let merges = spec.merges().as_slice().iter().filter(|_| of_bytes);
         let made = merges.filter_map(|merge| spec.vocab().token(merge.result));
+        let (pairs, cuts) = rayon::join(|| Pairs::new(spec.merges(), &byte_ids), || Cuts::new(made));
         let (reached, characters) = rayon::join(
             || if of_bytes { Reached::new(&spec, &pairs, &byte_ids) } else { Reached::none() },
-            || Characters::new(made, &pairs, &byte_ids),
+            || Characters::new(cuts, &pairs, &byte_ids),
         );
         Self::of_parts(spec, None, byte_ids, pairs, reached, characters)
     }
@@ -136,6 +140,7 @@ impl Tokenizer {
             whole,
             characters,
             preparation,
+            seams: OnceLock::new(),
             character_model,
             short_tokens: OnceLock::new(),
             pool: Pool::default(),
@@ -214,9 +219,22 @@ impl Tokenizer {
         }
     }
 
-    /// Whether a text has the ids of its parts, where its pattern may be cut: it must go to the pattern as it is.
-    pub(super) fn takes_parts(&self) -> bool {
-        self.is_plain() && self.segmenter().pattern().has_safe_cuts()
+    /// Whether places are known where a text may be cut.
+    pub(super) fn has_seams(&self) -> bool {
+        if self.is_plain() { self.segmenter().pattern().has_safe_cuts() } else { self.seams().is_some() }
+    }
+
+    /// The last place in a range where a text may be cut in two, whose ids are those of both parts if the second is
+    /// encoded as one that goes on.
+    pub(super) fn last_seam(&self, text: &str, within: Range<usize>) -> Option<usize> {
+        if self.is_plain() {
+            return self.segmenter().pattern().safe_cut(text, within);
+        }
+        self.seams()?.last(self, text, within)
+    }
+
+    fn seams(&self) -> Option<&Seams> {
+        self.shared.seams.get_or_init(|| Seams::new(self)).as_ref()
     }
 
     /// Whether some token is taken as a whole pre-token, but is not what its merges give.
@@ -325,7 +343,7 @@ impl Tokenizer {
     pub fn encode_with(&self, text: &str, allowed: &[&str]) -> Result<Vec<TokenId>> {
         let finders = self.preparation().allowing(self.spec(), allowed)?;
         let mut ids = Vec::new();
-        Encoder::new(self).encode_parts_into(&finders, text, &mut ids)?;
+        Encoder::new(self).encode_parts_into(&finders, text, false, &mut ids)?;
         Ok(ids)
     }
 

@@ -12,7 +12,7 @@ const BLOCK: usize = 256 << 10;
 
 /// Encodes what `reader` gives on all threads, and hands the ids on in the order of the text, some at a time: together
 /// those of [`Tokenizer::encode_bytes`] for the whole. `path` is named in errors. Memory is bounded as
-/// [`EncodeStream`] says: a pattern without safe cuts keeps the whole text.
+/// [`EncodeStream`] says, which names the tokenizers that keep the whole text.
 ///
 /// # Errors
 ///

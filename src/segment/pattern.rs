@@ -143,6 +143,17 @@ impl Pattern {
         self.steps.first()?.safe_cuts()?.last(text, within)
     }
 
+    /// Whether the place between two neighbours in a text is one of [`Pattern::safe_cut`].
+    pub(crate) fn is_safe_between(&self, a: char, b: char) -> bool {
+        self.steps.first().and_then(Split::safe_cuts).is_some_and(|cuts| cuts.between(a, b))
+    }
+
+    /// Whether its steps look at each character by itself: wherever a text is cut, the spans of both parts are those of
+    /// the whole, but for the one that is cut.
+    pub(crate) fn is_by_character(&self) -> bool {
+        is_json(&self.source) && flattened(&self.source).is_ok_and(|steps| steps.iter().all(Step::is_by_character))
+    }
+
     /// Whether places are known where its texts may be cut: those of the named patterns, and of a sequence of steps
     /// that begins with one.
     #[must_use]

@@ -83,7 +83,7 @@ impl SafeCuts {
     }
 
     /// Whether the place between two neighbours is a safe cut.
-    fn between(self, a: char, b: char) -> bool {
+    pub(super) fn between(self, a: char, b: char) -> bool {
         let Self::Between { edges, newlines } = self else { return true };
         let of_a = class_of(a as u32);
         edges.between(a, b) && (!Set::WHITE_SPACE.has(of_a) || of_a == NEWLINE && newlines)

@@ -28,6 +28,11 @@ pub(crate) struct Settled {
 }
 
 impl Segmenter {
+    /// Whether [`Segmenter::settled`] finds places in ordinary text.
+    pub(crate) fn settles(&self) -> bool {
+        NamedScanner::of(self.pattern().source()).is_some() || self.reach().is_some()
+    }
+
     /// How far the spans of `text` are settled.
     ///
     /// # Errors

@@ -88,6 +88,22 @@ impl Step {
     pub(super) fn changes_text(&self) -> bool {
         matches!(self, Self::Metaspace { .. })
     }
+
+    /// Whether what it does with a character, and with the edge behind it, is told by the characters beside that edge.
+    pub(super) fn is_by_character(&self) -> bool {
+        match self {
+            Self::Split { pattern: SplitPattern::String(text), .. } => text.chars().count() == 1,
+            Self::Split { pattern: SplitPattern::Regex(_), .. } | Self::Sequence { .. } | Self::ByteLevel { .. } => {
+                false
+            }
+            Self::Digits { .. }
+            | Self::Punctuation { .. }
+            | Self::Whitespace
+            | Self::WhitespaceSplit
+            | Self::CharDelimiterSplit { .. }
+            | Self::Metaspace { .. } => true,
+        }
+    }
 }
 
 fn yes() -> bool {

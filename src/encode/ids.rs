@@ -1,0 +1,81 @@
+//! Where the ids of an encoder go: into a list, or only their number.
+//!
+//! Counting writes no ids but those of pieces that are met for the first time, which the memo wants.
+
+use super::characters::{CHARACTERS, Entry, count_of};
+use super::memo::{FewIds, of_few};
+use crate::vocab::TokenId;
+
+/// Where ids go.
+pub(super) trait Ids {
+    fn few(&mut self, few: FewIds);
+
+    fn some(&mut self, ids: &[TokenId]);
+
+    /// Those of single characters, which have room to be gathered in.
+    fn of_characters(&mut self, entries: &[Entry], room: &mut [TokenId; 4 * CHARACTERS]);
+
+    /// Those that `merge` writes, which are given back.
+    fn merged(&mut self, merge: impl FnOnce(&mut Vec<TokenId>)) -> &[TokenId];
+}
+
+impl Ids for Vec<TokenId> {
+    #[inline(always)]
+    fn few(&mut self, few: FewIds) {
+        let (ids, count) = of_few(few);
+        self.extend_from_slice(&ids);
+        self.truncate(self.len() - (4 - count));
+    }
+
+    #[inline(always)]
+    fn some(&mut self, ids: &[TokenId]) {
+        self.extend_from_slice(ids);
+    }
+
+    #[inline(always)]
+    fn of_characters(&mut self, entries: &[Entry], room: &mut [TokenId; 4 * CHARACTERS]) {
+        let mut written = 0;
+        for entry in entries {
+            room[written..written + 4].copy_from_slice(entry);
+            written += count_of(entry);
+        }
+        self.extend_from_slice(&room[..written]);
+    }
+
+    fn merged(&mut self, merge: impl FnOnce(&mut Vec<TokenId>)) -> &[TokenId] {
+        let before = self.len();
+        merge(self);
+        &self[before..]
+    }
+}
+
+/// Only their number.
+pub(super) struct Counter {
+    pub(super) count: usize,
+    /// For ids that are wanted besides.
+    pub(super) room: Vec<TokenId>,
+}
+
+impl Ids for Counter {
+    #[inline(always)]
+    fn few(&mut self, few: FewIds) {
+        self.count += of_few(few).1;
+    }
+
+    #[inline(always)]
+    fn some(&mut self, ids: &[TokenId]) {
+        self.count += ids.len();
+    }
+
+    #[inline(always)]
+    fn of_characters(&mut self, entries: &[Entry], _: &mut [TokenId; 4 * CHARACTERS]) {
+        self.count += entries.iter().map(count_of).sum::<usize>();
+    }
+
+    fn merged(&mut self, merge: impl FnOnce(&mut Vec<TokenId>)) -> &[TokenId] {
+        self.room.clear();
+        merge(&mut self.room);
+        self.count += self.room.len();
+        &self.room
+    }
+}
