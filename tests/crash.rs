@@ -6,7 +6,9 @@
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use ciyuan::pipeline::FolderLock;
@@ -176,6 +178,41 @@ fn interrupted_it_ends_with_130_and_goes_on() {
     assert!(interrupted > 0);
     workshop.run(command.arguments).ok();
     command.assert_made(&workshop);
+}
+
+/// Work that cannot look whether to stop, as a read of standard input that never comes, is ended after a while.
+#[test]
+fn interrupted_while_it_waits_for_text() {
+    let workshop = workshop();
+    let commands: [&[&str]; 4] = [
+        &["encode", "-", "-o", "out", "-t", "t.json"],
+        &["learn", "-", "-o", "out/t.json"],
+        &["count", "-", "-t", "t.json"],
+        &["tokenize", "-", "-t", "t.json"],
+    ];
+    for arguments in commands {
+        begin_anew(&workshop);
+        std::fs::create_dir(workshop.path("out")).unwrap();
+        let mut command = workshop.command(arguments);
+        // Nobody reads what it says meanwhile.
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        // More than a pipe holds: when it is written, the command is at work, and its handler stands.
+        input.write_all("词元和模型。\n".repeat(20_000).as_bytes()).unwrap();
+        let pid = child.id().to_string();
+        std::process::Command::new("kill").args(["-INT", &pid]).output().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(130), "{arguments:?}: {said}");
+        assert!(said.contains("run the same command again"), "{said}");
+        check_final_names(&workshop.path("out"));
+        drop(input);
+        let leaves =
+            |name: &&String| name.ends_with(".json") && !name.starts_with(".units/") && *name != "tokenizer.json";
+        assert_eq!(contents(&workshop.path("out")).keys().filter(leaves).count(), 0);
+        // With the text it comes to its end.
+        workshop.run_with(arguments, "词元和模型。\n".repeat(20_000).as_bytes()).ok();
+    }
 }
 
 #[test]
