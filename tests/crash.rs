@@ -17,6 +17,7 @@ use ciyuan::shard::{Manifest, Shard};
 use super::common::{Random, Workshop, root};
 
 const ENCODE: [&str; 9] = ["encode", "in", "-o", "out", "-t", "t.json", "--unit-size", "40KB", "--val=0.2"];
+const IMPORT: [&str; 8] = ["import", "--layout", "megatron", "made/corpus", "-t", "t.json", "-o", "out"];
 const EXPORT: [&str; 6] = ["export", "whole", "--layout", "megatron", "-o", "out/corpus"];
 
 /// Inputs of some units with some bad lines, a tokenizer, and a folder of shards to export.
@@ -30,6 +31,7 @@ fn workshop() -> Workshop {
     };
     workshop.write("in/a.jsonl", (0..2400).map(line).collect::<String>());
     workshop.run(&["encode", "in", "-o", "whole", "-t", "t.json", "--unit-size", "40KB", "--val=0.2"]).ok();
+    workshop.run(&["export", "whole", "--layout", "megatron", "-o", "made/corpus"]).ok();
     workshop
 }
 
@@ -75,8 +77,8 @@ impl Undisturbed {
     }
 }
 
-fn commands(workshop: &Workshop) -> [Undisturbed; 2] {
-    [&ENCODE[..], &EXPORT[..]].map(|arguments| {
+fn commands(workshop: &Workshop) -> [Undisturbed; 3] {
+    [&ENCODE[..], &EXPORT[..], &IMPORT[..]].map(|arguments| {
         begin_anew(workshop);
         let start = Instant::now();
         workshop.run(arguments).ok();
@@ -102,7 +104,8 @@ fn killed_at_any_moment() {
                 let _ = child.kill();
                 killed += usize::from(child.wait().unwrap().code().is_none());
                 check_final_names(&workshop.path("out"));
-                if command.arguments == EXPORT && workshop.path("out/corpus.idx").exists() {
+                let out = |name: &str| workshop.path("out").join(name).exists();
+                if out("corpus.idx") || command.arguments == IMPORT && out("manifest.json") && !out(".import") {
                     // It came to its end, and would not write over it.
                     begin_anew(&workshop);
                 }
@@ -152,7 +155,7 @@ fn no_room_for_files_of_any_size() {
 #[test]
 fn interrupted_it_ends_with_130_and_goes_on() {
     let workshop = workshop();
-    let [command, _] = commands(&workshop);
+    let [command, ..] = commands(&workshop);
     let mut interrupted = 0;
     for part in 0..10 {
         let child = workshop.command(command.arguments).spawn().unwrap();

@@ -33,7 +33,7 @@ shuffle="shuffle whole -o out"
 "$program" export whole --layout megatron -o done/corpus --quiet > /dev/null || exit 1
 
 digest() { (cd out && find . -type f ! -path './.units*' | LC_ALL=C sort | xargs -r sha256sum | sha256sum); }
-leftovers() { find out -name '*.tmp' -o -name '.units' -o -name '.*.export' -o -name '.lock' -o -name '.*.lock' | wc -l; }
+leftovers() { find out -name '*.tmp' -o -name '.units' -o -name '.*.export' -o -name '.lock' -o -name '.*.lock' -o -name .import | wc -l; }
 
 # What is under a final name must be whole.
 check() {
@@ -45,6 +45,15 @@ check() {
   [ ! -e out/corpus.idx ] || cmp -s out/corpus.bin done/corpus.bin || return 1
   [ ! -e out/t.json ] || cmp -s out/t.json learned/t.json || return 1
   [ ! -e out/c ] || cmp -s out/c learned/c || return 1
+}
+
+# An export or an import that came to its end writes over nothing, and is not given again.
+is_over() {
+  case $name in
+    export) [ -e out/corpus.idx ] && [ ! -e out/.corpus.export ] ;;
+    import) [ -e out/manifest.json ] && [ ! -e out/.import ] ;;
+    *) false ;;
+  esac
 }
 
 # Where learning is to put its files must be there; the other commands make their folder.
@@ -88,8 +97,7 @@ sweep() { # call fault; the command's arguments follow
     if ! check || grep -q panicked said || { [ "$fault" != signal=KILL ] && [ $code -gt 3 ]; }; then
       wrong=$((wrong + 1)); echo "wrong: $name $call $fault at $at, code $code: $(head -c 300 said)" >&2
     fi
-    # An export that came to its end writes over nothing.
-    if [ "$name" != export ] || [ ! -e out/corpus.idx ] || [ -e out/.corpus.export ]; then
+    if ! is_over; then
       "$program" "$@" > again 2>&1; again=$?
       if [ $again != 0 ] || [ "$(digest)" != "$wanted" ] || [ "$(leftovers)" != 0 ]; then
         wrong=$((wrong + 1)); echo "not the same: $name $call $fault at $at: $again $(head -c 300 again) $(find out -name '*.tmp')" >&2
