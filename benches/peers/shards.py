@@ -2,7 +2,7 @@
 
     python -m venv v && v/bin/pip install gigatoken==0.10.0 megatron-core==0.16.1 torch datatrove==0.10.1 tokenizers orjson
     v/bin/python shards.py CIYUAN zh.jsonl en.jsonl          # beside the others
-    v/bin/python shards.py CIYUAN --sizes 10,100,1000 zh.jsonl  # ciyuan alone: seconds and memory, by the megabytes of input
+    v/bin/python shards.py CIYUAN --sizes 10,100,1000 zh.jsonl  # ciyuan alone, by the megabytes of input: text, repeated
 
 The tokenizer is learned here from the texts: 32,000 tokens with the pattern of GPT-2, which all read from one
 tokenizer.json. Each program is a process of its own, which reads the file, encodes, ends each document with the
@@ -122,14 +122,16 @@ def measure(command, output):
     return seconds, said.decode()
 
 
-def memory_of(command):
-    """The most memory of a process, in megabytes, by a parent that has no other children."""
+def alone(command):
+    """Seconds, seconds of the processors, and the most megabytes, of a process whose parent has no other children."""
     code = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=2, check=True);"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
+        "import resource, subprocess, sys, time; begun = time.perf_counter();"
+        "subprocess.run(sys.argv[1:], stdout=2, check=True); took = time.perf_counter() - begun;"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN);"
+        "print(took, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024)"
     )
     done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    return [float(number) for number in done.stdout.split()]
 
 
 def compare(program, texts, tokenizer, work):
@@ -165,7 +167,7 @@ def compare(program, texts, tokenizer, work):
 
 def sizes(program, texts, tokenizer, work, megabytes):
     output = os.path.join(work, "out", "corpus")
-    print("| input | MB | seconds | ns a byte | MB of memory at the most |\n|---|---|---|---|---|")
+    print("| input | MB | seconds | seconds of the processors | of them ns a byte | MB of memory at the most |\n|---|---|---|---|---|---|")
     for text in texts:
         once = open(text, "rb").read()
         for target in megabytes:
@@ -175,14 +177,15 @@ def sizes(program, texts, tokenizer, work, megabytes):
                     file.write(once)
             size = os.path.getsize(source)
             command = [program, "encode", source, "-t", tokenizer, "-o", os.path.dirname(output), "--val", "0", "--quiet"]
-            runs = RUNS if target <= 100 else 3
-            took = [measure(command, output)[0] for _ in range(runs)]
-            shutil.rmtree(os.path.dirname(output))
-            memory = memory_of(command)
-            middle = statistics.median(took)
+            runs = []
+            for _ in range(RUNS if target <= 100 else 1):
+                shutil.rmtree(os.path.dirname(output), ignore_errors=True)
+                runs.append(alone(command))
+            seconds, processors, memory = zip(*runs)
+            middle = statistics.median(processors)
             print(
-                f"| {os.path.basename(text)} | {size / 1e6:.0f} | {middle:.2f} ({min(took):.2f}..{max(took):.2f}) "
-                f"| {middle * 1e9 / size:.2f} | {memory} |",
+                f"| {os.path.basename(text)} | {size / 1e6:.0f} | {statistics.median(seconds):.2f} ({min(seconds):.2f}..{max(seconds):.2f}) "
+                f"| {middle:.2f} ({min(processors):.2f}..{max(processors):.2f}) | {middle * 1e9 / size:.1f} | {max(memory):.0f} |",
                 flush=True,
             )
 

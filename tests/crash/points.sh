@@ -38,9 +38,9 @@ leftovers() { find out -name '*.tmp' -o -name '.units' -o -name '.*.export' -o -
 # What is under a final name must be whole.
 check() {
   [ -d out ] || return 0
-  for shard in out/train/*.shard out/val/*.shard; do
-    [ -e "$shard" ] && { "$program" verify "$shard" > /dev/null 2>&1 || return 1; }
-  done
+  local shards
+  shards=$(find out -name '*.shard')
+  [ -z "$shards" ] || "$program" verify $shards > /dev/null 2>&1 || return 1
   [ ! -e out/manifest.json ] || "$program" verify out > /dev/null 2>&1 || return 1
   [ ! -e out/corpus.idx ] || cmp -s out/corpus.bin done/corpus.bin || return 1
   [ ! -e out/t.json ] || cmp -s out/t.json learned/t.json || return 1
@@ -50,7 +50,7 @@ check() {
 # An export or an import that came to its end writes over nothing, and is not given again.
 is_over() {
   case $name in
-    export) [ -e out/corpus.idx ] && [ ! -e out/.corpus.export ] ;;
+    export) [ -e out/corpus.idx ] && [ ! -e out/.corpus.export/moves ] ;;
     import) [ -e out/manifest.json ] && [ ! -e out/.import ] ;;
     *) false ;;
   esac
