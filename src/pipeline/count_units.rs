@@ -59,6 +59,11 @@ impl CountUnits {
         all
     }
 
+    /// What the counts are made with.
+    pub(super) fn made_with(&self, options: &ReadOptions) -> Result<CountsSettings> {
+        Ok(self.learn().counts_settings()?.of_texts_with(options.clean.changes()))
+    }
+
     fn learn(&self) -> LearnSettings {
         let Self { granularity, han, on_bad_record, ref pattern, ref user_dict, .. } = *self;
         let (pattern, user_dict) = (pattern.clone(), user_dict.clone());
@@ -89,7 +94,7 @@ impl<'r> UnitCounter<'r> {
         if here != settings.dictionary {
             return Err(Error::OtherSettings { path, key, there: settings.dictionary.clone(), here });
         }
-        let made_with = learn.counts_settings()?.of_texts_with(reading.options.clean.changes());
+        let made_with = settings.made_with(reading.options)?;
         Ok(Self { reading, segmenter: learn.segmenter()?, made_with, on_bad_record: settings.on_bad_record })
     }
 
@@ -185,8 +190,7 @@ impl CountsFold {
     /// unit, [`Error::Io`].
     pub(super) fn finish(
         self,
-        settings: &CountUnits,
-        options: &ReadOptions,
+        made_with: CountsSettings,
         plan: Plan,
         units: Units,
         output: &Path,
@@ -198,7 +202,6 @@ impl CountsFold {
         if tally.documents.left == 0 {
             return Err(Error::NoDocuments { rejected: tally.documents.rejected });
         }
-        let made_with = settings.learn().counts_settings()?.of_texts_with(options.clean.changes());
         let head = CountsHead { settings: made_with, documents: self.documents, bytes: self.bytes };
         let parts = self.units.iter().map(|&unit| Part::File(units.counts(unit))).collect();
         let scratch = Scratch::new(&units.file(""));

@@ -51,9 +51,9 @@ pub fn merge_units(output: &Path, max_bad: Option<MaxBad>, progress: &Progress<'
             Ok(Merged::Encoded(EncodedFolder { manifest, seconds: EncodeSeconds::default() }))
         }
         Work::Count(settings) => {
-            let mut fold = CountsFold::default();
+            let (mut fold, made_with) = (CountsFold::default(), settings.made_with(&plan.options)?);
             each_record(&plan, output, progress, &mut |unit, record| fold.add(unit, &record))?;
-            let counted = fold.finish(settings, &plan.options, plan.plan, plan.units, output, max_bad, progress)?;
+            let counted = fold.finish(made_with, plan.plan, plan.units, output, max_bad, progress)?;
             Ok(Merged::Counted(counted))
         }
     }
