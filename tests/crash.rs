@@ -6,7 +6,9 @@
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use ciyuan::pipeline::FolderLock;
@@ -15,6 +17,7 @@ use ciyuan::shard::{Manifest, Shard};
 use super::common::{Random, Workshop, root};
 
 const ENCODE: [&str; 9] = ["encode", "in", "-o", "out", "-t", "t.json", "--unit-size", "40KB", "--val=0.2"];
+const IMPORT: [&str; 8] = ["import", "--layout", "megatron", "made/corpus", "-t", "t.json", "-o", "out"];
 const EXPORT: [&str; 6] = ["export", "whole", "--layout", "megatron", "-o", "out/corpus"];
 
 /// Inputs of some units with some bad lines, a tokenizer, and a folder of shards to export.
@@ -28,6 +31,7 @@ fn workshop() -> Workshop {
     };
     workshop.write("in/a.jsonl", (0..2400).map(line).collect::<String>());
     workshop.run(&["encode", "in", "-o", "whole", "-t", "t.json", "--unit-size", "40KB", "--val=0.2"]).ok();
+    workshop.run(&["export", "whole", "--layout", "megatron", "-o", "made/corpus"]).ok();
     workshop
 }
 
@@ -73,8 +77,8 @@ impl Undisturbed {
     }
 }
 
-fn commands(workshop: &Workshop) -> [Undisturbed; 2] {
-    [&ENCODE[..], &EXPORT[..]].map(|arguments| {
+fn commands(workshop: &Workshop) -> [Undisturbed; 3] {
+    [&ENCODE[..], &EXPORT[..], &IMPORT[..]].map(|arguments| {
         begin_anew(workshop);
         let start = Instant::now();
         workshop.run(arguments).ok();
@@ -100,7 +104,8 @@ fn killed_at_any_moment() {
                 let _ = child.kill();
                 killed += usize::from(child.wait().unwrap().code().is_none());
                 check_final_names(&workshop.path("out"));
-                if command.arguments == EXPORT && workshop.path("out/corpus.idx").exists() {
+                let out = |name: &str| workshop.path("out").join(name).exists();
+                if out("corpus.idx") || command.arguments == IMPORT && out("manifest.json") && !out(".import") {
                     // It came to its end, and would not write over it.
                     begin_anew(&workshop);
                 }
@@ -150,7 +155,7 @@ fn no_room_for_files_of_any_size() {
 #[test]
 fn interrupted_it_ends_with_130_and_goes_on() {
     let workshop = workshop();
-    let [command, _] = commands(&workshop);
+    let [command, ..] = commands(&workshop);
     let mut interrupted = 0;
     for part in 0..10 {
         let child = workshop.command(command.arguments).spawn().unwrap();
@@ -176,6 +181,41 @@ fn interrupted_it_ends_with_130_and_goes_on() {
     assert!(interrupted > 0);
     workshop.run(command.arguments).ok();
     command.assert_made(&workshop);
+}
+
+/// Work that cannot look whether to stop, as a read of standard input that never comes, is ended after a while.
+#[test]
+fn interrupted_while_it_waits_for_text() {
+    let workshop = workshop();
+    let commands: [&[&str]; 4] = [
+        &["encode", "-", "-o", "out", "-t", "t.json"],
+        &["learn", "-", "-o", "out/t.json"],
+        &["count", "-", "-t", "t.json"],
+        &["tokenize", "-", "-t", "t.json"],
+    ];
+    for arguments in commands {
+        begin_anew(&workshop);
+        std::fs::create_dir(workshop.path("out")).unwrap();
+        let mut command = workshop.command(arguments);
+        // Nobody reads what it says meanwhile.
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        // More than a pipe holds: when it is written, the command is at work, and its handler stands.
+        input.write_all("词元和模型。\n".repeat(20_000).as_bytes()).unwrap();
+        let pid = child.id().to_string();
+        std::process::Command::new("kill").args(["-INT", &pid]).output().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(130), "{arguments:?}: {said}");
+        assert!(said.contains("run the same command again"), "{said}");
+        check_final_names(&workshop.path("out"));
+        drop(input);
+        let leaves =
+            |name: &&String| name.ends_with(".json") && !name.starts_with(".units/") && *name != "tokenizer.json";
+        assert_eq!(contents(&workshop.path("out")).keys().filter(leaves).count(), 0);
+        // With the text it comes to its end.
+        workshop.run_with(arguments, "词元和模型。\n".repeat(20_000).as_bytes()).ok();
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod common;
 mod compare_command;
 mod compare_page;
 mod console;
+mod counts_by_ranks;
 mod counts_command;
 mod crash;
 mod determinism;

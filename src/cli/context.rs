@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use ciyuan::Error;
 use ciyuan::pipeline::{Event, Progress};
 use serde::Serialize;
 
@@ -17,28 +19,35 @@ pub(super) struct Context {
     pub(super) json: bool,
     bars: Bars,
     stop: Arc<AtomicBool>,
+    keeps: Arc<AtomicBool>,
 }
+
+/// How long the work has to end by itself when it is interrupted. Then the process ends as if it was killed, which is safe
+/// at any moment (tests/crash): a document of a gigabyte is not looked into while it is encoded, nor a flush to the disk.
+const GRACE: Duration = Duration::from_millis(700);
 
 impl Context {
     pub(super) fn new(common: &Common) -> Outcome<Self> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(common.threads).build_global();
         pool.map_err(|error| Failure::Usage(format!("--threads {}: {error}", common.threads)))?;
         let stop = Arc::new(AtomicBool::new(false));
-        let flag = stop.clone();
+        let keeps = Arc::new(AtomicBool::new(false));
+        let (stopped, kept) = (stop.clone(), keeps.clone());
         // The first signal asks the work to end at the next good place, the second does not wait.
-        let set = ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::Relaxed) {
-                #[allow(clippy::exit)]
-                std::process::exit(130);
-            }
+        let set = ctrlc::set_handler(move || match stopped.swap(true, Ordering::Relaxed) {
+            true => leave(),
+            false => drop(std::thread::spawn(end_after_grace(kept.clone()))),
         });
         set.map_err(|error| Failure::Usage(format!("cannot listen for Ctrl-C: {error}")))?;
-        Ok(Self { json: common.json, bars: Bars::new(common.quiet), stop })
+        Ok(Self { json: common.json, bars: Bars::new(common.quiet), stop, keeps })
     }
 
     /// Runs `work` with a progress that is shown on a terminal.
     pub(super) fn with_progress<T>(&self, work: impl FnOnce(&Progress<'_>) -> ciyuan::Result<T>) -> Outcome<T> {
-        let tell = |event| self.bars.tell(event);
+        let tell = |event| match event {
+            Event::Keeps => self.keeps.store(true, Ordering::Relaxed),
+            event => self.bars.tell(event),
+        };
         let result = work(&Progress::new(&tell, &self.stop));
         self.bars.clear();
         Ok(result?)
@@ -66,4 +75,20 @@ impl Context {
         out.flush()?;
         Ok(())
     }
+}
+
+/// Ends the process if the work does not end by itself, and has nothing to keep.
+fn end_after_grace(keeps: Arc<AtomicBool>) -> impl FnOnce() + Send {
+    move || {
+        std::thread::sleep(GRACE);
+        if !keeps.load(Ordering::Relaxed) {
+            Failure::Library(Error::Interrupted { stage: "working" }).report();
+            leave();
+        }
+    }
+}
+
+fn leave() {
+    #[allow(clippy::exit)]
+    std::process::exit(130);
 }

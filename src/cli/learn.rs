@@ -9,18 +9,19 @@ use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::VocabularyAudit;
 use ciyuan::learn::VocabSize;
 use ciyuan::pipeline::{
-    CountInput, CountPlan, Counted, LearnEstimate, LearnSettings, LearnedTokenizer, LeftOut, ValFraction, count,
-    learn_from_counts, load_tokenizer, partial_path, save_tokenizer,
+    CountInput, CountPlan, Counted, FolderLock, LearnEstimate, LearnSettings, LearnedTokenizer, LeftOut, ValFraction,
+    check_output, count, learn_from_counts, load_tokenizer, partial_path, plan_counting, save_tokenizer,
 };
 use ciyuan::shard::{Tally, write_atomic};
 use ciyuan::text::Source;
 use ciyuan::vocab::{Fingerprint, TokenizerSpec};
 use serde::Serialize;
 
-use super::args::{LearnArgs, ReadArgs, RejectArgs};
+use super::args::{LearnArgs, ReadArgs, RejectArgs, bytes};
 use super::audit::{audit_of, audit_table};
 use super::context::Context;
 use super::failure::{Failure, Outcome};
+use super::plan::show_plan;
 use super::weights::{Weight, weight, weights_of};
 
 /// Learn a tokenizer from text, or from counts that were saved
@@ -34,6 +35,7 @@ use super::weights::{Weight, weight, weights_of};
          ciyuan learn corpora/zh -o zh.json --save-counts zh.ciyuan-counts
          ciyuan learn corpora/en --save-counts en.ciyuan-counts
          ciyuan learn --counts zh.ciyuan-counts en.ciyuan-counts -o tokenizer.json
+         ciyuan learn /data/corpora --plan counts && ciyuan run counts && ciyuan merge counts
          ciyuan learn zh en --weight zh=0.6 --weight en=0.4 -o tokenizer.json
          ciyuan learn zh --extend english.json --vocab-size 64000 -o both.json")]
 pub(super) struct Args {
@@ -41,7 +43,7 @@ pub(super) struct Args {
     #[arg(required_unless_present = "counts", value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// Output file: tokenizer.json, or in tiktoken's form with the extension .tiktoken
-    #[arg(long, short, value_name = "FILE", required_unless_present_any = ["dry_run", "save_counts"])]
+    #[arg(long, short, value_name = "FILE", required_unless_present_any = ["dry_run", "save_counts", "plan"])]
     output: Option<PathBuf>,
     /// Texts to encode at the end, for the bytes a token of text that was not learned from, by language: files, folders,
     /// globs. No file of them may be an input
@@ -72,6 +74,14 @@ struct Counting {
     /// counts are scaled in whole numbers, and what rounding leaves goes to the next pre-token in the order of bytes
     #[arg(long, value_name = "PATH=SHARE", value_parser = weight, help_heading = "Counting")]
     weight: Vec<Weight>,
+    /// Plan the counting by many processes, as `plan` does the encoding: `ciyuan run DIR` counts units, `ciyuan merge DIR`
+    /// adds them, and --counts learns from DIR/corpus.ciyuan-counts, which is what one process counts, byte for byte
+    #[arg(long, value_name = "DIR", help_heading = "Counting",
+        conflicts_with_all = ["output", "held_out", "counts", "save_counts", "weight", "dry_run", "extend", "require", "pad_to_multiple_of"])]
+    plan: Option<PathBuf>,
+    /// Bytes of input that are counted as a unit of the plan
+    #[arg(long, default_value = "256MiB", value_parser = bytes, value_name = "BYTES", requires = "plan", help_heading = "Counting")]
+    unit_size: u64,
     /// Show what would be done, with an estimate of memory and time from a sample, and end
     #[arg(long, help_heading = "Counting")]
     dry_run: bool,
@@ -143,6 +153,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     if args.counting.dry_run {
         return dry_run(args, &settings, context);
     }
+    if let Some(folder) = &args.counting.plan {
+        return plan_counts(args, folder, &settings, context);
+    }
     let Some(output) = &args.output else {
         return only_count(args, &settings, context);
     };
@@ -202,6 +215,16 @@ fn check_held_out(args: &Args, plan: &CountPlan, context: &Context) -> Outcome {
         }
         None => Ok(()),
     }
+}
+
+fn plan_counts(args: &Args, folder: &Path, settings: &LearnSettings, context: &Context) -> Outcome {
+    let source = args.read.source(&args.inputs, context)?;
+    check_output(folder, &source)?;
+    let _lock = FolderLock::take(folder)?;
+    let (options, unit_size) = (args.read.options(), args.counting.unit_size);
+    let planned =
+        context.with_progress(|progress| plan_counting(&source, &options, settings, unit_size, folder, progress))?;
+    show_plan(planned, folder, context)
 }
 
 #[derive(Serialize)]

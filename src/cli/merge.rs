@@ -1,9 +1,9 @@
 //! `ciyuan merge`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use ciyuan::pipeline::{FolderLock, MaxBad, merge_units};
+use ciyuan::pipeline::{CountedFolder, FolderLock, MaxBad, Merged, merge_units};
 
 use super::context::Context;
 use super::encode::show_folder;
@@ -11,7 +11,8 @@ use super::failure::Outcome;
 
 /// Fold the units that ranks have done
 ///
-/// Leaves in DIR what `ciyuan encode` leaves, byte for byte. Units that are not done are named, and nothing is changed.
+/// Leaves in DIR what `ciyuan encode` leaves, byte for byte; or, of a plan by `learn --plan`, the file of counts that
+/// `ciyuan learn --save-counts` writes. Units that are not done are named, and nothing is changed.
 #[derive(clap::Args)]
 #[command(after_help = "Example: ciyuan merge shards")]
 pub(super) struct Args {
@@ -29,6 +30,19 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         return Err(ciyuan::Error::Missing { path: args.folder.clone() }.into());
     }
     let _lock = FolderLock::take(&args.folder)?;
-    let folder = context.with_progress(|progress| merge_units(&args.folder, args.max_bad, progress))?;
-    show_folder(folder, &args.folder, 0.0, start, context)
+    let merged = context.with_progress(|progress| merge_units(&args.folder, args.max_bad, progress))?;
+    match merged {
+        Merged::Encoded(folder) => show_folder(folder, &args.folder, 0.0, start, context),
+        Merged::Counted(counted) => context.show(&counted, || text(&counted, &args.folder)),
+    }
+}
+
+fn text(counted: &CountedFolder, folder: &Path) -> String {
+    let CountedFolder { documents, bytes, cleaning, distinct_pre_tokens, counts, .. } = counted;
+    let cleaning: String = cleaning.lines().iter().map(|line| format!("cleaning     {line}\n")).collect();
+    let counts = folder.join(counts);
+    let counts = counts.display();
+    format!(
+        "documents    {documents}\nbytes        {bytes}\n{cleaning}pre-tokens   {distinct_pre_tokens} distinct\ncounts       {counts}\nnext         ciyuan learn --counts {counts} -o tokenizer.json\n"
+    )
 }

@@ -1,6 +1,6 @@
 //! `ciyuan plan`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ciyuan::pipeline::{EncodeSettings, FolderLock, Planned, check_output, plan_encoding};
 use serde::Serialize;
@@ -55,10 +55,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let planned = context.with_progress(|progress| {
         plan_encoding(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress)
     })?;
-    context.show(&Result { planned, output: args.output.clone() }, || {
+    show_plan(planned, &args.output, context)
+}
+
+/// Shows a plan, and how it is gone on with.
+pub(super) fn show_plan(planned: Planned, output: &Path, context: &Context) -> Outcome {
+    context.show(&Result { planned, output: output.to_owned() }, || {
         let Planned { units, files, bytes, duplicates } = planned;
         let duplicates = duplicates.map_or_else(String::new, |count| format!("duplicates   {count}\n"));
-        let output = args.output.display();
+        let output = output.display();
         format!(
             "units        {units}\nfiles        {files}, {bytes} bytes\n{duplicates}next         ciyuan run {output} --rank R --world-size W, for each R from 0 to below W; then ciyuan merge {output}\n"
         )

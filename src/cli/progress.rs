@@ -33,7 +33,7 @@ impl Bars {
                 // A note that cannot be shown is lost; there is nobody to tell.
                 let _ = writeln!(std::io::stderr(), "ciyuan: {text}");
             }),
-            Event::Note(_) => {}
+            Event::Note(_) | Event::Keeps => {}
         }
     }
 

@@ -19,7 +19,7 @@ use super::failure::{Failure, Outcome};
 Example: ciyuan run shards --rank 0 --world-size 2
 Example: sbatch --array=0-63 --wrap 'ciyuan run /data/shards'")]
 pub(super) struct Args {
-    /// A folder made by `plan`
+    /// A folder made by `plan`, or by `learn --plan`
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// Which rank this is, from 0

@@ -81,7 +81,7 @@ pub struct LearnConfig {
     /// The most bytes of a token: a pair that would make a longer one is not merged. It keeps lines of a form and
     /// other repeated text from becoming tokens. The precedent is `max_token_length` of Hugging Face's `BpeTrainer`,
     /// which also counts bytes here (characters of the byte-level form), but admits beyond pairs of bytes only what is
-    /// shorter.
+    /// shorter. Without it, [`MAX_TOKEN_BYTES`](crate::vocab::MAX_TOKEN_BYTES): no file of a tokenizer holds a longer one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_token_bytes: Option<u32>,
     /// The most characters of a token, by the bytes that begin one: a bound that is the same for all scripts.

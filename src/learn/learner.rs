@@ -361,6 +361,19 @@ mod tests {
         counts(&words)
     }
 
+    /// What is learned can be loaded: a run of 5,000 spaces becomes no token that a file does not hold.
+    #[test]
+    fn no_token_is_longer_than_a_file_holds() {
+        let mut all = Counts::default();
+        all.add(" ".repeat(5000).as_bytes(), 3).unwrap();
+        all.add(b"a b", 9).unwrap();
+        let config = LearnConfig { vocab_size: VocabSize::Tokens(290), ..LearnConfig::default() };
+        let fast = learn(&all, &config, &mut { GO_ON }).unwrap();
+        assert_eq!(fast, naive_learn(&all, &config).unwrap());
+        let longest = token_bytes(&fast.pairs).iter().map(Vec::len).max();
+        assert_eq!(longest, Some(crate::vocab::MAX_TOKEN_BYTES));
+    }
+
     #[test]
     fn interruption_before_the_first_merge_and_between_merges() {
         let whole = learn(&many(), &config(1000), &mut { GO_ON }).unwrap();

@@ -9,7 +9,7 @@ use super::learner::Learned;
 use super::tokens::byte_order;
 use crate::error::{Error, Result};
 use crate::segment::{Script, is_numeral};
-use crate::vocab::{Merge, TokenId, TokenizerSpec, gpt2_byte_order};
+use crate::vocab::{MAX_TOKEN_BYTES, Merge, TokenId, TokenizerSpec, gpt2_byte_order};
 
 /// Learns merges by recounting; the size must be given. Time grows with merges times text; for tests.
 ///
@@ -130,7 +130,7 @@ fn is_allowed(config: &LearnConfig, left: &[u8], right: &[u8]) -> bool {
         }
         None => false,
     };
-    both.len() <= config.max_token_bytes.map_or(usize::MAX, |max| max as usize)
+    both.len() <= config.max_token_bytes.map_or(MAX_TOKEN_BYTES, |max| MAX_TOKEN_BYTES.min(max as usize))
         && characters <= config.max_token_characters.map_or(usize::MAX, |max| max as usize)
         && (!config.character_boundaries || in_one_character || is_whole(left) && is_whole(right))
         && (!config.no_script_merges

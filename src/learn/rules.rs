@@ -2,6 +2,7 @@
 
 use super::config::LearnConfig;
 use crate::segment::{Script, is_numeral};
+use crate::vocab::MAX_TOKEN_BYTES;
 
 /// What the rules need to know of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +147,7 @@ impl Rules {
             // A part of a character is of no script by itself.
             boundaries: config.character_boundaries || config.no_script_merges,
             one_script: config.no_script_merges,
-            max_bytes: config.max_token_bytes.unwrap_or(u32::MAX),
+            max_bytes: config.max_token_bytes.unwrap_or(u32::MAX).min(MAX_TOKEN_BYTES as u32),
             max_characters: config.max_token_characters.unwrap_or(u32::MAX),
             per_million: config.min_saved_per_million.unwrap_or(0),
         }

@@ -1,33 +1,27 @@
 //! The counting half of learning: from texts, or from counts that were saved, to the counts of distinct pre-tokens.
 //!
-//! Every thread keeps one table over the whole corpus. Where memory is bounded, a table that passes its share of the bound
-//! is written as a sorted file and emptied, and the files are merged as streams at the end. Counts are a monoid and the
-//! streams are sorted, so that what is learned depends on none of it: not on threads, the bound, or how a corpus was
-//! parted into files of counts.
+//! Texts are counted by `text_counting.rs` into tables and, where memory is bounded, sorted files, which are merged as
+//! streams. Counts are a monoid and the streams are sorted, so that what is learned depends on none of it: not on threads,
+//! the bound, or how a corpus was parted into files of counts.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use rayon::prelude::*;
 
 use super::count_table::{LeftOut, Table, without_rare};
 use super::counts::{Part, Scratch, Stream, open_counts, save_counts, sum_of_parts, write_counts};
-use super::documents::{BadRecords, ReadTally, RejectSink, sum_of};
+use super::documents::{ReadTally, sum_of};
 use super::learning::LearnSettings;
 use super::progress::{Progress, Unit};
 use super::reading::{LinesBefore, Reading, readers};
-use super::split::split_of;
+use super::text_counting::{Group, TextCounter};
 use super::treatment::Treatment;
 use crate::clean::CleanSettings;
 use crate::error::{Error, Result};
 use crate::learn::{
-    AddedCounts, CountStream, Counter, Counters, Counts, CountsHead, CountsSettings, CountsTotals, EntryHash,
-    SortedCounts, WeightedCounts,
+    AddedCounts, CountStream, Counts, CountsHead, CountsSettings, CountsTotals, EntryHash, WeightedCounts,
 };
 use crate::segment::{HanEdges, Segmenter};
-use crate::shard::Split;
-use crate::text::{Document, ReadOptions, Source, whole_files};
+use crate::text::{ReadOptions, Source, whole_files};
 
 /// What is counted, or was.
 #[derive(Debug, Clone)]
@@ -79,13 +73,6 @@ pub(super) struct Counted {
     pub(super) totals: CountsTotals,
     pub(super) left_out: LeftOut,
     pub(super) tally: ReadTally,
-}
-
-/// The counts of a group, in parts.
-struct Group {
-    parts: Vec<Part>,
-    documents: u64,
-    bytes: u64,
 }
 
 impl CountPlan {
@@ -282,44 +269,13 @@ impl Work<'_> {
         read_before: u64,
         progress: &Progress<'_>,
     ) -> Result<(Group, ReadTally)> {
-        let fail = self.settings.on_bad_record == BadRecords::Fail;
-        let rejects = if fail { RejectSink::Fail } else { RejectSink::Count };
-        let counters = Counters::new(self.segmenter);
-        let (documents, bytes, written) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(Vec::new()));
-        let limit = self.plan.memory.map(|all| (all / rayon::current_num_threads() as u64) as usize);
-        let add = |counter: &mut Counter<'_>, document: &Document| -> Result<()> {
-            if split_of(&document.text, share) == Split::Val {
-                return Ok(());
-            }
-            let place = |error: Error| error.in_document(&*document.origin.file, document.origin.line);
-            counter.add_text(&document.text).map_err(place)?;
-            documents.fetch_add(1, Ordering::Relaxed);
-            bytes.fetch_add(document.text.len() as u64, Ordering::Relaxed);
-            if limit.is_some_and(|limit| counter.counts().memory() > limit) {
-                let part = self.write_part(counter.take_counts())?;
-                written.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(part);
-            }
-            Ok(())
-        };
-        let parts = whole_files(&source.files);
+        let (segmenter, made_with, scratch) = (self.segmenter, self.made_with, self.scratch);
+        let (memory, on_bad_record) = (self.plan.memory, self.settings.on_bad_record);
+        let counter = TextCounter { segmenter, made_with, memory, scratch, share, on_bad_record };
         let reading = Reading { files: &source.files, options, treatment, progress, readers: readers() };
         let lines = &mut LinesBefore::default();
-        let tally = sum_of(&reading.for_each_batch(&parts, lines, rejects, read_before, &mut |batch| {
-            let documents = batch.documents.par_iter();
-            documents.try_for_each_init(|| counters.borrow(), |counter, document| add(counter, document))
-        })?)?;
-        let mut parts = written.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Where some found no room, the rest makes room for the sum.
-        let write_rest = !parts.is_empty();
-        for counts in counters.take() {
-            parts.push(if write_rest { self.write_part(counts)? } else { Part::Memory(counts) });
-        }
-        Ok((Group { parts, documents: documents.into_inner(), bytes: bytes.into_inner() }, tally))
-    }
-
-    fn write_part(&self, counts: Counts) -> Result<Part> {
-        let head = CountsHead { settings: self.made_with.clone(), documents: 0, bytes: 0 };
-        self.scratch.write(&head, &mut SortedCounts::new(counts), &Progress::silent())
+        let (group, read) = counter.count(&reading, &whole_files(&source.files), lines, read_before)?;
+        Ok((group, sum_of(&read)?))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The stage that encodes files to shards.
 
 use std::fs;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -113,6 +114,7 @@ pub fn encode(
     let planned = plan_units(&source.files, settings.unit_size, options)?;
     let (mut fold, mut before) = (Fold::default(), 0);
     for unit in &planned {
+        progress.check("encoding")?;
         let record = match units.done(unit.number, &unit.parts, Check::Whole)? {
             Some(record) => record,
             None => {
@@ -168,9 +170,16 @@ pub(super) fn inputs(source: &Source, progress: &Progress<'_>) -> Result<Vec<Inp
 
 /// The checksum of a file.
 pub(super) fn checksum(path: &Path, progress: &Progress<'_>) -> Result<String> {
-    progress.check("reading text")?;
-    let mut hash = Xxh3::new();
-    let copied = fs::File::open(path).and_then(|mut input| std::io::copy(&mut input, &mut hash));
-    copied.map_err(|error| Error::io("read", path, error))?;
-    Ok(format!("{:032x}", hash.digest128()))
+    let read = |error| Error::io("read", path, error);
+    let (mut hash, mut buffer) = (Xxh3::new(), vec![0; 1 << 18]);
+    let mut file = fs::File::open(path).map_err(read)?;
+    loop {
+        progress.check("reading text")?;
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(format!("{:032x}", hash.digest128())),
+            Ok(length) => hash.update(&buffer[..length]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(read(error)),
+        }
+    }
 }

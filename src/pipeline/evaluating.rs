@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::progress::{Progress, Unit};
+use super::verify::verify_corpus;
 use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
 use crate::evaluate::{ColouredPage, HeldOut, Language, SampleReport, evaluate};
@@ -24,7 +25,7 @@ pub fn evaluate_folder(
     let Some(corpus) = open_if_there(folder, Split::Val)? else {
         return Ok(None);
     };
-    corpus.verify()?;
+    verify_corpus(&corpus, progress)?;
     progress.stage("evaluating", corpus.info().documents, Unit::Documents);
     let tell = &mut |done| {
         progress.done(done);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::lock::{FileLock, FolderLock};
 use super::progress::{Progress, Unit};
+use super::verify::verify_corpus;
 use crate::error::{Error, Result};
 use crate::shard::{Corpus, ExportSettings, Exported, Layout, MANIFEST_FILE, Manifest, Split, export, sync_folder};
 
@@ -39,7 +40,7 @@ fn export_corpus(
     settings: &ExportSettings,
     progress: &Progress<'_>,
 ) -> Result<Exported> {
-    corpus.verify()?;
+    verify_corpus(corpus, progress)?;
     progress.stage("exporting", corpus.info().documents, Unit::Documents);
     export(corpus, prefix, settings, &mut |done| {
         progress.done(done);

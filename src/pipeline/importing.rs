@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use super::encoding::checksum;
 use super::files::{TOKENIZER_FILE, save_tokenizer};
 use super::progress::{Progress, Unit};
+use super::units::json;
 use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
 use crate::shard::{
     ImportSettings, InputEntry, Layout, MANIFEST_FILE, MANIFEST_VERSION, Manifest, Piece, ShardEntry, ShardWriter,
-    Split, Tally, TokenizerEntry, import, sweep_temporary,
+    Split, Tally, TokenizerEntry, import, sweep_temporary, write_atomic,
 };
 use crate::vocab::{Fingerprint, TokenId};
 
@@ -77,7 +78,8 @@ pub struct Imported {
     pub ended: u64,
 }
 
-/// Makes shards in `output`, which must be locked by the caller, of the files of another program. A document without any
+/// Makes shards in `output`, which must be locked by the caller, of the files of another program. An import that was
+/// stopped begins anew when it is asked for again. A document without any
 /// ids is rejected where no end-of-text token makes it one, since a shard has no empty documents.
 ///
 /// # Errors
@@ -91,9 +93,9 @@ pub fn import_files(
     progress: &Progress<'_>,
 ) -> Result<Imported> {
     check_vocabulary(vocabulary)?;
-    if output.join(MANIFEST_FILE).exists() {
-        let why = "holds shards already; choose another folder, or remove it";
-        return Err(Error::Output { path: output.to_owned(), why });
+    let begun = output.join(BEGUN_FILE);
+    if output.join(MANIFEST_FILE).exists() && !begun.exists() {
+        return Err(holds_shards(output));
     }
     // The parts of each file that was named.
     let mut inputs = Vec::new();
@@ -104,6 +106,18 @@ pub fn import_files(
             Ok(InputEntry { path: path.display().to_string(), bytes, checksum, documents: None, text_bytes: None })
         });
         inputs.push(entries.collect::<Result<Vec<_>>>()?);
+    }
+    // What is imported, so that the same import takes away what it has left when it was killed, and no other's shards.
+    let this = json(&(files.layout.name(), vocabulary.size(), vocabulary.fingerprint(), &inputs));
+    let is_ours = std::fs::read(&begun).is_ok_and(|there| there == this);
+    if let Some(manifest) = Manifest::load(output)? {
+        if !is_ours {
+            return Err(holds_shards(output));
+        }
+        // It was killed when all was done.
+        remove(&begun)?;
+        progress.note(format!("`{}` is complete already", output.display()));
+        return Ok(Imported { manifest, ended: 0 });
     }
     progress.stage("importing", (files.train.len() + files.val.len()) as u64, Unit::Files);
     let lengths = match vocabulary {
@@ -130,8 +144,9 @@ pub fn import_files(
     for split in Split::ALL {
         let folder = output.join(split.folder());
         std::fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
-        sweep(&folder)?;
+        sweep(&folder, is_ours)?;
     }
+    write_atomic(&begun, &this)?;
     let mut done = 0;
     for (split, paths) in [(Split::Train, &files.train), (Split::Val, &files.val)] {
         shards.split = split;
@@ -145,7 +160,19 @@ pub fn import_files(
     let ended = shards.ended;
     let manifest = shards.manifest(files.layout, inputs)?;
     manifest.save(output)?;
+    remove(&begun)?;
     Ok(Imported { manifest, ended })
+}
+
+/// Is there while the shards of an import are not all there, and says which import that is.
+const BEGUN_FILE: &str = ".import";
+
+fn holds_shards(folder: &Path) -> Error {
+    Error::Output { path: folder.to_owned(), why: "holds shards already; choose another folder, or remove it" }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    std::fs::remove_file(path).map_err(|error| Error::io("remove", path, error))
 }
 
 fn check_vocabulary(vocabulary: Vocabulary<'_>) -> Result<()> {
@@ -302,16 +329,18 @@ impl Shards<'_> {
     }
 }
 
-/// Removes the half-written files of a killed run. Shards that are there already may be anyone's, as of an `encode` that was
-/// stopped, and are left alone.
-fn sweep(folder: &Path) -> Result<()> {
+/// Removes the half-written files of a killed run, and its shards if they are ours. Else they may be anyone's, as of an
+/// `encode` that was stopped, and are left alone.
+fn sweep(folder: &Path, is_ours: bool) -> Result<()> {
     sweep_temporary(folder)?;
     let error = |error| Error::io("read", folder, error);
     for entry in std::fs::read_dir(folder).map_err(error)? {
         let path = entry.map_err(error)?.path();
         if path.extension().is_some_and(|extension| extension == "shard") {
-            let why = "holds shards already; choose another folder, or remove it";
-            return Err(Error::Output { path: folder.to_owned(), why });
+            if !is_ours {
+                return Err(holds_shards(folder));
+            }
+            remove(&path)?;
         }
     }
     Ok(())

@@ -277,6 +277,7 @@ pub(super) fn not_stopped(learned: Learned, partial: Option<&Partial<'_>>, progr
         return Ok(learned);
     }
     if let Some(partial) = partial.filter(|_| !learned.pairs.is_empty()) {
+        progress.keeps();
         partial.save(&learned)?;
         progress.note(format!("{} merges are kept: the same command goes on", learned.pairs.len()));
     }

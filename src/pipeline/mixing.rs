@@ -19,6 +19,7 @@ use super::encoding::{checksum, make_folders};
 use super::files::{TOKENIZER_FILE, load_tokenizer, save_tokenizer};
 use super::importing::NO_TOKENIZER;
 use super::progress::Progress;
+use super::verify::verify_corpus;
 use crate::error::{Error, ManifestFault, Result};
 use crate::shard::{Corpus, InputEntry, MANIFEST_FILE, MANIFEST_VERSION, Manifest, ShardInfo, Split, Tally};
 
@@ -327,7 +328,7 @@ fn empty_manifest(
     let mut inputs = Vec::new();
     let mut mixed = serde_json::Map::new();
     for Opened { source, manifest, corpora, .. } in opened {
-        corpora.iter().flatten().try_for_each(Corpus::verify)?;
+        corpora.iter().flatten().try_for_each(|corpus| verify_corpus(corpus, progress))?;
         for shard in &manifest.shards {
             let path = source.folder.join(&shard.name);
             let checksum = checksum(&path, progress)?;

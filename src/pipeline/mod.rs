@@ -15,6 +15,7 @@
 //! | [`count`] | files, or counts that were saved | counts |
 //! | [`encode`] | files, a tokenizer | `train/*.shard`, `val/*.shard`, `manifest.json`, `rejects.jsonl.zst` |
 //! | [`plan_encoding`], [`run_rank`], [`merge_units`] | files, a tokenizer | the same, by many processes |
+//! | [`plan_counting`], [`run_rank`], [`merge_units`] | files | counts, by many processes |
 //! | [`shuffle`] | shards | the same documents in a random order |
 //! | [`mix`] | shards of several sources | one folder, each source with its share |
 //! | [`train`] | shards | a model |
@@ -35,6 +36,7 @@ mod checkpoint;
 mod comparing;
 mod corpus_count;
 mod count_table;
+mod count_units;
 mod counting;
 mod counts;
 mod dealing;
@@ -50,10 +52,12 @@ mod free_memory;
 mod importing;
 mod learning;
 mod lock;
+mod merging;
 mod mixing;
 mod model_export;
 mod model_kinds;
 mod partial;
+mod planning;
 mod prepare;
 mod probing;
 mod progress;
@@ -69,6 +73,7 @@ mod spool;
 mod streaming;
 mod superwords;
 mod survey;
+mod text_counting;
 mod training;
 mod travelling;
 mod treatment;
@@ -81,6 +86,7 @@ pub use checkpoint::{CHECKPOINT_CONFIG_FILE, CHECKPOINT_FILE, METRICS_FILE};
 pub use comparing::compare_tokenizers;
 pub use corpus_count::{CorpusCount, FileCount};
 pub use count_table::LeftOut;
+pub use count_units::{COUNTS_FILE, CountedFolder};
 pub use counting::{CountInput, CountPlan};
 pub use counts::{load_counts, save_counts};
 pub use documents::{BadRecords, MaxBad};
@@ -97,14 +103,16 @@ pub use files::{
 pub use importing::{ImportFiles, Imported, NO_TOKENIZER, Vocabulary, import_files};
 pub use learning::{Counted, LearnSettings, LearnedTokenizer, count, learn_from_counts, learn_tokenizer};
 pub use lock::FolderLock;
+pub use merging::{Merged, merge_units};
 pub use mixing::{MixPart, MixSettings, MixSource, mix, plan_mix, training_tokens};
 pub use model_export::export_model;
 pub use model_kinds::{AnyModel, ModelKind, TrainedKind, train_kind};
 pub use partial::partial_path;
+pub use planning::{Planned, plan_counting, plan_encoding};
 pub use prepare::{PrepareSettings, prepare};
 pub use probing::{PlannedArm, Probe, ProbeArm, ProbeCorpus, ProbePlan, ProbeSettings};
 pub use progress::{Event, Progress, Unit};
-pub use ranks::{Planned, RankDone, merge_units, plan_encoding, run_rank};
+pub use ranks::{RankDone, run_rank};
 pub use settings::Settings;
 pub use shuffling::{ShuffleSettings, shuffle};
 pub use split::ValFraction;

@@ -7,6 +7,7 @@ use super::evaluating::open_if_there;
 use super::files::{CONFIG_FILE, MODEL_FOLDER, WEIGHTS_FILE, load_model, save_model};
 use super::progress::{Progress, Unit};
 use super::training::{ModelSettings, train};
+use super::verify::verify_corpus;
 use crate::error::{CheckpointFault, Error, Result};
 use crate::model::{
     Cell, Gpt, LanguageModel, NGram, NGramCounts, Recurrent, RecurrentConfig, RecurrentFile, RecurrentTrainer,
@@ -92,7 +93,7 @@ pub fn train_kind(
     }
     let needed = settings.context as u64 + 1;
     let corpus = open_if_there(folder, Split::Train)?.ok_or(Error::TooShort { tokens: 0, needed })?;
-    corpus.verify()?;
+    verify_corpus(&corpus, progress)?;
     let info = corpus.info();
     let start = Instant::now();
     let (model, steps) = match kind {

@@ -40,6 +40,9 @@ pub enum Event {
     Figure(String),
     /// Something that a person should know.
     Note(String),
+    /// From here on a stop is worth waiting for: what was done is kept when the work ends. Before, ending the process
+    /// loses no more than ending the work.
+    Keeps,
 }
 
 /// Where events go, and the flag that stops the work.
@@ -77,6 +80,11 @@ impl<'p> Progress<'p> {
 
     pub(super) fn note(&self, text: String) {
         (self.tell)(Event::Note(text));
+    }
+
+    /// Says that what is done from here on is kept when the work is stopped.
+    pub(super) fn keeps(&self) {
+        (self.tell)(Event::Keeps);
     }
 
     /// An error when the work is to stop.

@@ -10,11 +10,12 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::count_units::CountUnits;
 use super::encoding::{EncodeSettings, all_settings, checksum};
 use super::files::{TOKENIZER_FILE, load_tokenizer};
 use super::progress::Progress;
 use super::reading::Place;
-use super::settings::from_settings;
+use super::settings::{Settings, from_settings};
 use super::treatment::{SavedDuplicates, Treatment};
 use super::units::{Plan, Units, parse};
 use crate::encode::Tokenizer;
@@ -60,12 +61,35 @@ impl List {
     }
 }
 
+/// What is done with units.
+pub(super) enum Work {
+    Encode(EncodeSettings),
+    Count(CountUnits),
+}
+
+impl Work {
+    /// By the settings of a plan: a tokenizer is planned with only where text is encoded.
+    fn of(plan: &Plan) -> Option<Self> {
+        match plan.tokenizer {
+            Some(_) => from_settings(&plan.settings).map(Self::Encode),
+            None => from_settings(&plan.settings).map(Self::Count),
+        }
+    }
+
+    fn all_settings(&self, options: &ReadOptions) -> Settings {
+        match self {
+            Self::Encode(settings) => all_settings(options, settings),
+            Self::Count(settings) => settings.all_settings(options),
+        }
+    }
+}
+
 /// A plan that was opened.
 pub(super) struct RankPlan {
     pub(super) plan: Plan,
     pub(super) units: Units,
     pub(super) options: ReadOptions,
-    pub(super) settings: EncodeSettings,
+    pub(super) work: Work,
     pub(super) files: Vec<InputFile>,
     list: List,
     output: PathBuf,
@@ -133,11 +157,10 @@ impl RankPlan {
         if !known || list.files.len() != plan.inputs.len() || list.units.iter().any(Vec::is_empty) {
             return Err(damaged("its units are not those of its files"));
         }
-        let (options, settings) = (from_settings(&plan.settings), from_settings(&plan.settings));
-        let (Some(options), Some(settings)) = (options, settings) else {
+        let (Some(options), Some(work)) = (from_settings(&plan.settings), Work::of(&plan)) else {
             return Err(damaged("its settings cannot be read"));
         };
-        if all_settings(&options, &settings) != plan.settings {
+        if work.all_settings(&options) != plan.settings {
             return Err(damaged("its settings are not those of this program"));
         }
         let file = |file: &PlannedFile| InputFile {
@@ -149,7 +172,7 @@ impl RankPlan {
             spool: None,
         };
         let files = list.files.iter().map(file).collect();
-        Ok(Self { plan, units, options, settings, files, list, output: output.to_owned() })
+        Ok(Self { plan, units, options, work, files, list, output: output.to_owned() })
     }
 
     /// How many units there are.

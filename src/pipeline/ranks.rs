@@ -1,9 +1,10 @@
-//! Encoding by many processes: a plan, ranks that do its units, and the fold.
+//! The work of many processes: each is a rank that does units of a plan.
 //!
 //! Units own the output, not ranks: what a unit gives depends on the plan alone, and its record is written last. So the
 //! number of ranks may change between runs, any of them may be killed and run again, and one that is run twice at once
-//! shares its units with its double by a lock a unit. `merge` gives the bytes of [`encode`](super::encode) in one process,
-//! and that goes on with what ranks have done, as ranks do with what it has done.
+//! shares its units with its double by a lock a unit. `merging.rs` gives the bytes of [`encode`](super::encode) in one
+//! process, and that goes on with what ranks have done, as ranks do with what it has done; or those of
+//! [`count`](super::count).
 //!
 //! The folder must lie where the locks of files (`flock`) hold between the machines, as on NFS, CephFS, or Lustre mounted
 //! with `flock`. Where they do not, no two processes may be given the same rank at once.
@@ -12,43 +13,20 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 
-use rayon::prelude::*;
-
-use super::documents::MaxBad;
-use super::encoding::{EncodeSeconds, EncodeSettings, EncodedFolder, all_settings, inputs, make_folders};
-use super::files::{TOKENIZER_FILE, save_tokenizer};
-use super::folding::Fold;
+use super::count_units::{CountedFolder, UnitCounter};
+use super::encoding::EncodeSeconds;
 use super::lock::FileLock;
 use super::progress::{Progress, Unit as Count};
-use super::rank_plan::{self, RankPlan};
+use super::rank_plan::{RankPlan, Work};
 use super::reading::{Reading, readers};
-use super::space::check_space;
-use super::treatment::Treatment;
 use super::unit_encoding::UnitEncoder;
-use super::units::{Check, Plan, UnitRecord, Units};
-use crate::encode::Tokenizer;
+use super::units::{Check, UnitRecord};
 use crate::error::{Error, Result};
 use crate::shard::{Manifest, Tally};
-use crate::text::{ReadOptions, Source, Unit, plan_units};
+use crate::text::Unit;
 
 /// How long a rank waits before it looks again at units that its double works on.
 const WAIT: Duration = Duration::from_millis(100);
-/// Records that are read together when they are merged.
-const CHUNK: usize = 1024;
-
-/// A plan that was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct Planned {
-    /// Units of work.
-    pub units: usize,
-    /// Files to read.
-    pub files: usize,
-    /// Their bytes as they lie on disk.
-    pub bytes: u64,
-    /// Documents that are left out as duplicates; they were found while planning.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub duplicates: Option<u64>,
-}
 
 /// What a rank has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
@@ -59,9 +37,9 @@ pub struct RankDone {
     pub encoded: usize,
     /// Documents of all of them.
     pub documents: Tally,
-    /// Their ids.
+    /// Their ids; none where they are counted.
     pub tokens: u64,
-    /// How long it took.
+    /// How long it took to encode them.
     pub seconds: EncodeSeconds,
 }
 
@@ -71,47 +49,6 @@ impl RankDone {
         record.read.values().for_each(|tally| self.documents.add(tally.documents));
         self.tokens += record.shards.iter().map(|shard| shard.tokens).sum::<u64>();
     }
-}
-
-/// Plans the encoding of `source` into `output`, which must be locked by the caller. Every file is read once, for its
-/// checksum, and with deduplication once more. What one process or ranks have done in the folder stays.
-///
-/// # Errors
-///
-/// [`Error::OtherSettings`] when the folder was made otherwise, [`Error::Setting`] for standard input; those of reading
-/// and writing.
-pub fn plan_encoding(
-    tokenizer: &Tokenizer,
-    source: &Source,
-    options: &ReadOptions,
-    settings: &EncodeSettings,
-    output: &Path,
-    progress: &Progress<'_>,
-) -> Result<Planned> {
-    settings.val.check()?;
-    settings.boundaries.check(tokenizer)?;
-    let plan = Plan {
-        settings: all_settings(options, settings),
-        inputs: inputs(source, progress)?,
-        tokenizer: Some(tokenizer.fingerprint()),
-    };
-    let planned = plan_units(&source.files, settings.unit_size, options)?;
-    let (count, files, bytes) = (planned.len(), source.files.len(), source.bytes());
-    if let Some(manifest) = Manifest::load(output)? {
-        plan.require_same(output, &Plan::of(&manifest))?;
-        Units::sweep(output)?;
-        progress.note(format!("`{}` is complete already", output.display()));
-        return Ok(Planned { units: count, files, bytes, duplicates: None });
-    }
-    if !Units::are_begun(output) {
-        check_space(output, &source.files, tokenizer.spec().vocab_size(), progress)?;
-    }
-    make_folders(output)?;
-    let units = Units::open(output, &plan)?;
-    save_tokenizer(tokenizer.spec(), &output.join(TOKENIZER_FILE))?;
-    let treatment = Treatment::new(&source.files, options, output, progress)?;
-    rank_plan::save(&source.files, planned, &units, &treatment)?;
-    Ok(Planned { units: count, files, bytes, duplicates: treatment.duplicates() })
 }
 
 /// Does the units `rank`, `rank + world_size`, ... of the plan in `output`, which the caller shares with other ranks
@@ -126,7 +63,7 @@ pub fn run_rank(output: &Path, rank: u64, world_size: u64, progress: &Progress<'
         let expected = format!("below the world size, {world_size}");
         return Err(Error::Setting { name: "rank", value: rank.to_string(), expected });
     }
-    if Manifest::load(output)?.is_some() {
+    if Manifest::load(output)?.is_some() || CountedFolder::load(output)?.is_some() {
         progress.note(format!("`{}` is complete already", output.display()));
         return Ok(RankDone::default());
     }
@@ -134,21 +71,41 @@ pub fn run_rank(output: &Path, rank: u64, world_size: u64, progress: &Progress<'
     let world_size = usize::try_from(world_size).unwrap_or(usize::MAX);
     let first = usize::try_from(rank).unwrap_or(usize::MAX);
     let own: VecDeque<Unit> = (0..plan.count()).skip(first).step_by(world_size).map(|n| plan.unit(n)).collect();
-    progress.stage("encoding", own.iter().map(Unit::bytes).sum(), Count::Bytes);
-    let (tokenizer, treatment) = (plan.tokenizer()?, plan.treatment()?);
+    let (read, treatment) = (own.iter().map(Unit::bytes).sum(), plan.treatment()?);
     let reading =
         Reading { files: &plan.files, options: &plan.options, treatment: &treatment, progress, readers: readers() };
-    let share = plan.settings.val.share(plan.files.iter().map(|file| file.bytes).sum());
-    let encoder = UnitEncoder::new(&tokenizer, reading, &plan.settings, share, output);
-    let mut rank = Rank { plan: &plan, encoder, unchanged: BTreeSet::new(), read: 0, done: RankDone::default() };
+    let tokenizer;
+    let worker = match &plan.work {
+        Work::Encode(settings) => {
+            progress.stage("encoding", read, Count::Bytes);
+            tokenizer = plan.tokenizer()?;
+            let share = settings.val.share(plan.files.iter().map(|file| file.bytes).sum());
+            Worker::Encode(UnitEncoder::new(&tokenizer, reading, settings, share, output))
+        }
+        Work::Count(settings) => {
+            progress.stage("counting pre-tokens", read, Count::Bytes);
+            Worker::Count(UnitCounter::new(settings, reading, output)?)
+        }
+    };
+    let mut rank = Rank { plan: &plan, worker, unchanged: BTreeSet::new(), read: 0, done: RankDone::default() };
     rank.run(own, progress)?;
-    Ok(RankDone { seconds: rank.encoder.seconds(), ..rank.done })
+    let seconds = match &rank.worker {
+        Worker::Encode(encoder) => encoder.seconds(),
+        Worker::Count(_) => EncodeSeconds::default(),
+    };
+    Ok(RankDone { seconds, ..rank.done })
+}
+
+/// What does the units.
+enum Worker<'r> {
+    Encode(UnitEncoder<'r>),
+    Count(UnitCounter<'r>),
 }
 
 /// A rank at work.
 struct Rank<'r> {
     plan: &'r RankPlan,
-    encoder: UnitEncoder<'r>,
+    worker: Worker<'r>,
     /// Files that were looked at.
     unchanged: BTreeSet<usize>,
     read: u64,
@@ -195,7 +152,11 @@ impl Rank<'_> {
                 self.plan.check_file(part.file, progress)?;
             }
         }
-        let record = self.encoder.unit(unit, &self.plan.units.rejects(unit.number), self.read);
+        let (units, number) = (&self.plan.units, unit.number);
+        let record = match &mut self.worker {
+            Worker::Encode(encoder) => encoder.unit(unit, &units.rejects(number), self.read),
+            Worker::Count(counter) => counter.unit(unit, &units.counts(number), self.read),
+        };
         let record = record.map_err(|error| {
             let place = self.plan.place(unit);
             error.further_down(place.lines, place.bytes)
@@ -203,74 +164,5 @@ impl Rank<'_> {
         self.plan.units.finish(unit.number, &record)?;
         self.done.encoded += 1;
         Ok(record)
-    }
-}
-
-/// Folds the units of the plan in `output`, which must be locked by the caller, when all are done. Of the shards length
-/// and header are looked at; [`verify`](super::verify) checks them as a whole.
-///
-/// # Errors
-///
-/// [`Error::UnitsMissing`] that names them, [`Error::NoPlan`], [`Error::OtherSettings`] when a file was changed since the
-/// plan was made, and as [`encode`](super::encode) at its end.
-pub fn merge_units(output: &Path, max_bad: Option<MaxBad>, progress: &Progress<'_>) -> Result<EncodedFolder> {
-    if let Some(manifest) = Manifest::load(output)? {
-        Units::sweep(output)?;
-        progress.note(format!("`{}` is complete already", output.display()));
-        return Ok(EncodedFolder { manifest, seconds: EncodeSeconds::default() });
-    }
-    let plan = RankPlan::open(output)?;
-    progress.stage("merging", plan.count() as u64, Count::Files);
-    (0..plan.files.len()).into_par_iter().try_for_each(|file| plan.check_file(file, progress))?;
-    let (mut fold, mut missing) = (Fold::default(), Vec::new());
-    for (number, parts) in plan.parts().chunks(CHUNK).enumerate() {
-        let first = number * CHUNK;
-        progress.check("merging")?;
-        let look = |(at, parts): (usize, &Vec<_>)| plan.units.done(first + at, parts, Check::Header);
-        let records: Vec<Result<Option<UnitRecord>>> = parts.par_iter().enumerate().map(look).collect();
-        for (unit, record) in (first..).zip(records) {
-            match record? {
-                Some(record) => fold.add(unit, record),
-                None => missing.push(unit),
-            }
-        }
-        progress.done((first + parts.len()) as u64);
-    }
-    if !missing.is_empty() {
-        let (path, units, which) = (output.to_owned(), plan.count(), ranges(&missing));
-        return Err(Error::UnitsMissing { path, units, missing: missing.len(), which });
-    }
-    let tokenizer = plan.tokenizer()?;
-    let manifest = fold.finish(&tokenizer, plan.plan, plan.units, output, max_bad)?;
-    Ok(EncodedFolder { manifest, seconds: EncodeSeconds::default() })
-}
-
-/// Ascending numbers in words: `3, 5-9, 12`; the first of them, where they are many.
-fn ranges(numbers: &[usize]) -> String {
-    const SHOWN: usize = 16;
-    let mut ranges: Vec<(usize, usize)> = Vec::new();
-    for &number in numbers {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == number => *last = number,
-            _ => ranges.push((number, number)),
-        }
-    }
-    let text = |&(first, last): &(usize, usize)| {
-        if first == last { first.to_string() } else { format!("{first}-{last}") }
-    };
-    let shown: Vec<String> = ranges.iter().take(SHOWN).map(text).collect();
-    shown.join(", ") + if ranges.len() > SHOWN { ", ..." } else { "" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_in_words() {
-        assert_eq!(ranges(&[3]), "3");
-        assert_eq!(ranges(&[0, 1, 2, 5, 7, 8]), "0-2, 5, 7-8");
-        let many: Vec<usize> = (0..100).map(|n| 2 * n).collect();
-        assert!(ranges(&many).ends_with("28, 30, ..."));
     }
 }

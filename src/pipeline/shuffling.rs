@@ -14,6 +14,7 @@ use super::encoding::make_folders;
 use super::files::{TOKENIZER_FILE, load_tokenizer, save_tokenizer};
 use super::importing::NO_TOKENIZER;
 use super::progress::Progress;
+use super::verify::verify_corpus;
 use crate::error::{Error, ManifestFault, Result};
 use crate::shard::{Corpus, MANIFEST_FILE, Manifest, ShardEntry, Split};
 
@@ -65,7 +66,7 @@ pub fn shuffle(folder: &Path, output: &Path, settings: &ShuffleSettings, progres
     for split in Split::ALL {
         let paths: Vec<PathBuf> = of_split(&manifest, split).map(|shard| folder.join(&shard.name)).collect();
         let Some(corpus) = Corpus::from_paths(&paths)? else { continue };
-        corpus.verify()?;
+        verify_corpus(&corpus, progress)?;
         let ShuffleSettings { seed, shard_size, memory } = *settings;
         let target = Target { output, split, lengths: &lengths, info: corpus.info(), shard_size, memory };
         shards.extend(shuffle_split(&corpus, &target, seed, progress)?);

@@ -12,6 +12,7 @@ use super::evaluating::open_if_there;
 use super::free_memory::check_memory;
 use super::progress::{Progress, Unit};
 use super::settings::settings_of;
+use super::verify::verify_corpus;
 use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
@@ -162,12 +163,15 @@ pub fn train_run(
         (1.., Some(tokenizer)) => Some((Corpus::open(folder, Split::Val)?, tokenizer)),
         _ => None,
     };
-    corpus.verify()?;
-    held_out.iter().try_for_each(|(corpus, _)| corpus.verify())?;
+    verify_corpus(&corpus, progress)?;
+    held_out.iter().try_for_each(|(corpus, _)| verify_corpus(corpus, progress))?;
     let mut training = Training::begin(size, settings, run, &info)?;
     progress.stage("training", settings.training.steps, Unit::Steps);
     if run.profile {
         training.trainer.measure(clock);
+    }
+    if training.checkpoint.is_some() {
+        progress.keeps();
     }
     let (start, first, mut data) = (Instant::now(), training.steps.len() as u64, 0.0);
     for step in first..settings.training.steps {

@@ -94,7 +94,7 @@ impl<'r> UnitEncoder<'r> {
         self.seconds.read += reading;
         self.seconds.encode += encode;
         self.seconds.write += write + begun.elapsed().as_secs_f64();
-        Ok(UnitRecord { parts: unit.parts.clone(), read, place: lines.place(), shards, rejects })
+        Ok(UnitRecord { parts: unit.parts.clone(), read, place: lines.place(), shards, rejects, counts: None })
     }
 
     fn writers(&self, unit: usize) -> [SplitWriter<'r>; 2] {

@@ -90,6 +90,19 @@ pub(super) struct UnitRecord {
     pub(super) place: Place,
     pub(super) shards: Vec<ShardEntry>,
     pub(super) rejects: bool,
+    /// Where it was counted, not encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) counts: Option<UnitCounts>,
+}
+
+/// The file of counts of a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct UnitCounts {
+    /// Documents that were counted, and the bytes of their text.
+    pub(super) documents: u64,
+    pub(super) bytes: u64,
+    pub(super) file_bytes: u64,
+    pub(super) fingerprint: Fingerprint,
 }
 
 /// How much of a shard is looked at to take it over.
@@ -175,6 +188,11 @@ impl Units {
         self.path(number, "rejects.zst")
     }
 
+    /// The file of a unit's counts.
+    pub(super) fn counts(&self, number: usize) -> PathBuf {
+        self.path(number, "counts")
+    }
+
     /// A unit that is done, if its shards are as they were written. What is not is done again.
     ///
     /// # Errors
@@ -196,7 +214,14 @@ impl Units {
                     && (check == Check::Header || shard.verify().is_ok())
             })
         };
-        Ok(Some(record).filter(|record| record.parts == parts && record.shards.iter().all(whole)))
+        // A file of counts is checked as a whole where it is read, which is once.
+        let counted = |counts: &UnitCounts| {
+            std::fs::metadata(self.counts(number)).is_ok_and(|file| file.len() == counts.file_bytes)
+        };
+        let is_whole = |record: &UnitRecord| {
+            record.parts == parts && record.shards.iter().all(whole) && record.counts.iter().all(counted)
+        };
+        Ok(Some(record).filter(is_whole))
     }
 
     /// Says that a unit is done.

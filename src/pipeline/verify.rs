@@ -8,7 +8,7 @@ use super::files::{MODEL_FOLDER, load_model, load_tokenizer};
 use super::importing::NO_TOKENIZER;
 use super::progress::{Progress, Unit};
 use crate::error::{Error, ManifestFault, Result};
-use crate::shard::{MANIFEST_FILE, Manifest, Shard, ShardEntry};
+use crate::shard::{Corpus, MANIFEST_FILE, Manifest, Shard, ShardEntry};
 
 /// What was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
@@ -31,7 +31,7 @@ pub struct Verified {
 ///
 /// # Errors
 ///
-/// The first thing that is wrong; [`Error::Missing`] when there is nothing to verify.
+/// The first thing that is wrong; [`Error::Missing`] when there is nothing to verify, [`Error::Interrupted`].
 pub fn verify(path: &Path, progress: &Progress<'_>) -> Result<Verified> {
     if !path.is_dir() {
         let shard = Shard::open(path)?;
@@ -49,7 +49,7 @@ pub fn verify(path: &Path, progress: &Progress<'_>) -> Result<Verified> {
     let lengths = text_lengths(path, &manifest)?;
     progress.stage("verifying", manifest.shards.len() as u64, Unit::Files);
     let results: Vec<Result<()>> =
-        manifest.shards.par_iter().map(|entry| verify_shard(path, &manifest, entry, &lengths)).collect();
+        manifest.shards.par_iter().map(|entry| verify_shard(path, &manifest, entry, &lengths, progress)).collect();
     results.into_iter().collect::<Result<()>>()?;
     progress.done(manifest.shards.len() as u64);
     let model = path.join(MODEL_FOLDER);
@@ -83,7 +83,22 @@ fn text_lengths(folder: &Path, manifest: &Manifest) -> Result<Vec<u32>> {
     Ok(tokenizer.text_lengths())
 }
 
-fn verify_shard(folder: &Path, manifest: &Manifest, entry: &ShardEntry, lengths: &[u32]) -> Result<()> {
+/// Verifies the shards of a split, and looks between them whether to stop.
+pub(super) fn verify_corpus(corpus: &Corpus, progress: &Progress<'_>) -> Result<()> {
+    corpus.shards().iter().try_for_each(|shard| {
+        progress.check("verifying")?;
+        shard.verify()
+    })
+}
+
+fn verify_shard(
+    folder: &Path,
+    manifest: &Manifest,
+    entry: &ShardEntry,
+    lengths: &[u32],
+    progress: &Progress<'_>,
+) -> Result<()> {
+    progress.check("verifying")?;
     let shard = Shard::open(&folder.join(&entry.name))?;
     let fault = |fault| Error::Manifest { path: folder.join(MANIFEST_FILE), fault };
     let got = format!("{:016x}", shard.checksum());

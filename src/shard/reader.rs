@@ -158,17 +158,13 @@ impl Shard {
                 count: self.info.tokens,
             }));
         }
-        let first = ids.len();
-        let width = self.places.width;
+        let (width, vocab_size) = (self.places.width, self.info.vocab_size);
         let bytes = self.bytes(HEADER_BYTES + range.start * width..HEADER_BYTES + range.end * width);
-        if width == 2 {
-            ids.extend(bytes.as_chunks::<2>().0.iter().map(|id| u32::from(u16::from_le_bytes(*id))));
-        } else {
-            ids.extend(bytes.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id)));
-        }
-        let vocab_size = self.info.vocab_size;
-        // The highest id is found in vector instructions, a first one above a bound is not.
-        let highest = ids[first..].iter().fold(0, |highest, &id| highest.max(id));
+        // The highest id is found in vector instructions, a first one above a bound is not; and sooner among ids as they
+        // lie there than behind them, where they take twice the room: a random window takes two thirds of the time.
+        let highest = highest(bytes, width);
+        let first = ids.len();
+        append(bytes, width, ids);
         let beyond = || ids[first..].iter().position(|&id| id >= vocab_size);
         if let Some(at) = (highest >= vocab_size).then(beyond).flatten() {
             let fault = ShardFault::TokenOutOfRange { id: ids[first + at], index: range.start + at as u64, vocab_size };
@@ -191,6 +187,15 @@ impl Shard {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(self.bytes(at..at + 8));
         u64::from_le_bytes(bytes)
+    }
+}
+
+/// Appends the ids in `bytes`.
+fn append(bytes: &[u8], width: u64, ids: &mut Vec<TokenId>) {
+    if width == 2 {
+        ids.extend(bytes.as_chunks::<2>().0.iter().map(|id| u32::from(u16::from_le_bytes(*id))));
+    } else {
+        ids.extend(bytes.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id)));
     }
 }
 
