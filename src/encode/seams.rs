@@ -129,11 +129,11 @@ impl TokenEdges {
 
     fn kept(&self, place: Place) -> Option<Place> {
         let Place { a, b, .. } = place;
-        let is_kept = !self.lasts.contains(&a)
-            && !self.pairs.contains(&(a, b))
-            && !(self.strips && a.is_whitespace())
-            && !(self.first_of_words.contains(&b) && is_word(a));
-        is_kept.then_some(place)
+        let is_touched = self.lasts.contains(&a)
+            || self.pairs.contains(&(a, b))
+            || self.strips && a.is_whitespace()
+            || self.first_of_words.contains(&b) && is_word(a);
+        (!is_touched).then_some(place)
     }
 }
 
