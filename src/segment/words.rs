@@ -9,7 +9,6 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use jieba_rs::{Jieba, Token, TokenizeMode};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::lexicon::{Lexicon, for_each_word};
 
@@ -76,8 +75,10 @@ impl Dictionary {
     }
 
     /// A hash of what [`Dictionary::built_in`] is made of: words with their frequencies, and the fold.
+    #[cfg(feature = "pipeline")]
     pub(crate) fn built_in_hash() -> u64 {
         static HASH: LazyLock<u64> = LazyLock::new(|| {
+            use xxhash_rust::xxh3::xxh3_64;
             let parts = [super::lexicon::FILE, FOLD.as_bytes()].map(|part| xxh3_64(part).to_le_bytes());
             xxh3_64(parts.as_flattened())
         });
