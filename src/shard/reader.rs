@@ -160,11 +160,8 @@ impl Shard {
         }
         let (width, vocab_size) = (self.places.width, self.info.vocab_size);
         let bytes = self.bytes(HEADER_BYTES + range.start * width..HEADER_BYTES + range.end * width);
-        // The highest id is found in vector instructions, a first one above a bound is not; and sooner among ids as they
-        // lie there than behind them, where they take twice the room: a random window takes two thirds of the time.
-        let highest = highest(bytes, width);
         let first = ids.len();
-        append(bytes, width, ids);
+        let highest = append(bytes, width, ids);
         let beyond = || ids[first..].iter().position(|&id| id >= vocab_size);
         if let Some(at) = (highest >= vocab_size).then(beyond).flatten() {
             let fault = ShardFault::TokenOutOfRange { id: ids[first + at], index: range.start + at as u64, vocab_size };
@@ -190,13 +187,28 @@ impl Shard {
     }
 }
 
-/// Appends the ids in `bytes`.
-fn append(bytes: &[u8], width: u64, ids: &mut Vec<TokenId>) {
-    if width == 2 {
-        ids.extend(bytes.as_chunks::<2>().0.iter().map(|id| u32::from(u16::from_le_bytes(*id))));
-    } else {
-        ids.extend(bytes.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id)));
+/// Bytes that are copied at a time, of whole ids.
+const BLOCK: usize = 1024;
+
+/// Appends the ids in `bytes`, and gives the highest of them, 0 where there is none.
+///
+/// The map is read once, into a block: what is checked is what is handed out, even if somebody changes the file meanwhile.
+/// The highest id is found in vector instructions, a first one above a bound is not; and sooner in the block than among
+/// the ids that are handed out, which take twice the room.
+fn append(bytes: &[u8], width: u64, ids: &mut Vec<TokenId>) -> TokenId {
+    let (mut block, mut most) = ([0; BLOCK], 0);
+    ids.reserve(bytes.len() / width as usize);
+    for part in bytes.chunks(BLOCK) {
+        let block = &mut block[..part.len()];
+        block.copy_from_slice(part);
+        most = most.max(highest(block, width));
+        if width == 2 {
+            ids.extend(block.as_chunks::<2>().0.iter().map(|id| u32::from(u16::from_le_bytes(*id))));
+        } else {
+            ids.extend(block.as_chunks::<4>().0.iter().map(|id| u32::from_le_bytes(*id)));
+        }
     }
+    most
 }
 
 /// The highest of the ids in `bytes`, 0 where there is none.
