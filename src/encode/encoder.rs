@@ -11,6 +11,7 @@
 
 use std::ops::Range;
 
+use super::block::{Block, CHARACTERS};
 use super::character_model::CharacterModel;
 use super::ids::{Counter, Ids};
 use super::memo::{Key, SHORT, set_of, short_key};
@@ -320,39 +321,49 @@ impl<I: Ids> Pieces<'_, I> {
         let (mut at, mut piece) = (start, 0);
         while at < end {
             let begin = at;
-            let block = &mut *self.scratch.block;
-            at = characters.read(text, at, end, &pieces[piece..], block);
+            let block = &mut self.scratch.block;
+            let (stop, ended) = characters.read(block, text, (at, end), &pieces[piece..]);
+            (at, piece) = (stop, piece + ended);
             if at < end && block.joined.count_ones() as usize + 1 == block.count {
                 let last = block.starts[block.count - 1] as usize;
                 let piece_end =
                     pieces[piece..].iter().find(|end| **end as usize > last).map_or(end, |end| *end as usize);
                 at = characters.stretch_end(text, last, piece_end);
                 self.part(text, begin, at);
+                piece += pieces[piece..].iter().take_while(|end| **end as usize <= at).count();
             } else {
                 self.block(text);
             }
-            piece += pieces[piece..].iter().take_while(|end| **end as usize <= at).count();
         }
     }
 
     /// Appends the ids of the block of characters.
+    ///
+    /// Single characters and pieces of several are told apart once for the block, and their ids gathered in one loop: a
+    /// jump that is not foreseen costs as much as some characters.
     fn block(&mut self, text: &[u8]) {
-        let (count, joined) = (self.scratch.block.count, self.scratch.block.joined);
-        let not_alone = joined | self.scratch.block.beyond;
-        let mut at = 0;
-        while at < count {
-            let alone = ((not_alone >> at).trailing_zeros() as usize).min(count - at);
-            self.ids.of_characters(&self.scratch.block.entries[at..at + alone], &mut self.scratch.ids);
-            at += alone;
-            if at == count {
-                return;
+        let Block { count, joined, beyond, .. } = *self.scratch.block;
+        self.scratch.gathered.characters(self.tokenizer.characters(), &self.scratch.block.codes[..count]);
+        let mut heads = !(joined << 1) & u64::MAX >> (CHARACTERS - count);
+        let mut others = heads & (joined | beyond);
+        while others != 0 {
+            let at = others.trailing_zeros() as usize;
+            others &= others - 1;
+            let behind = at + 1 + (joined >> at).trailing_ones() as usize;
+            let Scratch { block, gathered, memo, .. } = &mut *self.scratch;
+            let (start, end) = (block.starts[at] as usize, block.starts[behind] as usize);
+            if end - start <= SHORT {
+                let key = short_key(text, start, end);
+                if let Some(few) = memo.short(key, set_of(key)) {
+                    gathered.put(at, few);
+                    continue;
+                }
             }
-            let end = at + 1 + (joined >> at).trailing_ones() as usize;
-            let starts = &self.scratch.block.starts;
-            let (start, stop) = (starts[at] as usize, starts[end] as usize);
-            self.part(text, start, stop);
-            at = end;
+            self.ids.gathered(gathered, heads & !(u64::MAX << at));
+            heads &= u64::MAX << at << 1;
+            self.longer(&text[start..end]);
         }
+        self.ids.gathered(&mut self.scratch.gathered, heads);
     }
 
     /// Appends the ids of a pre-token that may be a token as a whole.
