@@ -22,6 +22,8 @@ pub(super) struct Block {
     pub(super) codes: [u32; PLACES],
     /// Where each begins, and where the last ends.
     pub(super) starts: [u32; PLACES],
+    /// Their marks, for the readings that have a use for them.
+    pub(super) marks: [u32; PLACES],
     /// Bit k: characters k and k + 1 are not cut from each other.
     pub(super) joined: u64,
     /// Bit k: character k is beyond the basic plane, its code says nothing.
@@ -30,7 +32,7 @@ pub(super) struct Block {
 
 impl Default for Block {
     fn default() -> Self {
-        Self { count: 0, codes: [0; PLACES], starts: [0; PLACES], joined: 0, beyond: 0 }
+        Self { count: 0, codes: [0; PLACES], starts: [0; PLACES], marks: [0; PLACES], joined: 0, beyond: 0 }
     }
 }
 
@@ -42,7 +44,28 @@ pub(super) trait Reading: Copy {
 
     /// Bit k: some token may span the edge of characters k and k + 1 of the first `count`, or both are ASCII. Bits from
     /// `count - 1` on say nothing.
-    fn joined(self, characters: &Characters, block: &Block, count: usize) -> u64;
+    fn joined(self, characters: &Characters, block: &mut Block, count: usize) -> u64;
+}
+
+/// Work that is compiled once for each set of instructions. `run` must be inlined, and what it calls where it counts.
+pub(super) trait Work {
+    fn run(self, reading: impl Reading);
+}
+
+/// Runs work with the fastest instructions that this machine has.
+#[inline]
+pub(super) fn run(work: impl Work) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use super::block_avx512::{Avx2, Avx512};
+        if let Some(lanes) = Avx512::detect() {
+            return lanes.run(work);
+        }
+        if let Some(lanes) = Avx2::detect() {
+            return lanes.run(work);
+        }
+    }
+    work.run(Plain);
 }
 
 /// Character by character. Runs everywhere.
@@ -57,7 +80,7 @@ impl Reading for Plain {
     }
 
     #[inline(always)]
-    fn joined(self, characters: &Characters, block: &Block, count: usize) -> u64 {
+    fn joined(self, characters: &Characters, block: &mut Block, count: usize) -> u64 {
         let edges = block.codes[..count].windows(2).enumerate();
         edges.fold(0, |joined, (at, codes)| {
             let both_ascii = (codes[0] | codes[1]) < 0x80;

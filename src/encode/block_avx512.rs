@@ -8,7 +8,7 @@
 
 use std::arch::x86_64::*;
 
-use super::block::{Block, PLACES, Plain, Reading, STEP};
+use super::block::{Block, PLACES, Plain, Reading, STEP, Work};
 use super::characters::Characters;
 use super::cuts::{Cuts, FIRSTS_SHIFT, HASH, LASTS_SHIFT, LEFT, MASK_BITS, MASKS, RIGHT, WORDS};
 
@@ -26,28 +26,38 @@ impl Avx512 {
         found.then_some(Self(()))
     }
 
-    /// [`Block::read`] with these instructions.
-    pub(super) fn read(
-        self,
-        block: &mut Block,
-        characters: &Characters,
-        text: &[u8],
-        range: (usize, usize),
-        pieces: &[u32],
-    ) -> (usize, usize) {
+    /// Work that is compiled for these instructions.
+    pub(super) fn run<W: Work>(self, work: W) {
         #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
-        fn compiled(
-            lanes: Avx512,
-            block: &mut Block,
-            characters: &Characters,
-            text: &[u8],
-            range: (usize, usize),
-            pieces: &[u32],
-        ) -> (usize, usize) {
-            block.read(lanes, characters, text, range, pieces)
+        fn compiled<W: Work>(lanes: Avx512, work: W) {
+            work.run(lanes);
         }
         // SAFETY: `self` proves every feature.
-        unsafe { compiled(self, block, characters, text, range, pieces) }
+        unsafe { compiled(self, work) }
+    }
+}
+
+/// The instructions of 2013 on, with the plain reading. A value is proof that the machine has them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Avx2(());
+
+impl Avx2 {
+    pub(super) fn detect() -> Option<Self> {
+        let found = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt");
+        found.then_some(Self(()))
+    }
+
+    /// Work that is compiled for these instructions.
+    pub(super) fn run<W: Work>(self, work: W) {
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+        fn compiled<W: Work>(work: W) {
+            work.run(Plain);
+        }
+        // SAFETY: `self` proves every feature.
+        unsafe { compiled(work) }
     }
 }
 
@@ -81,28 +91,27 @@ impl Reading for Avx512 {
     }
 
     #[inline(always)]
-    fn joined(self, characters: &Characters, block: &Block, count: usize) -> u64 {
+    fn joined(self, characters: &Characters, block: &mut Block, count: usize) -> u64 {
         // SAFETY: `self` proves the instructions.
         unsafe { joined(characters, block, count) }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
-fn joined(characters: &Characters, block: &Block, count: usize) -> u64 {
-    let mut marks = [0; PLACES];
+fn joined(characters: &Characters, block: &mut Block, count: usize) -> u64 {
     for at in (0..count).step_by(STEP) {
         // SAFETY: codes are at most 0xFFFF, and an entry of each has 16 bytes, the last four of which are loaded.
         unsafe {
             let entries = characters.entries().as_ptr().cast::<u8>().add(12);
             let gathered = _mm512_i32gather_epi32::<8>(_mm512_slli_epi32::<1>(load(&block.codes, at)), entries.cast());
-            let marks: &mut [u32; STEP] = marks[at..].first_chunk_mut().expect("a step fits behind every count");
+            let marks: &mut [u32; STEP] = block.marks[at..].first_chunk_mut().expect("a step fits behind every count");
             _mm512_storeu_si512(marks.as_mut_ptr().cast(), gathered);
         }
     }
     let mut joined = 0;
     for at in (0..count.saturating_sub(1)).step_by(STEP) {
-        let before = Sides { codes: load(&block.codes, at), marks: load(&marks, at) };
-        let behind = Sides { codes: load(&block.codes, at + 1), marks: load(&marks, at + 1) };
+        let before = Sides { codes: load(&block.codes, at), marks: load(&block.marks, at) };
+        let behind = Sides { codes: load(&block.codes, at + 1), marks: load(&block.marks, at + 1) };
         joined |= u64::from(edges(characters.cuts(), before, behind)) << at;
     }
     joined

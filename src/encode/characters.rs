@@ -1,6 +1,5 @@
 //! The characters of the basic plane: the ids of each by itself, and its marks for [`Cuts`].
 
-use super::block::{Block, Plain};
 use super::cuts::{Cuts, NEVER_CUT, Side};
 use super::pairs::{NONE, Pairs};
 use crate::vocab::{TokenId, numbers_of_bytes, numbers_to_bytes};
@@ -63,6 +62,12 @@ impl Characters {
         }
     }
 
+    /// The entry of a code point of 16 bits.
+    #[inline(always)]
+    pub(super) fn entry_of_block(&self, code: u32) -> &Entry {
+        &self.entries[(code & 0xFFFF) as usize]
+    }
+
     pub(super) fn entries(&self) -> &[Entry; 1 << 16] {
         &self.entries
     }
@@ -76,22 +81,6 @@ impl Characters {
     pub(super) fn spanned(&self, before: u32, behind: u32) -> bool {
         let side = |code| Side { code, marks: self.entry(code)[3] };
         self.cuts.spanned(side(before), side(behind))
-    }
-
-    /// Reads characters of a text into a block, as [`Block::read`], with the fastest instructions that are there.
-    #[inline]
-    pub(super) fn read(
-        &self,
-        block: &mut Block,
-        text: &[u8],
-        range: (usize, usize),
-        pieces: &[u32],
-    ) -> (usize, usize) {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(lanes) = super::block_avx512::Avx512::detect() {
-            return lanes.read(block, self, text, range, pieces);
-        }
-        block.read(Plain, self, text, range, pieces)
     }
 
     /// Where a stretch that is not cut, and whose last character begins at `last`, ends at the latest at `end`.

@@ -27,7 +27,7 @@ impl Gathered {
     #[inline(always)]
     pub(super) fn characters(&mut self, characters: &Characters, codes: &[u32]) {
         for ((ids, count), code) in self.ids.iter_mut().zip(&mut self.counts).zip(codes) {
-            let entry = characters.entry(*code);
+            let entry = characters.entry_of_block(*code);
             (*ids, *count) = (*entry, count_of(entry) as u32);
         }
     }

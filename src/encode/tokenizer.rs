@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use rustc_hash::FxHashMap;
 
-use super::character_model::CharacterModel;
 use super::block::Block;
+use super::character_model::CharacterModel;
 use super::characters::Characters;
-use super::ids::Gathered;
 use super::cuts::Cuts;
 use super::decode::ShortTokens;
 use super::encoder::Encoder;
+use super::ids::Gathered;
 use super::memo::Memo;
 use super::merge::Merger;
 use super::pairs::Pairs;
