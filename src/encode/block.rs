@@ -142,3 +142,78 @@ impl Block {
         (at, piece)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::super::Tokenizer;
+    use super::super::testing::learned;
+    use super::*;
+    use crate::segment::hostile;
+
+    /// One whose tokens span many edges, with the ends and the beginnings of characters too.
+    static SPANNING: LazyLock<Tokenizer> = LazyLock::new(|| {
+        let text = "的一是在不了有和人这词元，国é中a文𠮷。丁七万丈三上下";
+        let texts = (0..text.len()).filter_map(|at| text.get(at..)).collect::<String>();
+        let texts = texts + &('\u{4E00}'..'\u{4F00}').flat_map(|c| ['的', c, c, '，']).collect::<String>();
+        learned(r"regex:\S+|\s+", &texts, 400)
+    });
+
+    /// What a block says of a text.
+    type Said = (usize, usize, Vec<(u32, u32)>, u64, u64);
+
+    fn read(reading: impl Reading, characters: &Characters, text: &str, pieces: &[u32]) -> Vec<Said> {
+        let (mut at, mut piece, mut said) = (0, 0, Vec::new());
+        // What another block left behind says nothing.
+        let mut block = Block { codes: [0xFFFF; PLACES], ..Block::default() };
+        while at < text.len() {
+            let range = (at, text.len());
+            let (stop, ended) = block.read(reading, characters, text.as_bytes(), range, &pieces[piece..]);
+            assert!(at < stop && pieces[..piece + ended].iter().all(|end| *end as usize <= stop));
+            let read = block.codes.iter().zip(&block.starts).take(block.count).map(|(code, start)| (*code, *start));
+            said.push((stop, ended, read.collect(), block.joined, block.beyond));
+            (at, piece) = (stop, piece + ended);
+        }
+        said
+    }
+
+    fn check(text: &str, pieces: &[u32]) {
+        let characters = SPANNING.characters();
+        let wanted = read(Plain, characters, text, pieces);
+        let codes: Vec<u32> = wanted.iter().flat_map(|said| said.2.iter().map(|(code, _)| *code)).collect();
+        let plain = text.chars().map(|c| u16::try_from(c as u32).map_or(BEYOND_CODE, u32::from));
+        assert_eq!(codes, plain.collect::<Vec<_>>(), "{text:?}");
+        #[cfg(target_arch = "x86_64")]
+        if let Some(lanes) = super::super::block_avx512::Avx512::detect() {
+            assert_eq!(read(lanes, characters, text, pieces), wanted, "AVX-512: {text:?}");
+        }
+    }
+
+    #[test]
+    fn runs_of_every_length() {
+        let [said] = &read(Plain, SPANNING.characters(), "的一是在一的", &[18])[..] else { panic!("it is one block") };
+        assert!(said.3 & 7 != 0 && said.3 & 24 != 24, "{said:?}");
+        for length in 1..200 {
+            let text: String = "词元，国é中a文𠮷".chars().cycle().take(length).collect();
+            check(&text, &[text.len() as u32]);
+            let text: String = "的一是在不了有和人这".chars().cycle().take(length).collect();
+            check(&text, &[text.len() as u32]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn readings_agree(text in hostile(), times in 1usize..20, cuts in proptest::collection::vec(any::<u16>(), 0..9)) {
+            let text = format!("词{}元", text.repeat(times));
+            let edges: Vec<u32> = text.char_indices().skip(1).map(|(at, _)| at as u32).collect();
+            let mut pieces: Vec<u32> = cuts.iter().map(|cut| edges[usize::from(*cut) % edges.len()]).collect();
+            pieces.push(text.len() as u32);
+            pieces.sort_unstable();
+            pieces.dedup();
+            check(&text, &pieces);
+        }
+    }
+}
