@@ -1,7 +1,7 @@
 //! Blocks of characters: which stand in a stretch of text, and at which edges it may be cut.
 //!
 //! Reading them is most of the work on Chinese. It has two parts, each of which a set of instructions may do for many
-//! characters at once ([`Reading`]); the plain one is here, `block_avx512.rs` has another. Both fill the same block.
+//! characters at once ([`Reading`]); the plain one is here, `block_x86.rs` has another. Both fill the same block.
 
 use super::characters::{BEYOND_CODE, Characters, decode};
 
@@ -57,7 +57,7 @@ pub(super) trait Work {
 pub(super) fn run(work: impl Work) {
     #[cfg(target_arch = "x86_64")]
     {
-        use super::block_avx512::{Avx2, Avx512};
+        use super::block_x86::{Avx2, Avx512};
         if let Some(lanes) = Avx512::detect() {
             return lanes.run(work);
         }
@@ -187,14 +187,16 @@ mod tests {
         let plain = text.chars().map(|c| u16::try_from(c as u32).map_or(BEYOND_CODE, u32::from));
         assert_eq!(codes, plain.collect::<Vec<_>>(), "{text:?}");
         #[cfg(target_arch = "x86_64")]
-        if let Some(lanes) = super::super::block_avx512::Avx512::detect() {
+        if let Some(lanes) = super::super::block_x86::Avx512::detect() {
             assert_eq!(read(lanes, characters, text, pieces), wanted, "AVX-512: {text:?}");
         }
     }
 
     #[test]
     fn runs_of_every_length() {
-        let [said] = &read(Plain, SPANNING.characters(), "的一是在一的", &[18])[..] else { panic!("it is one block") };
+        let [said] = &read(Plain, SPANNING.characters(), "的一是在一的", &[18])[..] else {
+            panic!("it is one block")
+        };
         assert!(said.3 & 7 != 0 && said.3 & 24 != 24, "{said:?}");
         for length in 1..200 {
             let text: String = "词元，国é中a文𠮷".chars().cycle().take(length).collect();

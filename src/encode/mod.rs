@@ -27,7 +27,7 @@ mod aligned;
 mod block;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
-mod block_avx512;
+mod block_x86;
 mod character_model;
 mod characters;
 mod cuts;

@@ -1,10 +1,12 @@
-//! Blocks of characters read 16 at a time, with AVX-512.
+//! Blocks of characters on x86: read 16 at a time with AVX-512, and work compiled for that, or for AVX2.
 //!
-//! Its places in the tables are those of the plain reading; an edge's marks decide whether the set and the masks of
-//! [`Cuts`](super::cuts::Cuts) are looked at, which for most edges they need not be.
+//! The places in the tables are those of the plain reading; an edge's marks decide whether the set and the masks of
+//! [`Cuts`] are looked at, which for most edges they need not be. On an Intel Xeon of 2023 Chinese was faster by a seventh
+//! than with the plain reading.
 //!
-//! `unsafe` here is three things: the intrinsics, whose presence a value of [`Avx512`] proves; loads and stores of 64 bytes
-//! in arrays that are as long; and gathers from tables, each index of which is below the table's length, as said there.
+//! `unsafe` here is three things: intrinsics, whose presence a value of [`Avx512`] or [`Avx2`] proves; loads and stores of
+//! 64 bytes in arrays that are as long; and gathers from tables, each index of which is below the table's length, as said
+//! there. Both readings are compared by the tests of `block.rs`, and by the fuzz target `encode` with plain merging.
 
 use std::arch::x86_64::*;
 
@@ -100,10 +102,11 @@ impl Reading for Avx512 {
 #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
 fn joined(characters: &Characters, block: &mut Block, count: usize) -> u64 {
     for at in (0..count).step_by(STEP) {
-        // SAFETY: codes are at most 0xFFFF, and an entry of each has 16 bytes, the last four of which are loaded.
+        let codes = _mm512_and_si512(load(&block.codes, at), all(0xFFFF));
+        // SAFETY: an entry of each of these codes has 16 bytes, the last four of which are loaded.
         unsafe {
             let entries = characters.entries().as_ptr().cast::<u8>().add(12);
-            let gathered = _mm512_i32gather_epi32::<8>(_mm512_slli_epi32::<1>(load(&block.codes, at)), entries.cast());
+            let gathered = _mm512_i32gather_epi32::<8>(_mm512_slli_epi32::<1>(codes), entries.cast());
             let marks: &mut [u32; STEP] = block.marks[at..].first_chunk_mut().expect("a step fits behind every count");
             _mm512_storeu_si512(marks.as_mut_ptr().cast(), gathered);
         }
@@ -166,7 +169,7 @@ fn of_masks(masks: &[u64; MASKS], numbers: __m512i, places: __m512i) -> __mmask1
         return 0;
     }
     let half = _mm512_add_epi32(_mm512_slli_epi32::<1>(numbers), _mm512_srli_epi32::<5>(places));
-    // SAFETY: a number is below `MASKS`, and there are two halves of each.
+    // SAFETY: a number is below `MASKS`, and there are two halves of each, told apart by a bit of the place.
     let words = unsafe { _mm512_mask_i32gather_epi32::<4>(all(0), some, half, masks.as_ptr().cast()) };
     bits(some, words, places)
 }
