@@ -35,17 +35,17 @@ const MAX_SET_BITS: u32 = 20;
 const MIN_SET_BITS: u32 = 12;
 
 /// The marks of a character: whether it stands left or right in some pair of the set, and its masks.
-const LEFT: u32 = 1 << 2;
-const RIGHT: u32 = 1 << 3;
-const MASK_BITS: u32 = 14;
-const FIRSTS_SHIFT: u32 = 4;
-const LASTS_SHIFT: u32 = FIRSTS_SHIFT + MASK_BITS;
+pub(super) const LEFT: u32 = 1 << 2;
+pub(super) const RIGHT: u32 = 1 << 3;
+pub(super) const MASK_BITS: u32 = 14;
+pub(super) const FIRSTS_SHIFT: u32 = 4;
+pub(super) const LASTS_SHIFT: u32 = FIRSTS_SHIFT + MASK_BITS;
 /// The mask that says yes to all.
 const ALL: u32 = 1;
 
 /// Words of the set, and the most masks. Arrays of a fixed length need no check of an index of as many bits.
-const WORDS: usize = 1 << (MAX_SET_BITS - 6);
-const MASKS: usize = 1 << MASK_BITS;
+pub(super) const WORDS: usize = 1 << (MAX_SET_BITS - 6);
+pub(super) const MASKS: usize = 1 << MASK_BITS;
 
 /// Which edges are safe.
 #[derive(Debug)]
@@ -99,6 +99,11 @@ impl Cuts {
         found.finish()
     }
 
+    /// The set, the masks, and how far a hash is shifted to be a place in the set.
+    pub(super) fn tables(&self) -> (&[u64; WORDS], &[u64; MASKS], u32) {
+        (&self.set, &self.masks, self.shift)
+    }
+
     /// The set, behind its shift, and the masks.
     pub(super) fn to_tables(&self) -> [Vec<u8>; 2] {
         let bytes = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
@@ -131,9 +136,11 @@ impl Cuts {
     }
 }
 
+pub(super) const HASH: u32 = 0x9E37_79B1;
+
 #[inline(always)]
 fn hash(a: u32, b: u32) -> u32 {
-    (a << 16 ^ b).wrapping_mul(0x9E37_79B1)
+    (a << 16 ^ b).wrapping_mul(HASH)
 }
 
 /// What the tokens have shown so far.

@@ -7,10 +7,11 @@
 //!
 //! Tried and not faster: asking for the memo's lines of such pieces ahead, as is done for pre-tokens; a smaller memo;
 //! characters read, looked up and told apart in one loop; ids of known pre-tokens gathered in a buffer; keys of long
-//! pieces read as two halves that overlap.
+//! pieces read as two halves that overlap; the two slots of a set compared without a jump between them.
 
 use std::ops::Range;
 
+use super::block::{self, Block, CHARACTERS, Plain, Reading, Work};
 use super::character_model::CharacterModel;
 use super::ids::{Counter, Ids};
 use super::memo::{Key, SHORT, set_of, short_key};
@@ -26,6 +27,9 @@ const BLOCK: usize = 64;
 
 /// The high bit of every byte of a key: none of a piece of ASCII.
 const NOT_ASCII: Key = 0x8080_8080_8080_8080_8080_8080_8080_8080;
+
+/// The key of no piece: its length would be 255.
+const NO_KEY: Key = Key::MAX;
 
 /// Encodes text after text with the same scratch space: a memo of 10 MB, taken from the tokenizer and given back to it.
 pub struct Encoder<'t> {
@@ -230,7 +234,7 @@ impl<'t> Encoder<'t> {
         let Some(scratch) = &mut self.scratch else { return Ok(()) };
         let mut pieces = Pieces { tokenizer: self.tokenizer, is_text, scratch, ids };
         if self.dropped.is_empty() && !self.tokenizer.has_whole_pieces() {
-            pieces.all(text, 0, &self.ends);
+            block::run(All { pieces: &mut pieces, text, ends: &self.ends });
         } else {
             kept_pieces(text, &self.ends, &self.dropped).for_each(|piece| pieces.whole_or_parts(piece));
         }
@@ -243,10 +247,6 @@ fn cut_of(text: &str) -> impl FnOnce(&Segmenter, &mut Vec<u32>, &mut Vec<u32>) -
     move |segmenter, ends, dropped| segmenter.spans_and_dropped(text, ends, dropped)
 }
 
-fn is_ascii(text: &[u8], start: u32, end: u32) -> bool {
-    text[start as usize..end as usize].is_ascii()
-}
-
 /// Encoding the pieces of a text.
 struct Pieces<'e, I> {
     tokenizer: &'e Tokenizer,
@@ -256,103 +256,125 @@ struct Pieces<'e, I> {
     ids: &'e mut I,
 }
 
+/// All pieces of a text, which end at `ends`.
+struct All<'a, 'e, I> {
+    pieces: &'a mut Pieces<'e, I>,
+    text: &'a [u8],
+    ends: &'a [u32],
+}
+
+impl<I: Ids> Work for All<'_, '_, I> {
+    #[inline(always)]
+    fn run(self, reading: impl Reading) {
+        self.pieces.all(reading, self.text, self.ends);
+    }
+}
+
 impl<I: Ids> Pieces<'_, I> {
-    /// Appends the ids of the pre-tokens of `text` with these ends, the first of which begins at `start`.
-    fn all(&mut self, text: &[u8], mut start: usize, ends: &[u32]) {
-        let mut at = 0;
-        while at < ends.len() {
-            let block = &ends[at..ends.len().min(at + BLOCK)];
-            let keys = self.keys(text, start, block);
-            let mut done = 0;
-            while done < block.len() {
-                let end = block[done] as usize;
-                let (key, set) = keys[done];
-                if key != 0 && key & NOT_ASCII == 0 {
+    /// Appends the ids of the pre-tokens of `text` with these ends.
+    #[inline(always)]
+    fn all(&mut self, reading: impl Reading, text: &[u8], ends: &[u32]) {
+        let mut start = 0;
+        for ends in ends.chunks(BLOCK) {
+            let (keys, others) = self.keys(text, start, ends);
+            let mut at = 0;
+            while at < ends.len() {
+                let end = ends[at] as usize;
+                if others >> at & 1 == 0 {
+                    let (key, set) = keys[at];
                     match self.scratch.memo.short(key, set) {
                         Some(few) => self.ids.few(few),
                         None => self.longer(&text[start..end]),
                     }
-                    (start, done) = (end, done + 1);
-                } else if !text[start..end].is_ascii() {
-                    if !self.is_text {
-                        self.parts(&text[start..end]);
-                        (start, done) = (end, done + 1);
-                        continue;
-                    }
+                    (start, at) = (end, at + 1);
+                } else if self.is_text {
                     // With all pre-tokens behind it that are not ASCII either.
-                    let others = ends[at + done..].iter().zip(ends[at + done + 1..].iter());
-                    let more = others.take_while(|(start, end)| !is_ascii(text, **start, **end)).count();
-                    let pieces = &ends[at + done..=at + done + more];
-                    self.characters(text, start, pieces);
-                    (start, done) = (pieces[more] as usize, done + 1 + more);
+                    let behind = at + (others >> at).trailing_ones() as usize;
+                    self.characters(reading, text, start, &ends[at..behind]);
+                    (start, at) = (ends[behind - 1] as usize, behind);
                 } else {
-                    self.part(text, start, end);
-                    (start, done) = (end, done + 1);
+                    self.parts(&text[start..end]);
+                    (start, at) = (end, at + 1);
                 }
             }
-            at += done;
         }
     }
 
-    /// The keys of short pre-tokens, and their sets, which are asked for on the way.
+    /// The keys of short pre-tokens, and their sets, which are asked for on the way; [`NO_KEY`] for longer
+    /// ones. Bit k: pre-token k is not ASCII.
     #[inline(always)]
-    fn keys(&self, text: &[u8], start: usize, ends: &[u32]) -> [(Key, usize); BLOCK] {
-        let mut keys = [(0, 0); BLOCK];
+    fn keys(&self, text: &[u8], start: usize, ends: &[u32]) -> ([(Key, usize); BLOCK], u64) {
+        let (mut keys, mut others) = ([(NO_KEY, 0); BLOCK], 0);
         let mut from = start;
-        for (key, end) in keys.iter_mut().zip(ends) {
+        for (at, (key, end)) in keys.iter_mut().zip(ends).enumerate() {
             let end = *end as usize;
             if end - from <= SHORT {
                 let of_piece = short_key(text, from, end);
                 // Others are not looked up as they are.
                 let set = if of_piece & NOT_ASCII == 0 { set_of(of_piece) } else { 0 };
+                others |= u64::from(of_piece & NOT_ASCII != 0) << at;
                 *key = (of_piece, set);
                 self.scratch.memo.prefetch(set);
+            } else {
+                others |= u64::from(!text[from..end].is_ascii()) << at;
             }
             from = end;
         }
-        keys
+        (keys, others)
     }
 
     /// Appends the ids of pre-tokens of valid text, cut where that is safe. `pieces` are their ends.
-    fn characters(&mut self, text: &[u8], start: usize, pieces: &[u32]) {
+    #[inline(always)]
+    fn characters(&mut self, reading: impl Reading, text: &[u8], start: usize, pieces: &[u32]) {
         let characters = self.tokenizer.characters();
         let end = pieces[pieces.len() - 1] as usize;
         let (mut at, mut piece) = (start, 0);
         while at < end {
             let begin = at;
-            let block = &mut *self.scratch.block;
-            at = characters.read(text, at, end, &pieces[piece..], block);
+            let block = &mut self.scratch.block;
+            let (stop, ended) = block.read(reading, characters, text, (at, end), &pieces[piece..]);
+            (at, piece) = (stop, piece + ended);
             if at < end && block.joined.count_ones() as usize + 1 == block.count {
                 let last = block.starts[block.count - 1] as usize;
                 let piece_end =
                     pieces[piece..].iter().find(|end| **end as usize > last).map_or(end, |end| *end as usize);
                 at = characters.stretch_end(text, last, piece_end);
                 self.part(text, begin, at);
+                piece += pieces[piece..].iter().take_while(|end| **end as usize <= at).count();
             } else {
                 self.block(text);
             }
-            piece += pieces[piece..].iter().take_while(|end| **end as usize <= at).count();
         }
     }
 
     /// Appends the ids of the block of characters.
+    ///
+    /// Single characters and pieces of several are told apart once for the block, and their ids gathered in one loop: a
+    /// jump that is not foreseen costs as much as some characters.
+    #[inline(always)]
     fn block(&mut self, text: &[u8]) {
-        let (count, joined) = (self.scratch.block.count, self.scratch.block.joined);
-        let not_alone = joined | self.scratch.block.beyond;
-        let mut at = 0;
-        while at < count {
-            let alone = ((not_alone >> at).trailing_zeros() as usize).min(count - at);
-            self.ids.of_characters(&self.scratch.block.entries[at..at + alone], &mut self.scratch.ids);
-            at += alone;
-            if at == count {
-                return;
+        let Block { count, joined, beyond, .. } = *self.scratch.block;
+        self.scratch.gathered.characters(self.tokenizer.characters(), &self.scratch.block.codes[..count]);
+        let mut heads = !(joined << 1) & u64::MAX >> (CHARACTERS - count);
+        let mut others = heads & (joined | beyond);
+        while others != 0 {
+            let at = others.trailing_zeros() as usize;
+            others &= others - 1;
+            let behind = at + 1 + (joined >> at).trailing_ones() as usize;
+            let Scratch { block, gathered, memo, .. } = &mut *self.scratch;
+            let (start, end) = (block.starts[at] as usize, block.starts[behind] as usize);
+            if end - start <= SHORT {
+                let key = short_key(text, start, end);
+                if let Some(few) = memo.short(key, set_of(key)) {
+                    gathered.put(at, few);
+                    continue;
+                }
             }
-            let end = at + 1 + (joined >> at).trailing_ones() as usize;
-            let starts = &self.scratch.block.starts;
-            let (start, stop) = (starts[at] as usize, starts[end] as usize);
-            self.part(text, start, stop);
-            at = end;
+            self.ids.gathered(gathered, heads & !(u64::MAX << at));
+            heads &= u64::MAX << at << 1;
+            self.longer(&text[start..end]);
         }
+        self.ids.gathered(&mut self.scratch.gathered, heads);
     }
 
     /// Appends the ids of a pre-token that may be a token as a whole.
@@ -370,7 +392,7 @@ impl<I: Ids> Pieces<'_, I> {
         }
         // A stretch of bytes that are no text has no characters.
         if self.is_text || std::str::from_utf8(piece).is_ok() {
-            self.characters(piece, 0, &[piece.len() as u32]);
+            self.characters(Plain, piece, 0, &[piece.len() as u32]);
         } else {
             self.part(piece, 0, piece.len());
         }

@@ -2,9 +2,66 @@
 //!
 //! Counting writes no ids but those of pieces that are met for the first time, which the memo wants.
 
-use super::characters::{CHARACTERS, Entry, count_of};
+use super::block::CHARACTERS;
+use super::characters::{Characters, count_of};
 use super::memo::{FewIds, of_few};
 use crate::vocab::TokenId;
+
+/// The ids of the pieces of a block, each at the place of its first character.
+#[derive(Clone)]
+pub(super) struct Gathered {
+    ids: [[TokenId; 4]; CHARACTERS],
+    counts: [u32; CHARACTERS],
+    /// Those ids one behind the other, and what is written behind the last one.
+    room: [TokenId; 4 * CHARACTERS],
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Self { ids: [[0; 4]; CHARACTERS], counts: [0; CHARACTERS], room: [0; 4 * CHARACTERS] }
+    }
+}
+
+impl Gathered {
+    /// Each character by itself.
+    #[inline(always)]
+    pub(super) fn characters(&mut self, characters: &Characters, codes: &[u32]) {
+        for ((ids, count), code) in self.ids.iter_mut().zip(&mut self.counts).zip(codes) {
+            let entry = characters.entry_of_block(*code);
+            (*ids, *count) = (*entry, count_of(entry) as u32);
+        }
+    }
+
+    /// The piece that begins with this character.
+    #[inline(always)]
+    pub(super) fn put(&mut self, at: usize, few: FewIds) {
+        let (ids, count) = of_few(few);
+        (self.ids[at], self.counts[at]) = (ids, count as u32);
+    }
+
+    /// The ids of the pieces that begin with these characters.
+    #[inline(always)]
+    fn of(&mut self, mut heads: u64) -> &[TokenId] {
+        let mut written = 0;
+        while heads != 0 {
+            let at = heads.trailing_zeros() as usize;
+            self.room[written..written + 4].copy_from_slice(&self.ids[at]);
+            written += self.counts[at] as usize;
+            heads &= heads - 1;
+        }
+        &self.room[..written]
+    }
+
+    #[inline(always)]
+    fn count_of(&self, mut heads: u64) -> usize {
+        let mut count = 0;
+        while heads != 0 {
+            count += self.counts[heads.trailing_zeros() as usize] as usize;
+            heads &= heads - 1;
+        }
+        count
+    }
+}
 
 /// Where ids go.
 pub(super) trait Ids {
@@ -12,8 +69,8 @@ pub(super) trait Ids {
 
     fn some(&mut self, ids: &[TokenId]);
 
-    /// Those of single characters, which have room to be gathered in.
-    fn of_characters(&mut self, entries: &[Entry], room: &mut [TokenId; 4 * CHARACTERS]);
+    /// Those of the pieces that begin with these characters of a block.
+    fn gathered(&mut self, gathered: &mut Gathered, heads: u64);
 
     /// Those that `merge` writes, which are given back.
     fn merged(&mut self, merge: impl FnOnce(&mut Vec<TokenId>)) -> &[TokenId];
@@ -33,13 +90,8 @@ impl Ids for Vec<TokenId> {
     }
 
     #[inline(always)]
-    fn of_characters(&mut self, entries: &[Entry], room: &mut [TokenId; 4 * CHARACTERS]) {
-        let mut written = 0;
-        for entry in entries {
-            room[written..written + 4].copy_from_slice(entry);
-            written += count_of(entry);
-        }
-        self.extend_from_slice(&room[..written]);
+    fn gathered(&mut self, gathered: &mut Gathered, heads: u64) {
+        self.extend_from_slice(gathered.of(heads));
     }
 
     fn merged(&mut self, merge: impl FnOnce(&mut Vec<TokenId>)) -> &[TokenId] {
@@ -68,8 +120,8 @@ impl Ids for Counter {
     }
 
     #[inline(always)]
-    fn of_characters(&mut self, entries: &[Entry], _: &mut [TokenId; 4 * CHARACTERS]) {
-        self.count += entries.iter().map(count_of).sum::<usize>();
+    fn gathered(&mut self, gathered: &mut Gathered, heads: u64) {
+        self.count += gathered.count_of(heads);
     }
 
     fn merged(&mut self, merge: impl FnOnce(&mut Vec<TokenId>)) -> &[TokenId] {

@@ -24,6 +24,10 @@
 //! tokenizer with its tables, to be loaded in some milliseconds. `unreachable.rs` says which tokens no text comes to.
 
 mod aligned;
+mod block;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod block_x86;
 mod character_model;
 mod characters;
 mod cuts;

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use rustc_hash::FxHashMap;
 
+use super::block::Block;
 use super::character_model::CharacterModel;
-use super::characters::{Block, CHARACTERS, Characters};
+use super::characters::Characters;
 use super::cuts::Cuts;
 use super::decode::ShortTokens;
 use super::encoder::Encoder;
+use super::ids::Gathered;
 use super::memo::Memo;
 use super::merge::Merger;
 use super::pairs::Pairs;
@@ -56,8 +58,7 @@ pub(super) struct Scratch {
     pub(super) memo: Memo,
     pub(super) merger: Merger,
     pub(super) block: Box<Block>,
-    /// Ids of a block, and the rest of its last entry.
-    pub(super) ids: Box<[TokenId; 4 * CHARACTERS]>,
+    pub(super) gathered: Box<Gathered>,
 }
 
 /// Scratch spaces that are not in use.
@@ -208,7 +209,7 @@ impl Tokenizer {
             memo: Memo::new(),
             merger: Merger::default(),
             block: Box::default(),
-            ids: Box::new([0; 4 * CHARACTERS]),
+            gathered: Box::default(),
         })
     }
 
