@@ -6,7 +6,9 @@
 //! median of five runs, with the slowest and the fastest.
 //!
 //! `runs` instead of texts: a document of one class of characters, of 1, 10 and 100 MB. `long` before texts: a document of
-//! a gigabyte, which the texts are repeated to, on one thread and on two, and as a stream; their ids are equal.
+//! a gigabyte, which the texts are repeated to, on one thread and on two, and as a stream; their ids are equal. `command`,
+//! the program and texts: all of a text encoded in memory by all threads, and by `ciyuan encode` from JSON lines with the
+//! same documents, plain and compressed, to shards, start and end of the process and all; by turns.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a benchmark prints, and ends where it cannot go on
 
@@ -14,6 +16,8 @@ mod common;
 #[path = "common/runs.rs"]
 mod runs;
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use ciyuan::encode::{EncodeStream, Encoder, Tokenizer};
@@ -37,6 +41,10 @@ fn main() {
     match texts {
         [runs] if runs == "runs" => runs_of_one_class(&tokenizer),
         [long, paths @ ..] if long == "long" => one_document(&tokenizer, paths),
+        [command, program, paths @ ..] if command == "command" => {
+            println!("| text | in memory | command, .jsonl | command, .jsonl.zst |\n|---|---|---|---|");
+            paths.iter().for_each(|path| whole_command(&tokenizer, Path::new(program), path));
+        }
         paths => {
             println!("| text | first pass | second pass | counted | decoded |\n|---|---|---|---|---|");
             paths.iter().for_each(|path| text(&tokenizer, path));
@@ -159,4 +167,30 @@ fn one_document(tokenizer: &Tokenizer, paths: &[String]) {
         });
         println!("| {path} | {} |", rates.each_ref().map(|rates| format!("{:.0}", rates.0[0])).join(" | "));
     }
+}
+
+fn whole_command(tokenizer: &Tokenizer, program: &Path, path: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    let documents = documents(&text);
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let lines = documents.iter().map(|document| format!("{}\n", serde_json::json!({"text": document})));
+    let lines: String = lines.collect();
+    std::fs::write(at("tokenizer.json"), tokenizer.spec().to_json()).unwrap();
+    std::fs::write(at("plain.jsonl"), &lines).unwrap();
+    std::fs::write(at("compressed.jsonl.zst"), zstd::encode_all(lines.as_bytes(), 3).unwrap()).unwrap();
+    let prebuilt = tokenizer.to_prebuilt().unwrap();
+    let mut rates = [const { Rates(Vec::new()) }; 3];
+    for _ in 0..RUNS {
+        let fresh = Tokenizer::from_prebuilt(&prebuilt).unwrap();
+        rates[0].time(text.len(), || drop(fresh.encode_batch(&documents).unwrap()));
+        for (rates, input) in rates[1..].iter_mut().zip(["plain.jsonl", "compressed.jsonl.zst"]) {
+            let mut command = Command::new(program);
+            command.args(["encode", "--quiet", "--val", "0", "-t"]).arg(at("tokenizer.json"));
+            command.arg("-o").arg(at("shards")).arg(at(input));
+            rates.time(text.len(), || assert!(command.status().unwrap().success()));
+            std::fs::remove_dir_all(at("shards")).unwrap();
+        }
+    }
+    println!("| {path} | {} |", rates.each_ref().map(Rates::cell).join(" | "));
 }

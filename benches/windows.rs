@@ -1,7 +1,7 @@
 //! Nanoseconds of a random window of 1,025 ids: `cargo bench --bench windows -- SHARDS`, a folder made by `ciyuan encode`.
 //!
 //! Windows come in batches, as in training; each row is the median of seven runs of 200,000 windows, with the fastest and
-//! the slowest. The shards should be larger than the caches of the processor.
+//! the slowest. The shards should be larger than the caches of the processor. The time to open them all stands before.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a benchmark prints, and ends where it cannot go on
 
@@ -20,7 +20,17 @@ fn main() {
         println!("name a folder of shards: cargo bench --bench windows -- SHARDS");
         return;
     };
-    let corpus = Corpus::open(Path::new(&folder), Split::Train).unwrap();
+    let open = || Corpus::open(Path::new(&folder), Split::Train).unwrap();
+    let mut opened: Vec<f64> = (0..RUNS)
+        .map(|_| {
+            let start = Instant::now();
+            drop(black_box(open()));
+            start.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    opened.sort_by(f64::total_cmp);
+    println!("opened in {:.1} ms ({:.1}..{:.1})", opened[RUNS / 2], opened[0], opened[RUNS - 1]);
+    let corpus = open();
     println!("{} ids\n\n| windows a batch | ns a window |\n|---|---|", corpus.info().tokens);
     for size in [1, 16, 64] {
         let batches = Batches::new(&corpus, 1024, size, 7).unwrap();
