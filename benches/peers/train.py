@@ -16,6 +16,7 @@ import sys
 import time
 
 STEPS = 2
+PRECISION = os.environ.get("PRECISION", "f32")
 SIZES = {
     "C1": dict(V=4096, T=256, L=6, H=8, C=256, B=16),
     "C2": dict(V=8192, T=512, L=6, H=6, C=384, B=8),
@@ -67,7 +68,9 @@ def worker(mode, size, threads):
 
     def step():
         ids = torch.randint(0, V, (B, T + 1))
-        run(ids[:, :-1], ids[:, 1:]).backward()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=PRECISION == "bf16"):
+            loss = run(ids[:, :-1], ids[:, 1:])
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         adam.step()
         adam.zero_grad(set_to_none=True)

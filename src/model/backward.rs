@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::activation::activate_backward;
 use super::attention::attention_backward;
 use super::gpt::Gpt;
+use super::half::Precision;
 use super::layers::{cross_entropy, linear_backward};
 use super::layout::{Block, Linear, Norm};
 use super::matmul::{Matrix, matmul};
@@ -50,7 +51,7 @@ impl<R: Real> Gpt<R> {
     /// The loss, and the gradient by the residual stream behind the last layer, through output matrix and final norm.
     fn head_backward(&self, targets: &[TokenId], weight: R, pass: &mut Pass<R>, gradients: &mut [R]) -> f64 {
         let (v, c, t) = (self.config().vocab_size, self.config().width, targets.len());
-        let head = self.matrix(&self.layout.head, c, Way::Plain);
+        let head = self.matrix(&self.layout.head, c, Way::Plain, pass.precision);
         let mut loss = 0.0;
         for start in (0..t).step_by(HEAD_ROWS) {
             let range = start..(start + HEAD_ROWS).min(t);
@@ -58,7 +59,7 @@ impl<R: Real> Gpt<R> {
             loss += cross_entropy(logits, &targets[range.clone()], weight);
             let dlogits = Matrix::dense(&pass.logits, range.len(), v);
             matmul(R::of(1.0), dlogits, head, R::of(0.0), &mut pass.narrow[start * c..], c);
-            let normed = Matrix::dense(&pass.normed[start * c..], range.len(), c);
+            let normed = Matrix::dense(&pass.normed[start * c..], range.len(), c).by(pass.precision);
             let dhead = &mut gradients[self.layout.head.clone()];
             matmul(R::of(1.0), dlogits.transposed(), normed, R::of(1.0), dhead, c);
         }
@@ -80,22 +81,22 @@ impl<R: Real> Gpt<R> {
         let (act, fc, dqkv) = (&mut pass.act[..t * f], &mut pass.fc[..t * fan], &mut pass.qkv[..t * qkv]);
         let laps = &mut pass.laps;
 
-        self.linear_backward(&block.out, &p.act, stream, act, gradients);
+        self.linear_backward(&block.out, &p.act, stream, act, gradients, p.precision);
         laps.end(Part::MatrixMultiply);
         activate_backward(config.form.activation, &p.fc[..t * fan], act, fc, f);
         laps.end(Part::Elementwise);
-        self.linear_backward(&block.fc, &p.norm2, fc, narrow, gradients);
+        self.linear_backward(&block.fc, &p.norm2, fc, narrow, gradients, p.precision);
         laps.end(Part::MatrixMultiply);
         self.norm_backward(&block.norm2, &p.middle[..t * c], &p.stats2, narrow, stream, gradients);
         laps.end(Part::Elementwise);
 
-        self.linear_backward(&block.proj, &p.mix, stream, narrow, gradients);
+        self.linear_backward(&block.proj, &p.mix, stream, narrow, gradients, p.precision);
         laps.end(Part::MatrixMultiply);
-        attention_backward(self.shape(t), &p.qkv, &p.sums, narrow, dqkv, &mut pass.scratch);
+        attention_backward(self.shape(t).by(p.precision), &p.qkv, &p.sums, narrow, dqkv, &mut pass.scratch);
         laps.end(Part::Attention);
         self.place_backward(block, p, dqkv, gradients);
         laps.end(Part::Elementwise);
-        self.linear_backward(&block.qkv, &p.norm1, dqkv, narrow, gradients);
+        self.linear_backward(&block.qkv, &p.norm1, dqkv, narrow, gradients, p.precision);
         laps.end(Part::MatrixMultiply);
         self.norm_backward(&block.norm1, &p.input[..t * c], &p.stats1, narrow, stream, gradients);
         laps.end(Part::Elementwise);
@@ -121,9 +122,17 @@ impl<R: Real> Gpt<R> {
         }
     }
 
-    fn linear_backward(&self, linear: &Linear, x: &[R], dy: &[R], dx: &mut [R], gradients: &mut [R]) {
+    fn linear_backward(
+        &self,
+        linear: &Linear,
+        x: &[R],
+        dy: &[R],
+        dx: &mut [R],
+        gradients: &mut [R],
+        precision: Precision,
+    ) {
         let [dw, db] = both(gradients, [&linear.weight, &linear.bias]);
-        let back = self.matrix(&linear.weight, linear.outputs, Way::Transposed);
+        let back = self.matrix(&linear.weight, linear.outputs, Way::Transposed, precision);
         linear_backward(x, back, dy, dx, dw, db);
     }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::activation::activate;
 use super::attention::{Shape, attention};
 use super::config::{GptConfig, Positions};
+use super::half::Precision;
 use super::layers::linear;
 use super::layout::{Block, Kind, Layout, Linear, Norm};
 use super::matmul::{Matrix, matmul};
@@ -66,9 +67,9 @@ impl<R: Real> Gpt<R> {
         Self { config, layout: Layout::new(&config), parameters, angles, panels: Panels::default() }
     }
 
-    /// Makes panels of the weights, for many products until the parameters change.
-    pub(super) fn pack(&mut self) {
-        self.panels.fill(&self.layout, &self.parameters);
+    /// Makes panels of the weights, for many products in a precision until the parameters change.
+    pub(super) fn pack(&mut self, precision: Precision) {
+        self.panels.fill(&self.layout, &self.parameters, precision);
     }
 
     /// The parameters, to be changed.
@@ -82,11 +83,12 @@ impl<R: Real> Gpt<R> {
         Self { panels: Panels::default(), ..self }
     }
 
-    /// The matrix (rows, outputs) at a place, or transposed, with its panels if there are any.
-    pub(super) fn matrix(&self, place: &Range<usize>, outputs: usize, way: Way) -> Matrix<'_, R> {
+    /// The matrix (rows, outputs) at a place, or transposed, for products in a precision, with its panels if there are
+    /// any.
+    pub(super) fn matrix(&self, place: &Range<usize>, outputs: usize, way: Way, precision: Precision) -> Matrix<'_, R> {
         let matrix = Matrix::dense(self.get(place), place.len() / outputs, outputs);
         let matrix = if way == Way::Transposed { matrix.transposed() } else { matrix };
-        matrix.with(self.panels.of(place, way))
+        matrix.by(precision).with(self.panels.of(place, way, precision))
     }
 
     pub(super) fn get(&self, range: &Range<usize>) -> &[R] {
@@ -102,6 +104,7 @@ impl<R: Real> Gpt<R> {
             kv_heads: self.config.kv_heads(),
             head_width: self.config.head_width(),
             strides: [self.config.qkv(); 2],
+            precision: Precision::F32,
         }
     }
 
@@ -113,7 +116,7 @@ impl<R: Real> Gpt<R> {
         self.embed(ids, 0, stream);
         for (block, p) in self.layout.blocks.iter().zip(&mut pass.blocks) {
             self.queries(block, 0, stream, p, &mut pass.laps);
-            attention(self.shape(t), &p.qkv, &p.qkv[own..], &mut p.sums, &mut p.mix, &mut pass.scratch);
+            attention(self.shape(t).by(p.precision), &p.qkv, &p.qkv[own..], &mut p.sums, &mut p.mix, &mut pass.scratch);
             pass.laps.end(Part::Attention);
             self.rest(block, p, stream, &mut pass.laps);
         }
@@ -141,7 +144,7 @@ impl<R: Real> Gpt<R> {
         p.input[..stream.len()].copy_from_slice(stream);
         self.norm(&block.norm1, stream, &mut p.norm1, &mut p.stats1);
         laps.end(Part::Elementwise);
-        self.linear(&block.qkv, &p.norm1, &mut p.qkv[..rows * config.qkv()], false);
+        self.linear(&block.qkv, &p.norm1, &mut p.qkv[..rows * config.qkv()], false, p.precision);
         laps.end(Part::MatrixMultiply);
         for (at, row) in p.qkv.chunks_exact_mut(config.qkv()).take(rows).enumerate() {
             let row = &mut row[..all * d];
@@ -163,16 +166,16 @@ impl<R: Real> Gpt<R> {
     pub(super) fn rest(&self, block: &Block, p: &mut BlockPass<R>, stream: &mut [R], laps: &mut Laps) {
         let rows = stream.len() / self.config.width;
         let (fan, f) = (rows * self.config.fan(), self.config.hidden());
-        self.linear(&block.proj, &p.mix, stream, true);
+        self.linear(&block.proj, &p.mix, stream, true, p.precision);
         laps.end(Part::MatrixMultiply);
         p.middle[..stream.len()].copy_from_slice(stream);
         self.norm(&block.norm2, stream, &mut p.norm2, &mut p.stats2);
         laps.end(Part::Elementwise);
-        self.linear(&block.fc, &p.norm2, &mut p.fc[..fan], false);
+        self.linear(&block.fc, &p.norm2, &mut p.fc[..fan], false, p.precision);
         laps.end(Part::MatrixMultiply);
         activate(self.config.form.activation, &p.fc[..fan], &mut p.act[..rows * f], f);
         laps.end(Part::Elementwise);
-        self.linear(&block.out, &p.act, stream, true);
+        self.linear(&block.out, &p.act, stream, true, p.precision);
         laps.end(Part::MatrixMultiply);
     }
 
@@ -180,8 +183,9 @@ impl<R: Real> Gpt<R> {
         norm(self.config.form.norm, x, self.get(&place.scale), self.get(&place.bias), y, stats);
     }
 
-    fn linear(&self, place: &Linear, x: &[R], y: &mut [R], added: bool) {
-        linear(x, self.matrix(&place.weight, place.outputs, Way::Plain), self.get(&place.bias), y, added);
+    fn linear(&self, place: &Linear, x: &[R], y: &mut [R], added: bool, precision: Precision) {
+        let matrix = self.matrix(&place.weight, place.outputs, Way::Plain, precision);
+        linear(x, matrix, self.get(&place.bias), y, added);
     }
 
     /// The logits (rows, V) of some positions of the window that `forward` ran over.
@@ -192,7 +196,7 @@ impl<R: Real> Gpt<R> {
             pass.logits.resize(rows * v, R::default());
         }
         let normed = Matrix::dense(&pass.normed[positions.start * c..], rows, c);
-        let head = self.matrix(&self.layout.head, c, Way::Transposed);
+        let head = self.matrix(&self.layout.head, c, Way::Transposed, pass.precision);
         matmul(R::of(1.0), normed, head, R::of(0.0), &mut pass.logits, v);
         &mut pass.logits[..rows * v]
     }

@@ -32,7 +32,7 @@ pub(super) fn linear_backward<R: Real>(
 ) {
     let [outputs, inputs] = back.size();
     let rows = dy.len() / outputs;
-    let dy_matrix = Matrix::dense(dy, rows, outputs);
+    let dy_matrix = Matrix::dense(dy, rows, outputs).by(back.precision());
     matmul(R::of(1.0), dy_matrix, back, R::of(0.0), dx, inputs);
     matmul(R::of(1.0), Matrix::dense(x, rows, inputs).transposed(), dy_matrix, R::of(1.0), dw, outputs);
     if !db.is_empty() {

@@ -2,12 +2,15 @@
 
 use super::attention::Scratch;
 use super::config::GptConfig;
+use super::half::Precision;
 use super::norms::Stats;
 use super::profile::Laps;
 use super::real::Real;
 
 /// What the forward pass of one window leaves for the backward pass, and scratch space.
 pub(super) struct Pass<R> {
+    /// How products are made.
+    pub(super) precision: Precision,
     pub(super) blocks: Vec<BlockPass<R>>,
     /// (T, C): the residual stream behind the last layer, and its norm.
     pub(super) last: Vec<R>,
@@ -29,6 +32,8 @@ pub(super) struct Pass<R> {
 /// Activations of one layer.
 #[derive(Clone)]
 pub(super) struct BlockPass<R> {
+    /// How products are made.
+    pub(super) precision: Precision,
     /// (T, C): the residual stream before the layer.
     pub(super) input: Vec<R>,
     pub(super) norm1: Vec<R>,
@@ -57,6 +62,7 @@ impl<R: Real> BlockPass<R> {
         let stats = vec![(R::default(), R::default()); t];
         let normed = if config.form.qk_norm { config.heads + config.kv_heads() } else { 0 };
         Self {
+            precision: Precision::F32,
             input: zeros(c),
             norm1: zeros(c),
             stats1: stats.clone(),
@@ -79,6 +85,7 @@ impl<R: Real> Pass<R> {
         let (t, c) = (config.context, config.width);
         let zeros = |width: usize| vec![R::default(); t * width];
         Self {
+            precision: Precision::F32,
             blocks: vec![BlockPass::new(config); config.layers],
             last: zeros(c),
             normed: zeros(c),
@@ -92,5 +99,12 @@ impl<R: Real> Pass<R> {
             scratch: Scratch::default(),
             laps: Laps::default(),
         }
+    }
+
+    /// The same, with products in another precision.
+    pub(super) fn by(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self.blocks.iter_mut().for_each(|block| block.precision = precision);
+        self
     }
 }

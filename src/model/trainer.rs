@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adamw::{AdamW, Optimizer, Settings, norm};
 use super::gpt::Gpt;
+use super::half::Precision;
 use super::pass::Pass;
 use super::profile::{Clock, Part, Profile};
 use super::schedule::Schedule;
@@ -40,6 +41,9 @@ pub struct TrainConfig {
     pub beta2: f64,
     /// Gradients with a larger norm are scaled down to it.
     pub clip: f64,
+    /// What activations and weights are rounded to before they are multiplied; f32 where a file does not say.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
 }
 
 impl Default for TrainConfig {
@@ -56,6 +60,7 @@ impl Default for TrainConfig {
             beta1: 0.9,
             beta2: 0.99,
             clip: 1.0,
+            precision: Precision::F32,
         }
     }
 }
@@ -135,7 +140,8 @@ struct Lane {
 }
 
 fn lanes(gpt: &Gpt, config: &TrainConfig) -> Vec<Lane> {
-    let lane = |_| Lane { pass: Pass::new(gpt.config()), gradients: vec![0.0; gpt.parameters.len()] };
+    let lane =
+        |_| Lane { pass: Pass::new(gpt.config()).by(config.precision), gradients: vec![0.0; gpt.parameters.len()] };
     (0..LANES.min(config.windows())).map(lane).collect()
 }
 
@@ -214,7 +220,7 @@ impl Trainer {
         let clock = self.clock;
         let now = || clock.map_or(0.0, |clock| clock());
         let before = now();
-        self.gpt.pack();
+        self.gpt.pack(self.config.precision);
         let (gpt, lanes) = (&self.gpt, self.lanes.len());
         let start = now();
         let losses: Vec<f64> = self

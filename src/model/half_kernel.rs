@@ -1,0 +1,309 @@
+//! Matrix multiplication of bf16 on x86-64: c = alpha a b + beta c, with a, b and c in f32 outside and bf16 in the panels.
+//!
+//! Both matrices are packed (`half_pack.rs`) into panels of 32 rows or columns, which the tiles (`half_tile.rs`) walk along:
+//! over all products of a sum at once, so that sums never leave the registers, and over whole panels with zeros where the
+//! matrices end, whose sums are not written.
+
+use std::cell::RefCell;
+use std::sync::OnceLock;
+
+use super::half_pack::{DEPTH, PANEL, Side, pack};
+use super::half_tile::{Dots, Tiles, has_dots, has_tiles};
+use super::kernel::Strided;
+use super::panels::Line;
+
+/// Lines of a panel for each step of [`DEPTH`] products.
+const STEP: usize = PANEL * DEPTH / 32;
+
+/// What multiplies bf16 in this processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// AMX: tiles of 16 by 32, on Linux.
+    Tiles,
+    /// AVX512-BF16: pairs of products in vectors.
+    Dots,
+}
+
+/// What multiplies bf16 in this processor fastest, if anything does.
+pub(super) fn unit() -> Option<Unit> {
+    static UNIT: OnceLock<Option<Unit>> = OnceLock::new();
+    *UNIT.get_or_init(|| {
+        if !has_dots() {
+            None
+        } else if has_tiles() {
+            Some(Unit::Tiles)
+        } else {
+            Some(Unit::Dots)
+        }
+    })
+}
+
+/// Sums of a tile of [`PANEL`] by [`PANEL`].
+pub(super) type Sums = [f32; PANEL * PANEL];
+
+/// Multiplies two panels.
+pub(super) trait Multiply {
+    /// What is to be there as long as tiles are multiplied.
+    fn begin() -> Self;
+
+    /// The sums of two panels of so many steps, at least one, written to a matrix or added to what is there.
+    ///
+    /// # Safety
+    ///
+    /// The processor has what it takes; the panels have so many steps; all [`PANEL`] rows of as many numbers lie inside the
+    /// matrix, whose rows are `stride` numbers apart.
+    #[allow(unsafe_code)]
+    unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, added: bool);
+}
+
+thread_local! {
+    /// Packed panels of `a` and `b`. Every thread has its own, which it keeps.
+    static PANELS: RefCell<[Vec<Line>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+fn room(lines: &mut Vec<Line>, count: usize) -> *mut Line {
+    if lines.len() < count {
+        lines.resize(count, Line([0.0; 16]));
+    }
+    lines.as_mut_ptr()
+}
+
+/// Lines of the panels of so many rows or columns and products.
+fn lines(count: usize, depth: usize) -> usize {
+    count.div_ceil(PANEL) * depth.div_ceil(DEPTH) * STEP
+}
+
+/// The panels of `b` (k, n), for [`multiply`].
+///
+/// # Safety
+///
+/// [`unit`] gives one. Every element that the sizes and strides reach lies inside its allocation.
+#[allow(unsafe_code)]
+pub(super) unsafe fn pack_b(b: Strided, [k, n]: [usize; 2], panels: &mut Vec<Line>) {
+    let side = Side { data: b.data, outer: b.columns, inner: b.rows };
+    // SAFETY: there is room for all panels; the rest is the caller's.
+    unsafe { pack::<true>(side, n, k, room(panels, lines(n, k))) };
+}
+
+/// `c = alpha a b + beta c` for (m, k) times (k, n); the rows of `c` lie `c_stride` apart. `c` is not read if `beta` is
+/// 0. `packed` is nothing, or the panels that [`pack_b`] made of `b`.
+///
+/// # Safety
+///
+/// [`unit`] gives this one. Every element that the sizes and strides reach lies inside its allocation; `c` overlaps neither
+/// `a` nor `b`.
+///
+/// # Panics
+///
+/// If there are panels, but of another size.
+#[allow(unsafe_code)]
+pub(super) unsafe fn multiply(
+    unit: Unit,
+    sizes: [usize; 3],
+    factors: [f32; 2],
+    a: Strided,
+    (b, packed): (Strided, &[Line]),
+    c: *mut f32,
+    c_stride: usize,
+) {
+    let [m, k, n] = sizes;
+    assert!(packed.is_empty() || packed.len() == lines(n, k), "panels of another size");
+    PANELS.with_borrow_mut(|[a_panels, b_panels]| {
+        let a_panels = room(a_panels, lines(m, k));
+        // SAFETY: there is room for all panels; the rest is the caller's.
+        unsafe {
+            pack::<false>(Side { data: a.data, outer: a.rows, inner: a.columns }, m, k, a_panels);
+            if packed.is_empty() {
+                pack_b(b, [k, n], b_panels);
+            }
+            let b = if packed.is_empty() { b_panels.as_ptr() } else { packed.as_ptr() };
+            match unit {
+                Unit::Tiles => walk::<Tiles>(sizes, factors, a_panels, b, c, c_stride),
+                Unit::Dots => walk::<Dots>(sizes, factors, a_panels, b, c, c_stride),
+            }
+        }
+    });
+}
+
+/// All tiles of packed matrices.
+///
+/// # Safety
+///
+/// As [`multiply`].
+#[allow(unsafe_code)]
+unsafe fn walk<M: Multiply>(
+    [m, k, n]: [usize; 3],
+    [alpha, beta]: [f32; 2],
+    a: *const Line,
+    b: *const Line,
+    c: *mut f32,
+    c_stride: usize,
+) {
+    let steps = k.div_ceil(DEPTH);
+    let unit = M::begin();
+    let direct = alpha == 1.0 && (beta == 0.0 || beta == 1.0) && steps > 0;
+    let mut sums: Sums = [0.0; PANEL * PANEL];
+    for column in (0..n).step_by(PANEL) {
+        let width = PANEL.min(n - column);
+        for row in (0..m).step_by(PANEL) {
+            let height = PANEL.min(m - row);
+            // SAFETY: the panels have all rows and columns, and `c` these.
+            unsafe {
+                let (a, b) = (a.add(row / PANEL * steps * STEP), b.add(column / PANEL * steps * STEP));
+                let c = c.add(row * c_stride + column);
+                if direct && width == PANEL && height == PANEL {
+                    unit.tile(a, b, steps, c, c_stride, beta != 0.0);
+                    continue;
+                }
+                if steps > 0 {
+                    unit.tile(a, b, steps, sums.as_mut_ptr(), PANEL, false);
+                }
+                for (row, sums) in sums.chunks_exact(PANEL).take(height).enumerate() {
+                    combine(
+                        &sums[..width],
+                        [alpha, beta],
+                        std::slice::from_raw_parts_mut(c.add(row * c_stride), width),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// A part of a row of `c` = alpha sums + beta `c`.
+#[inline(always)]
+fn combine(sums: &[f32], [alpha, beta]: [f32; 2], c: &mut [f32]) {
+    if beta == 0.0 {
+        c.iter_mut().zip(sums).for_each(|(c, &sum)| *c = alpha * sum);
+    } else {
+        c.iter_mut().zip(sums).for_each(|(c, &sum)| *c = beta * *c + alpha * sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::super::half::rounded;
+    use super::super::random::Random;
+    use super::*;
+
+    /// The matrices of a product, by rows or by columns, and the plain product in f64 of what is rounded.
+    struct Case {
+        sizes: [usize; 3],
+        transposed: [bool; 2],
+        a: Vec<f32>,
+        b: Vec<f32>,
+        before: Vec<f32>,
+    }
+
+    impl Case {
+        fn new(sizes: [usize; 3], transposed: [bool; 2], mut number: impl FnMut() -> f32) -> Self {
+            let [m, k, n] = sizes;
+            let mut numbers = |count: usize| (0..count).map(|_| number()).collect();
+            Self { sizes, transposed, a: numbers(m * k), b: numbers(k * n), before: numbers(m * n) }
+        }
+
+        /// The strides of both.
+        fn strides(&self) -> [[usize; 2]; 2] {
+            let [m, k, n] = self.sizes;
+            let strides = |rows, columns, transposed| if transposed { [1, rows] } else { [columns, 1] };
+            [strides(m, k, self.transposed[0]), strides(k, n, self.transposed[1])]
+        }
+
+        fn by(&self, unit: Unit, packed: bool, [alpha, beta]: [f32; 2]) -> Vec<f32> {
+            let [_, k, n] = self.sizes;
+            let [a, b] = self.strides();
+            let strided = |data: &[f32], [rows, columns]: [usize; 2]| Strided {
+                data: data.as_ptr(),
+                rows: rows as isize,
+                columns: columns as isize,
+            };
+            let (a, b) = (strided(&self.a, a), strided(&self.b, b));
+            let mut c = if beta == 0.0 { vec![f32::NAN; self.before.len()] } else { self.before.clone() };
+            let mut panels = Vec::new();
+            // SAFETY: the matrices are as large as the sizes say, and the caller has asked for the processor.
+            #[allow(unsafe_code)]
+            unsafe {
+                if packed {
+                    pack_b(b, [k, n], &mut panels);
+                }
+                multiply(unit, self.sizes, [alpha, beta], a, (b, &panels), c.as_mut_ptr(), n);
+            }
+            c
+        }
+
+        /// Each element, and the sum of the absolute values that it is made of.
+        fn plain(&self, [alpha, beta]: [f32; 2]) -> Vec<(f64, f64)> {
+            let ([m, k, n], [a, b]) = (self.sizes, self.strides());
+            let element = |at: usize| {
+                let (i, j) = (at / n, at % n);
+                let product = |l: usize| {
+                    f64::from(rounded(self.a[i * a[0] + l * a[1]])) * f64::from(rounded(self.b[l * b[0] + j * b[1]]))
+                };
+                let (alpha, before) = (f64::from(alpha), f64::from(beta * self.before[at]));
+                let sum: f64 = (0..k).map(product).sum();
+                let whole: f64 = (0..k).map(|l| product(l).abs()).sum();
+                (alpha * sum + before, alpha.abs() * whole + before.abs())
+            };
+            (0..m * n).map(element).collect()
+        }
+    }
+
+    fn units() -> Vec<Unit> {
+        let all = [(has_dots(), Unit::Dots), (unit() == Some(Unit::Tiles), Unit::Tiles)];
+        all.into_iter().filter(|(there, _)| *there).map(|(_, unit)| unit).collect()
+    }
+
+    fn size() -> impl Strategy<Value = usize> {
+        prop_oneof![3 => 1usize..20, 2 => 20usize..70, 1 => 120usize..140]
+    }
+
+    proptest! {
+        /// Whole numbers, whose sums f32 holds: every order of additions gives the same.
+        #[test]
+        fn whole_numbers_are_exact(
+            sizes in [size(), size(), size()], transposed in any::<[bool; 2]>(), packed: bool,
+            factors in (select(vec![1.0f32, -0.5]), select(vec![0.0f32, 1.0, 0.5])),
+            seed: u64,
+        ) {
+            let factors = [factors.0, factors.1];
+            let mut random = Random::new(seed);
+            let case = Case::new(sizes, transposed, || (random.normal() * 4.0).round() as f32);
+            let expected: Vec<f32> = case.plain(factors).into_iter().map(|(value, _)| value as f32).collect();
+            for unit in units() {
+                prop_assert!(case.by(unit, packed, factors) == expected, "{unit:?} {sizes:?} {transposed:?} {factors:?}");
+            }
+        }
+
+        /// Others are as near as sums of f32 are; what is rounded is rounded as the plain version does.
+        #[test]
+        fn others_are_near(
+            sizes in [size(), size(), size()], transposed in any::<[bool; 2]>(),
+            beta in prop_oneof![Just(0.0f32), Just(1.0)], seed: u64,
+        ) {
+            let mut random = Random::new(seed);
+            let case = Case::new(sizes, transposed, || random.normal() as f32);
+            let expected = case.plain([1.0, beta]);
+            for unit in units() {
+                let got = case.by(unit, false, [1.0, beta]);
+                for (got, (expected, whole)) in got.into_iter().zip(&expected) {
+                    let error = (f64::from(got) - expected).abs();
+                    prop_assert!(error <= 1e-6 * whole, "{unit:?} {sizes:?}: {got} should be {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_to_add_up() {
+        for unit in units() {
+            let case = Case::new([3, 0, 5], [false, false], || 1.0);
+            assert_eq!(case.by(unit, false, [1.0, 0.0]), [0.0; 15]);
+            assert_eq!(case.by(unit, false, [1.0, 1.0]), [1.0; 15]);
+            assert!(Case::new([0, 4, 5], [false, false], || 1.0).by(unit, false, [1.0, 0.0]).is_empty());
+            assert!(Case::new([4, 4, 0], [false, false], || 1.0).by(unit, true, [1.0, 0.0]).is_empty());
+        }
+    }
+}
