@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::panels::Line;
+
 /// What activations and weights are rounded to before they are multiplied. Weights, sums, gradients and the optimizer are
 /// f32 in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,26 @@ impl Precision {
         #[cfg(not(target_arch = "x86_64"))]
         return self.is_f32();
     }
+}
+
+/// Rows or columns of a packed panel: two tiles.
+pub(super) const PANEL: usize = 32;
+
+/// Both sides of a product over so many tokens, packed.
+#[derive(Clone, Copy)]
+pub(super) struct Pair<'p> {
+    pub(super) left: &'p [Line],
+    pub(super) right: &'p [Line],
+    pub(super) tokens: usize,
+}
+
+/// The rows of a sum of products that one panel of the left sides gives, or those rows added to what is there; where bf16
+/// is native.
+pub(super) fn add_up(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mut [f32], added: bool) {
+    #[cfg(target_arch = "x86_64")]
+    super::half_kernel::add_up(pairs, panel, columns, rows, added);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (pairs, panel, columns, rows, added);
 }
 
 /// The nearest bf16, the even one of two; what is too small for a normal f32 becomes 0, as processors have it.

@@ -7,7 +7,8 @@
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
-use super::half_pack::{DEPTH, PANEL, Side, pack};
+use super::half::{PANEL, Pair};
+use super::half_pack::{DEPTH, Side, pack};
 use super::half_tile::{Dots, Tiles, has_dots, has_tiles};
 use super::kernel::Strided;
 use super::panels::Line;
@@ -82,7 +83,98 @@ fn lines(count: usize, depth: usize) -> usize {
 pub(super) unsafe fn pack_b(b: Strided, [k, n]: [usize; 2], panels: &mut Vec<Line>) {
     let side = Side { data: b.data, outer: b.columns, inner: b.rows };
     // SAFETY: there is room for all panels; the rest is the caller's.
-    unsafe { pack::<true>(side, n, k, room(panels, lines(n, k))) };
+    unsafe { pack::<true>(side, n, k, room(panels, lines(n, k)), lines(1, k)) };
+}
+
+/// Packs a part of a side of a product: of the left one (m, k), or of the right one (k, n), from the first product of so many
+/// in all on. The first is a multiple of [`DEPTH`].
+///
+/// # Safety
+///
+/// As [`pack_b`].
+#[allow(unsafe_code)]
+pub(super) unsafe fn keep(
+    right: bool,
+    matrix: Strided,
+    [rows, columns]: [usize; 2],
+    [first, all]: [usize; 2],
+    panels: &mut Vec<Line>,
+) {
+    let (stride, offset) = (lines(1, all), first / DEPTH * STEP);
+    let (count, depth) = if right { (columns, rows) } else { (rows, columns) };
+    assert!(first.is_multiple_of(DEPTH) && first + depth <= all, "a part of the products");
+    // SAFETY: there is room for all panels, and the part is one of them; the rest is the caller's.
+    unsafe {
+        let to = room(panels, lines(count, all)).add(offset);
+        if right {
+            pack::<true>(
+                Side { data: matrix.data, outer: matrix.columns, inner: matrix.rows },
+                count,
+                depth,
+                to,
+                stride,
+            );
+        } else {
+            pack::<false>(
+                Side { data: matrix.data, outer: matrix.rows, inner: matrix.columns },
+                count,
+                depth,
+                to,
+                stride,
+            );
+        }
+    }
+}
+
+/// The rows of a sum of products that one panel of the left sides gives, or those rows added to what is there.
+///
+/// # Panics
+///
+/// If the panels are of another size, or there is nothing that multiplies bf16.
+pub(super) fn add_up(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mut [f32], added: bool) {
+    let height = rows.len() / columns;
+    for pair in pairs {
+        let fits = lines((panel + 1) * PANEL, pair.tokens) <= pair.left.len();
+        assert!(fits && lines(columns, pair.tokens) <= pair.right.len() && height <= PANEL, "panels of another size");
+    }
+    // SAFETY: the panels are as large as was checked, and the unit is that of the processor.
+    #[allow(unsafe_code)]
+    unsafe {
+        match unit().expect("what was packed is multiplied by the same processor") {
+            Unit::Tiles => add_up_by::<Tiles>(pairs, panel, columns, rows, added),
+            Unit::Dots => add_up_by::<Dots>(pairs, panel, columns, rows, added),
+        }
+    }
+}
+
+/// [`add_up`] by one unit.
+///
+/// # Safety
+///
+/// The processor has it, and the panels are as large as the sizes say.
+#[allow(unsafe_code)]
+unsafe fn add_up_by<M: Multiply>(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mut [f32], added: bool) {
+    let unit = M::begin();
+    let mut sums: Sums = [0.0; PANEL * PANEL];
+    for column in (0..columns).step_by(PANEL) {
+        let width = PANEL.min(columns - column);
+        for (at, pair) in pairs.iter().enumerate() {
+            let (steps, stride) = (pair.tokens.div_ceil(DEPTH), lines(1, pair.tokens));
+            if steps == 0 {
+                continue;
+            }
+            // SAFETY: the caller's.
+            unsafe {
+                let left = pair.left.as_ptr().add(panel * stride);
+                let right = pair.right.as_ptr().add(column / PANEL * stride);
+                unit.tile(left, right, steps, sums.as_mut_ptr(), PANEL, at > 0);
+            }
+        }
+        for (row, sums) in rows.chunks_exact_mut(columns).zip(sums.chunks_exact(PANEL)) {
+            let factors = if added { [1.0, 1.0] } else { [1.0, 0.0] };
+            combine(&sums[..width], factors, &mut row[column..column + width]);
+        }
+    }
 }
 
 /// `c = alpha a b + beta c` for (m, k) times (k, n); the rows of `c` lie `c_stride` apart. `c` is not read if `beta` is
@@ -112,7 +204,7 @@ pub(super) unsafe fn multiply(
         let a_panels = room(a_panels, lines(m, k));
         // SAFETY: there is room for all panels; the rest is the caller's.
         unsafe {
-            pack::<false>(Side { data: a.data, outer: a.rows, inner: a.columns }, m, k, a_panels);
+            pack::<false>(Side { data: a.data, outer: a.rows, inner: a.columns }, m, k, a_panels, lines(1, k));
             if packed.is_empty() {
                 pack_b(b, [k, n], b_panels);
             }

@@ -11,10 +11,9 @@ use std::arch::x86_64::{
 };
 use std::mem::transmute;
 
+use super::half::PANEL;
 use super::panels::Line;
 
-/// Rows or columns of a panel: two tiles.
-pub(super) const PANEL: usize = 32;
 /// Products of a step along a panel.
 pub(super) const DEPTH: usize = 32;
 /// Rows or columns of a tile, and its lines.
@@ -28,7 +27,7 @@ pub(super) struct Side {
     pub(super) inner: isize,
 }
 
-/// Packs `count` rows or columns (`B`: columns of `b`) of `depth` products each.
+/// Packs `count` rows or columns (`B`: columns of `b`) of `depth` products each; panels begin `stride` lines apart.
 ///
 /// # Safety
 ///
@@ -36,9 +35,9 @@ pub(super) struct Side {
 /// for whole panels.
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn pack<const B: bool>(side: Side, count: usize, depth: usize, panels: *mut Line) {
-    let mut to = panels;
+pub(super) unsafe fn pack<const B: bool>(side: Side, count: usize, depth: usize, panels: *mut Line, stride: usize) {
     for panel in (0..count).step_by(PANEL) {
+        let mut to = panels.wrapping_add(panel / PANEL * stride);
         for step in (0..depth).step_by(DEPTH) {
             for first in [panel, panel + TILE] {
                 let rows = TILE.min(count.saturating_sub(first));

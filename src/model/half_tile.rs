@@ -12,8 +12,8 @@ use std::arch::x86_64::{
 use std::marker::PhantomData;
 use std::mem::transmute;
 
+use super::half::PANEL;
 use super::half_kernel::Multiply;
-use super::half_pack::PANEL;
 use super::panels::Line;
 
 /// Whether there is AVX512-BF16, and what packing takes.

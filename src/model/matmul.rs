@@ -74,6 +74,17 @@ impl<'d, R: Real> Matrix<'d, R> {
         Self { panels, ..self }
     }
 
+    /// Packs it into the panels of the left side of a product or of the right, from the first product of so many in all on;
+    /// where a processor multiplies bf16.
+    pub(super) fn keep(self, right: bool, products: [usize; 2], panels: &mut Vec<Line>) {
+        let strides = [self.row_stride as isize, self.column_stride as isize];
+        // SAFETY: `Matrix::new` has checked that every element lies inside the slice.
+        #[allow(unsafe_code)]
+        unsafe {
+            R::keep(right, [self.rows, self.columns], self.data.as_ptr(), strides, products, panels);
+        }
+    }
+
     /// Makes panels of it, where there is a kernel that takes them.
     pub(super) fn pack(self, panels: &mut Vec<Line>) {
         let strides = [self.row_stride as isize, self.column_stride as isize];

@@ -36,6 +36,7 @@ mod half_pack;
 #[cfg(target_arch = "x86_64")]
 mod half_tile;
 mod hugging_face;
+mod kept;
 #[cfg(target_arch = "x86_64")]
 mod kernel;
 #[cfg(target_arch = "x86_64")]

@@ -46,17 +46,12 @@ impl Panels {
     pub(super) fn fill<R: Real>(&mut self, layout: &Layout, parameters: &[R], precision: Precision) {
         if self.matrices.is_empty() || self.precision != precision {
             self.precision = precision;
-            let linear = layout.blocks.iter().flat_map(|block| [&block.qkv, &block.proj, &block.fc, &block.out]);
-            let mut places: Vec<(&Range<usize>, usize)> =
-                linear.map(|linear| (&linear.weight, linear.outputs)).collect();
-            places.push((&layout.head, layout.width));
-            places.sort_by_key(|(place, _)| place.start);
             let empty = |(place, outputs): (&Range<usize>, usize)| Packed {
                 start: place.start,
                 size: [place.len() / outputs, outputs],
                 panels: [Vec::new(), Vec::new()],
             };
-            self.matrices = places.into_iter().map(empty).collect();
+            self.matrices = layout.matrices().map(empty).collect();
         }
         self.matrices.par_iter_mut().for_each(|packed| {
             let [inputs, outputs] = packed.size;

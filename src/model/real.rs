@@ -68,6 +68,22 @@ pub(super) trait Real:
     ) {
     }
 
+    /// Packs a matrix for a product in bf16: see [`Matrix::keep`](super::matmul::Matrix::keep).
+    ///
+    /// # Safety
+    ///
+    /// As [`Real::pack`].
+    #[allow(unsafe_code)]
+    unsafe fn keep(
+        _right: bool,
+        _sizes: [usize; 2],
+        _data: *const Self,
+        _strides: [isize; 2],
+        _products: [usize; 2],
+        _panels: &mut Vec<Line>,
+    ) {
+    }
+
     /// Hyperbolic tangent, by [`Real::exp`]: for recurrent models.
     fn tanh(self) -> Self {
         let one = Self::of(1.0);
@@ -130,6 +146,23 @@ impl Real for f32 {
                 let copy = half::copy(sizes, data, strides);
                 Self::pack(Precision::F32, sizes, copy.as_ptr(), [sizes[1] as isize, 1], panels);
             }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    unsafe fn keep(
+        right: bool,
+        sizes: [usize; 2],
+        data: *const Self,
+        [rows, columns]: [isize; 2],
+        products: [usize; 2],
+        panels: &mut Vec<Line>,
+    ) {
+        use super::{half_kernel, kernel};
+        if half_kernel::unit().is_some() {
+            // SAFETY: the processor has what is asked for; the caller keeps the rest of the same contract.
+            unsafe { half_kernel::keep(right, kernel::Strided { data, rows, columns }, sizes, products, panels) };
         }
     }
 
