@@ -19,6 +19,8 @@ use crate::vocab::TokenId;
 
 /// Rows whose logits are held at a time. It decides the order of sums, so it is a part of the results.
 pub(super) const HEAD_ROWS: usize = 128;
+/// The same where gradients of matrices are kept: they need no longer sums, and fewer logits stay in the cache.
+const KEPT_ROWS: usize = 64;
 
 #[allow(private_bounds)]
 impl<R: Real> Gpt<R> {
@@ -59,15 +61,17 @@ impl<R: Real> Gpt<R> {
         let (v, c, t) = (self.config().vocab_size, self.config().width, targets.len());
         let head = self.matrix(&self.layout.head, c, Way::Plain, pass.precision);
         let mut loss = 0.0;
-        for start in (0..t).step_by(HEAD_ROWS) {
-            let range = start..(start + HEAD_ROWS).min(t);
+        let rows = if pass.kept.is_some() { KEPT_ROWS } else { HEAD_ROWS };
+        for start in (0..t).step_by(rows) {
+            let range = start..(start + rows).min(t);
             let logits = self.logits(range.clone(), pass);
             loss += cross_entropy(logits, &targets[range.clone()], weight);
             let dlogits = Matrix::dense(&pass.logits, range.len(), v);
             matmul(R::of(1.0), dlogits, head, R::of(0.0), &mut pass.narrow[start * c..], c);
             let normed = Matrix::dense(&pass.normed[start * c..], range.len(), c).by(pass.precision);
             if let Some(kept) = &mut pass.kept {
-                kept.keep(&self.layout.head, dlogits, normed, start, t);
+                kept.left(&self.layout.head, dlogits, [start, t]);
+                kept.right(&self.layout.head, normed, [start, t]);
                 continue;
             }
             let dhead = &mut gradients[self.layout.head.clone()];
@@ -148,8 +152,8 @@ impl<R: Real> Gpt<R> {
         if let Some(kept) = kept {
             let [outputs, inputs] = back.size();
             let rows = dy.len() / outputs;
-            let (x, dys) = (Matrix::dense(x, rows, inputs), Matrix::dense(dy, rows, outputs));
-            kept.keep(&linear.weight, x, dys, 0, rows);
+            let dys = Matrix::dense(dy, rows, outputs);
+            kept.right(&linear.weight, dys, [0, rows]);
             matmul(R::of(1.0), dys, back, R::of(0.0), dx, inputs);
             bias_backward(dy, outputs, db);
         } else {

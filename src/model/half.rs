@@ -48,7 +48,7 @@ pub(super) struct Pair<'p> {
     pub(super) tokens: usize,
 }
 
-/// The rows of a sum of products that one panel of the left sides gives, or those rows added to what is there; where bf16
+/// The rows of a sum of products from a panel of the left sides on, or those rows added to what is there; where bf16
 /// is native.
 pub(super) fn add_up(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mut [f32], added: bool) {
     #[cfg(target_arch = "x86_64")]

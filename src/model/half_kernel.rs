@@ -4,6 +4,7 @@
 //! over all products of a sum at once, so that sums never leave the registers, and over whole panels with zeros where the
 //! matrices end, whose sums are not written.
 
+use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
@@ -15,6 +16,9 @@ use super::panels::Line;
 
 /// Lines of a panel for each step of [`DEPTH`] products.
 const STEP: usize = PANEL * DEPTH / 32;
+
+/// Lines of `b` that are gone through for each panel of `a`: a megabyte.
+const NEAR: usize = 1 << 14;
 
 /// What multiplies bf16 in this processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +130,7 @@ pub(super) unsafe fn keep(
     }
 }
 
-/// The rows of a sum of products that one panel of the left sides gives, or those rows added to what is there.
+/// The rows of a sum of products from a panel of the left sides on, or those rows added to what is there.
 ///
 /// # Panics
 ///
@@ -134,8 +138,8 @@ pub(super) unsafe fn keep(
 pub(super) fn add_up(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mut [f32], added: bool) {
     let height = rows.len() / columns;
     for pair in pairs {
-        let fits = lines((panel + 1) * PANEL, pair.tokens) <= pair.left.len();
-        assert!(fits && lines(columns, pair.tokens) <= pair.right.len() && height <= PANEL, "panels of another size");
+        let fits = lines(panel * PANEL + height, pair.tokens) <= pair.left.len();
+        assert!(fits && lines(columns, pair.tokens) <= pair.right.len(), "panels of another size");
     }
     // SAFETY: the panels are as large as was checked, and the unit is that of the processor.
     #[allow(unsafe_code)]
@@ -151,28 +155,35 @@ pub(super) fn add_up(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mu
 ///
 /// # Safety
 ///
-/// The processor has it, and the panels are as large as the sizes say.
+/// The processor has it and AVX-512, and the panels are as large as the sizes say.
 #[allow(unsafe_code)]
+#[target_feature(enable = "avx512f")]
 unsafe fn add_up_by<M: Multiply>(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mut [f32], added: bool) {
     let unit = M::begin();
     let mut sums: Sums = [0.0; PANEL * PANEL];
+    // A panel of the right sides comes from far away, and is multiplied with all of the left ones that are near.
     for column in (0..columns).step_by(PANEL) {
         let width = PANEL.min(columns - column);
-        for (at, pair) in pairs.iter().enumerate() {
-            let (steps, stride) = (pair.tokens.div_ceil(DEPTH), lines(1, pair.tokens));
-            if steps == 0 {
-                continue;
+        for (block, rows) in rows.chunks_mut(PANEL * columns).enumerate() {
+            for (at, pair) in pairs.iter().enumerate() {
+                let (steps, stride) = (pair.tokens.div_ceil(DEPTH), lines(1, pair.tokens));
+                if steps == 0 {
+                    continue;
+                }
+                // SAFETY: the caller's.
+                unsafe {
+                    let left = pair.left.as_ptr().add((panel + block) * stride);
+                    let right = pair.right.as_ptr().add(column / PANEL * stride);
+                    if block == 0 && column + PANEL < columns {
+                        ask_for(right.add(stride), stride);
+                    }
+                    unit.tile(left, right, steps, sums.as_mut_ptr(), PANEL, at > 0);
+                }
             }
-            // SAFETY: the caller's.
-            unsafe {
-                let left = pair.left.as_ptr().add(panel * stride);
-                let right = pair.right.as_ptr().add(column / PANEL * stride);
-                unit.tile(left, right, steps, sums.as_mut_ptr(), PANEL, at > 0);
+            for (row, sums) in rows.chunks_exact_mut(columns).zip(sums.chunks_exact(PANEL)) {
+                let factors = if added { [1.0, 1.0] } else { [1.0, 0.0] };
+                combine(&sums[..width], factors, &mut row[column..column + width]);
             }
-        }
-        for (row, sums) in rows.chunks_exact_mut(columns).zip(sums.chunks_exact(PANEL)) {
-            let factors = if added { [1.0, 1.0] } else { [1.0, 0.0] };
-            combine(&sums[..width], factors, &mut row[column..column + width]);
         }
     }
 }
@@ -223,6 +234,7 @@ pub(super) unsafe fn multiply(
 ///
 /// As [`multiply`].
 #[allow(unsafe_code)]
+#[target_feature(enable = "avx512f")]
 unsafe fn walk<M: Multiply>(
     [m, k, n]: [usize; 3],
     [alpha, beta]: [f32; 2],
@@ -235,31 +247,39 @@ unsafe fn walk<M: Multiply>(
     let unit = M::begin();
     let direct = alpha == 1.0 && (beta == 0.0 || beta == 1.0) && steps > 0;
     let mut sums: Sums = [0.0; PANEL * PANEL];
-    for column in (0..n).step_by(PANEL) {
-        let width = PANEL.min(n - column);
-        for row in (0..m).step_by(PANEL) {
-            let height = PANEL.min(m - row);
-            // SAFETY: the panels have all rows and columns, and `c` these.
-            unsafe {
-                let (a, b) = (a.add(row / PANEL * steps * STEP), b.add(column / PANEL * steps * STEP));
-                let c = c.add(row * c_stride + column);
-                if direct && width == PANEL && height == PANEL {
-                    unit.tile(a, b, steps, c, c_stride, beta != 0.0);
-                    continue;
-                }
-                if steps > 0 {
-                    unit.tile(a, b, steps, sums.as_mut_ptr(), PANEL, false);
-                }
-                for (row, sums) in sums.chunks_exact(PANEL).take(height).enumerate() {
-                    combine(
-                        &sums[..width],
-                        [alpha, beta],
-                        std::slice::from_raw_parts_mut(c.add(row * c_stride), width),
-                    );
-                }
+    let mut tile = |row: usize, column: usize| {
+        let (height, width) = (PANEL.min(m - row), PANEL.min(n - column));
+        // SAFETY: the panels have all rows and columns, and `c` these.
+        unsafe {
+            let (a, b) = (a.add(row / PANEL * steps * STEP), b.add(column / PANEL * steps * STEP));
+            let c = c.add(row * c_stride + column);
+            if row == 0 && column + PANEL < n {
+                ask_for(b.add(steps * STEP), steps * STEP);
+            }
+            if direct && width == PANEL && height == PANEL {
+                return unit.tile(a, b, steps, c, c_stride, beta != 0.0);
+            }
+            if steps > 0 {
+                unit.tile(a, b, steps, sums.as_mut_ptr(), PANEL, false);
+            }
+            for (row, sums) in sums.chunks_exact(PANEL).take(height).enumerate() {
+                combine(&sums[..width], [alpha, beta], std::slice::from_raw_parts_mut(c.add(row * c_stride), width));
             }
         }
+    };
+    // Row by row while all of `b` stays in the second cache, so that rows of `c` are written one after the other.
+    if n.div_ceil(PANEL) * steps * STEP <= NEAR {
+        (0..m).step_by(PANEL).for_each(|row| (0..n).step_by(PANEL).for_each(|column| tile(row, column)));
+    } else {
+        (0..n).step_by(PANEL).for_each(|column| (0..m).step_by(PANEL).for_each(|row| tile(row, column)));
     }
+}
+
+/// Asks for a panel that is multiplied next: it may come from far away.
+#[inline]
+#[target_feature(enable = "sse")]
+fn ask_for(panel: *const Line, lines: usize) {
+    (0..lines).for_each(|at| _mm_prefetch::<_MM_HINT_T1>(panel.wrapping_add(at).cast()));
 }
 
 /// A part of a row of `c` = alpha sums + beta `c`.

@@ -18,6 +18,9 @@ use crate::vocab::TokenId;
 /// Ids whose rows of the token embedding one task adds to.
 const ROWS: usize = 256;
 
+/// Panels of a left side that one task goes through: with all windows of C1 half a megabyte.
+const PANELS: usize = 4;
+
 /// What one window keeps.
 pub(super) struct Kept<R> {
     sides: Vec<Sides>,
@@ -51,20 +54,20 @@ impl<R: Real> Kept<R> {
         Some(Self { sides: layout.matrices().map(empty).collect(), stream: Vec::new() })
     }
 
-    /// Keeps rows of `x` (tokens, rows of the matrix) and `dy` (tokens, its columns) from a token on, a multiple of 32, of
-    /// so many tokens in all.
-    pub(super) fn keep(
-        &mut self,
-        place: &Range<usize>,
-        x: Matrix<'_, R>,
-        dy: Matrix<'_, R>,
-        first: usize,
-        tokens: usize,
-    ) {
-        let sides = self.sides.iter_mut().find(|sides| sides.place == *place).expect("all matrices are there");
+    /// Keeps rows of the left side (tokens, rows of the matrix), from a token on, a multiple of 32, of so many tokens in all.
+    pub(super) fn left(&mut self, place: &Range<usize>, x: Matrix<'_, R>, [first, tokens]: [usize; 2]) {
+        x.transposed().keep(false, [first, tokens], &mut self.of(place).left);
+    }
+
+    /// The same of the right side (tokens, columns of the matrix).
+    pub(super) fn right(&mut self, place: &Range<usize>, dy: Matrix<'_, R>, [first, tokens]: [usize; 2]) {
+        let sides = self.of(place);
         sides.tokens = tokens;
-        x.transposed().keep(false, [first, tokens], &mut sides.left);
         dy.keep(true, [first, tokens], &mut sides.right);
+    }
+
+    fn of(&mut self, place: &Range<usize>) -> &mut Sides {
+        self.sides.iter_mut().find(|sides| sides.place == *place).expect("all matrices are there")
     }
 }
 
@@ -84,7 +87,8 @@ pub(super) fn add_products(
         end = sides.place.end;
         let own = gradients.split_off_mut(..sides.place.len()).unwrap_or_default();
         if (sides.place == layout.head) == head {
-            tasks.extend(own.chunks_mut(PANEL * sides.size[1]).enumerate().map(|(panel, rows)| (at, panel, rows)));
+            let tasks_of = own.chunks_mut(PANELS * PANEL * sides.size[1]).enumerate();
+            tasks.extend(tasks_of.map(|(task, rows)| (at, task * PANELS, rows)));
         }
     }
     tasks.into_par_iter().for_each(|(at, panel, rows)| {

@@ -83,6 +83,16 @@ impl<R: Real> BlockPass<R> {
     }
 }
 
+impl<R> BlockPass<R> {
+    /// Takes over the space for what matrices are multiplied with, from a layer that needs it no more.
+    pub(super) fn take_inputs(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.norm1, &mut other.norm1);
+        std::mem::swap(&mut self.mix, &mut other.mix);
+        std::mem::swap(&mut self.norm2, &mut other.norm2);
+        std::mem::swap(&mut self.act, &mut other.act);
+    }
+}
+
 impl<R: Real> Pass<R> {
     pub(super) fn new(config: &GptConfig) -> Self {
         let (t, c) = (config.context, config.width);

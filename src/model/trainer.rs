@@ -143,8 +143,11 @@ struct Lane {
 }
 
 fn lanes(gpt: &Gpt, config: &TrainConfig) -> Vec<Lane> {
-    let lane =
-        |_| Lane { pass: Pass::new(gpt.config()).by(config.precision), gradients: vec![0.0; gpt.parameters.len()] };
+    let lane = |_| {
+        let pass = Pass::new(gpt.config()).by(config.precision);
+        let kept = Kept::new(&gpt.layout, config.precision);
+        Lane { pass: Pass { kept, ..pass }, gradients: vec![0.0; gpt.parameters.len()] }
+    };
     (0..LANES.min(config.windows())).map(lane).collect()
 }
 
@@ -224,8 +227,7 @@ impl Trainer {
         self.gpt.pack(self.config.precision);
         self.profile.add(Part::Optimizer, seconds(self.clock) - before);
         let weight = (1.0 / tokens) as f32;
-        let keeps = self.lanes[0].pass.kept.is_some();
-        let loss = if keeps { self.keep(&rows, weight) } else { self.add_up(&rows, weight) } / tokens;
+        let loss = if self.keeps() { self.keep(&rows, weight) } else { self.add_up(&rows, weight) } / tokens;
         self.step += 1;
         if !loss.is_finite() {
             return Err(Error::Diverged { step: self.step, loss });
@@ -255,7 +257,7 @@ impl Trainer {
         let start = seconds(clock);
         let own = self.lanes.par_iter_mut().enumerate().map(|(at, lane)| {
             lane.begin(clock, std::slice::from_ref(&(0..lane.gradients.len())));
-            rows.iter().skip(at).step_by(lanes).map(|row| lane.backward(gpt, row, weight)).sum()
+            rows.iter().skip(at).step_by(lanes).map(|row| lane.backward(gpt, row, weight, clock)).sum()
         });
         let losses: Vec<f64> = own.collect();
         self.share_out(seconds(clock) - start);
@@ -273,7 +275,7 @@ impl Trainer {
         let mut loss = 0.0;
         for (at, rows) in rows.chunks(self.lanes.len()).enumerate() {
             let (gpt, start) = (&self.gpt, seconds(clock));
-            let losses = self.lanes.par_iter_mut().zip(rows).map(|(lane, row)| lane.backward(gpt, row, weight));
+            let losses = self.lanes.par_iter_mut().zip(rows).map(|(lane, row)| lane.backward(gpt, row, weight, clock));
             let losses: Vec<f64> = losses.collect();
             loss += losses.iter().sum::<f64>();
             self.share_out(seconds(clock) - start);
@@ -298,7 +300,6 @@ impl Trainer {
         kept::add_embeddings(&windows, layout.width, &mut gradients[layout.wte.clone()]);
         self.profile.add(Part::Elementwise, seconds(clock) - start);
         self.lanes[0].gradients = gradients;
-        self.lanes.iter_mut().for_each(|lane| lane.pass.laps.begin(clock));
     }
 
     /// Shares out the time in which all lanes worked.
@@ -333,7 +334,8 @@ impl Lane {
     }
 
     /// The summed loss of a row of T + 1 ids, each of which but the first is predicted.
-    fn backward(&mut self, gpt: &Gpt, row: &[TokenId], weight: f32) -> f64 {
+    fn backward(&mut self, gpt: &Gpt, row: &[TokenId], weight: f32, clock: Option<Clock>) -> f64 {
+        self.pass.laps.begin(clock);
         gpt.backward(&row[..row.len() - 1], &row[1..], weight, &mut self.pass, &mut self.gradients)
     }
 }
@@ -358,7 +360,11 @@ mod tests {
     }
 
     fn train(steps: u64, threads: usize, optimizer: Optimizer) -> (Vec<StepReport>, Gpt) {
-        let config = TrainConfig { steps, batch: 4, optimizer, ..TrainConfig::default() };
+        train_by(Precision::F32, steps, threads, optimizer)
+    }
+
+    fn train_by(precision: Precision, steps: u64, threads: usize, optimizer: Optimizer) -> (Vec<StepReport>, Gpt) {
+        let config = TrainConfig { steps, batch: 4, optimizer, precision, ..TrainConfig::default() };
         let mut trainer = Trainer::new(Gpt::new(SMALL, 5).unwrap(), config).unwrap();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let reports = pool.install(|| (0..steps).map(|step| trainer.step(&batch_of(step)).unwrap()).collect());
@@ -377,11 +383,26 @@ mod tests {
     #[test]
     fn any_number_of_threads_gives_the_same_bits() {
         for optimizer in [Optimizer::AdamW, Optimizer::Muon] {
-            let (one, gpt1) = train(12, 1, optimizer);
-            for threads in [2, 3, 8] {
-                let (many, gpt) = train(12, threads, optimizer);
-                assert_eq!(one, many);
-                assert_eq!(gpt1.parameters, gpt.parameters);
+            for precision in [Precision::F32, Precision::Bf16] {
+                let (one, gpt1) = train_by(precision, 12, 1, optimizer);
+                for threads in [2, 3, 8] {
+                    let (many, gpt) = train_by(precision, 12, threads, optimizer);
+                    assert_eq!(one, many);
+                    assert_eq!(gpt1.parameters, gpt.parameters);
+                }
+            }
+        }
+    }
+
+    /// The loss of two hundred steps in bf16 goes as that in f32 does.
+    #[test]
+    fn bf16_learns_as_f32_does() {
+        for optimizer in [Optimizer::AdamW, Optimizer::Muon] {
+            let [half, single] =
+                [Precision::Bf16, Precision::F32].map(|precision| train_by(precision, 200, 2, optimizer).0);
+            for (half, single) in half.iter().zip(&single) {
+                let within = 0.02 + 0.02 * single.loss;
+                assert!((half.loss - single.loss).abs() < within, "{optimizer:?}: {half:?} {single:?}");
             }
         }
     }
