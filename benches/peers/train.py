@@ -6,7 +6,8 @@
 The last arguments: configuration (C1, C2 or default, as in benches/train.rs), threads, rounds. In each round every program
 makes STEPS steps, each with its forward and backward pass, clipping of gradients and AdamW. Rows give the median of all
 rounds and the ratio of ciyuan's to it. PyTorch takes its fused AdamW and scaled_dot_product_attention. With PRECISION=bf16 in the
-environment, PyTorch goes by torch.autocast in bfloat16, and a row of ciyuan's f32 stands beside. Pause other work yourself.
+environment, PyTorch goes by torch.autocast in bfloat16, and with OWN=1 a row of ciyuan's f32 stands beside. Pause other work
+yourself.
 """
 
 import os
@@ -93,7 +94,7 @@ def main(bench, name, threads, rounds):
     peers = {mode: peer(mode) for mode in os.environ.get("PEERS", "eager,compile").split(",")}
     for process in peers.values():
         assert process.stdout.readline() == "ready\n"
-    own = {"ciyuan": PRECISION} if PRECISION == "f32" else {"ciyuan": PRECISION, "ciyuan in f32": "f32"}
+    own = {"ciyuan": PRECISION, **({"ciyuan in f32": "f32"} if "OWN" in os.environ else {})}
     rates = {mode: [] for mode in [*own, *peers]}
     for _ in range(int(rounds)):
         for mode, precision in own.items():

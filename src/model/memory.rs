@@ -21,7 +21,9 @@ impl TrainConfig {
         let kept = if self.precision.is_f32() { 0 } else { kept(gpt).saturating_mul(gpt.context as u64) };
         let pass = activations(gpt).saturating_mul(gpt.context as u64);
         let logits = (HEAD_ROWS.min(gpt.context) as u64).saturating_mul(gpt.vocab_size as u64);
-        parameters.saturating_add(lanes.saturating_mul(pass.saturating_add(logits).saturating_add(kept))).saturating_mul(FLOAT)
+        parameters
+            .saturating_add(lanes.saturating_mul(pass.saturating_add(logits).saturating_add(kept)))
+            .saturating_mul(FLOAT)
     }
 }
 
