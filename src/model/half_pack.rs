@@ -5,9 +5,9 @@
 //! in `b` a line is two products and its words go along the columns. What is beyond the end of a matrix is 0.
 
 use std::arch::x86_64::{
-    __m512i, __mmask16, _mm512_cvtne2ps_pbh, _mm512_loadu_si512, _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16,
-    _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_store_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
-    _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    __m512bh, __m512i, __mmask16, _mm512_cvtne2ps_pbh, _mm512_loadu_si512, _mm512_maskz_loadu_ps,
+    _mm512_permutexvar_epi16, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_store_si512, _mm512_unpackhi_epi32,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 use std::mem::transmute;
 
@@ -78,7 +78,7 @@ unsafe fn words<const B: bool>(side: Side, rows: usize, depth: usize) -> [__m512
                     let mask = if at < depth { mask } else { 0 };
                     _mm512_maskz_loadu_ps(mask, side.data.wrapping_offset(at as isize * side.inner))
                 };
-                *words = zip(transmute::<_, __m512i>(_mm512_cvtne2ps_pbh(row(2 * pair + 1), row(2 * pair))));
+                *words = zip(transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(row(2 * pair + 1), row(2 * pair))));
             }
             return if B { words } else { transposed(words) };
         }
@@ -93,7 +93,7 @@ unsafe fn words<const B: bool>(side: Side, rows: usize, depth: usize) -> [__m512
             }
             let first = _mm512_maskz_loadu_ps(low(depth), row);
             let second = _mm512_maskz_loadu_ps(low(depth.saturating_sub(16)), row.wrapping_add(16));
-            *words = transmute::<_, __m512i>(_mm512_cvtne2ps_pbh(second, first));
+            *words = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
         }
     }
     if B { transposed(words) } else { words }

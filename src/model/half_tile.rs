@@ -6,8 +6,8 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __cpuid_count, __m512bh, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_set1_epi32, _mm512_setzero_ps,
-    _mm512_storeu_ps,
+    __cpuid_count, __m512, __m512bh, __m512i, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_set1_epi32,
+    _mm512_setzero_ps, _mm512_storeu_ps,
 };
 use std::marker::PhantomData;
 use std::mem::transmute;
@@ -184,10 +184,11 @@ unsafe fn dots(a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride
             let (a, b) = (a.add(step * PANEL), b.add(step * PANEL));
             for pair in 0..PANEL / 2 {
                 let columns = [0, PANEL / 2].map(|half| _mm512_loadu_ps(b.add(half + pair).cast()));
-                let [left, right] = [transmute::<_, __m512bh>(columns[0]), transmute::<_, __m512bh>(columns[1])];
+                let [left, right] =
+                    [transmute::<__m512, __m512bh>(columns[0]), transmute::<__m512, __m512bh>(columns[1])];
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let word = *a.add(row).cast::<i32>().add(pair);
-                    let word = transmute::<_, __m512bh>(_mm512_set1_epi32(word));
+                    let word = transmute::<__m512i, __m512bh>(_mm512_set1_epi32(word));
                     sums[0] = _mm512_dpbf16_ps(sums[0], word, left);
                     sums[1] = _mm512_dpbf16_ps(sums[1], word, right);
                 }

@@ -261,7 +261,8 @@ impl Trainer {
         });
         let losses: Vec<f64> = own.collect();
         self.share_out(seconds(clock) - start);
-        self.add_lanes(&[0..self.gpt.layout.len]);
+        let all = 0..self.gpt.layout.len;
+        self.add_lanes(std::slice::from_ref(&all));
         losses.iter().sum()
     }
 
