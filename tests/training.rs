@@ -66,7 +66,7 @@ fn a_training_in_bf16_goes_on_bit_for_bit() {
     let single = train(&workshop.path("single"), false, 99, Precision::F32).unwrap();
     assert_ne!(single.steps, whole.steps);
     for (half, single) in whole.steps.iter().zip(&single.steps) {
-        assert!((half.loss - single.loss).abs() < 0.02, "{half:?} {single:?}");
+        assert!((half.loss - single.loss).abs() < 0.05, "{half:?} {single:?}");
     }
 }
 
