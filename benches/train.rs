@@ -15,7 +15,7 @@
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use ciyuan::model::{Gpt, GptConfig, GptForm, Optimizer, TrainConfig, Trainer};
+use ciyuan::model::{Gpt, GptConfig, GptForm, Optimizer, Precision, TrainConfig, Trainer};
 
 const WARM: usize = 1;
 const SIZES: [&str; 7] = ["S0.5", "S2", "C1", "C2", "S36", "S57", "S98"];
@@ -40,7 +40,9 @@ fn row(name: &str) {
     let (gpt, batch) = configuration(name);
     let adamw = std::env::var("OPTIMIZER").is_ok_and(|name| name == "adamw");
     let optimizer = if adamw { Optimizer::AdamW } else { Optimizer::Muon };
-    let config = TrainConfig { batch, optimizer, ..TrainConfig::default() };
+    let bf16 = std::env::var("PRECISION").is_ok_and(|name| name == "bf16");
+    let precision = if bf16 { Precision::Bf16 } else { Precision::F32 };
+    let config = TrainConfig { batch, optimizer, precision, ..TrainConfig::default() };
     let mut trainer = Trainer::new(Gpt::new(gpt, 1).unwrap(), config).unwrap();
     if std::env::var("PROFILE").is_ok() {
         trainer.measure(now);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ciyuan::Error;
-use ciyuan::model::{GptForm, StepReport, TrainConfig};
+use ciyuan::model::{GptForm, Precision, StepReport, TrainConfig};
 use ciyuan::pipeline::{
     CHECKPOINT_CONFIG_FILE, CHECKPOINT_FILE, Event, METRICS_FILE, ModelSettings, Progress, TrainRun, load_tokenizer,
     train_run,
@@ -30,6 +30,44 @@ fn workshop() -> Workshop {
 fn settings() -> ModelSettings {
     let training = TrainConfig { steps: 20, batch: 4, ..TrainConfig::default() };
     ModelSettings { layers: 1, heads: 2, width: 16, context: 16, form: GptForm::GPT2, seed: 1, training }
+}
+
+/// Settings of a training in bf16 are those of f32 with one more; a checkpoint of one is not that of the other.
+#[test]
+fn a_training_in_bf16_goes_on_bit_for_bit() {
+    let workshop = workshop();
+    let folder = workshop.path("out");
+    let of = |precision| {
+        let training = TrainConfig { precision, ..settings().training };
+        ModelSettings { training, ..settings() }
+    };
+    let train = |output: &Path, resume, last: u64, precision| {
+        std::fs::create_dir_all(output).unwrap();
+        let run = TrainRun { output: Some(output), resume, ..TrainRun::default() };
+        let stop = AtomicBool::new(false);
+        let tell = |event| {
+            if event == Event::Done(last) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        };
+        train_run(&folder, &of(precision), &run, &Progress::new(&tell, &stop))
+    };
+    let whole = train(&workshop.path("whole"), false, 99, Precision::Bf16).unwrap();
+    let cut = workshop.path("cut");
+    assert!(matches!(train(&cut, false, 9, Precision::Bf16), Err(Error::Interrupted { .. })));
+    let config = std::fs::read_to_string(cut.join(CHECKPOINT_CONFIG_FILE)).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["settings"]["precision"], "bf16");
+    assert!(
+        matches!(train(&cut, true, 99, Precision::F32), Err(Error::OtherSettings { key, .. }) if key == "precision")
+    );
+    let resumed = train(&cut, true, 99, Precision::Bf16).unwrap();
+    assert_eq!((&resumed.steps, resumed.gpt.to_safetensors()), (&whole.steps, whole.gpt.to_safetensors()));
+    let single = train(&workshop.path("single"), false, 99, Precision::F32).unwrap();
+    assert_ne!(single.steps, whole.steps);
+    for (half, single) in whole.steps.iter().zip(&single.steps) {
+        assert!((half.loss - single.loss).abs() < 0.05, "{half:?} {single:?}");
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
-"""Tokens a second of training a GPT of GPT-2's form in f32: ciyuan and PyTorch (eager and torch.compile), by turns.
+"""Tokens a second of training a GPT of GPT-2's form, in f32 or bf16: ciyuan and PyTorch (eager and torch.compile), by turns.
 
     python -m venv v && v/bin/pip install torch==2.15.0
     cargo bench --no-run --bench train && v/bin/python benches/peers/train.py target/release/deps/train-... C1 1 5
 
 The last arguments: configuration (C1, C2 or default, as in benches/train.rs), threads, rounds. In each round every program
 makes STEPS steps, each with its forward and backward pass, clipping of gradients and AdamW. Rows give the median of all
-rounds and the ratio of ciyuan's to it. PyTorch takes its fused AdamW and scaled_dot_product_attention. Pause other work
+rounds and the ratio of ciyuan's to it. PyTorch takes its fused AdamW and scaled_dot_product_attention. With PRECISION=bf16 in the
+environment, PyTorch goes by torch.autocast in bfloat16, and with OWN=1 a row of ciyuan's f32 stands beside. Pause other work
 yourself.
 """
 
@@ -16,6 +17,7 @@ import sys
 import time
 
 STEPS = 2
+PRECISION = os.environ.get("PRECISION", "f32")
 SIZES = {
     "C1": dict(V=4096, T=256, L=6, H=8, C=256, B=16),
     "C2": dict(V=8192, T=512, L=6, H=6, C=384, B=8),
@@ -67,7 +69,9 @@ def worker(mode, size, threads):
 
     def step():
         ids = torch.randint(0, V, (B, T + 1))
-        run(ids[:, :-1], ids[:, 1:]).backward()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=PRECISION == "bf16"):
+            loss = run(ids[:, :-1], ids[:, 1:])
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         adam.step()
         adam.zero_grad(set_to_none=True)
@@ -90,11 +94,14 @@ def main(bench, name, threads, rounds):
     peers = {mode: peer(mode) for mode in os.environ.get("PEERS", "eager,compile").split(",")}
     for process in peers.values():
         assert process.stdout.readline() == "ready\n"
-    rates = {mode: [] for mode in ["ciyuan", *peers]}
+    own = {"ciyuan": PRECISION, **({"ciyuan in f32": "f32"} if "OWN" in os.environ else {})}
+    rates = {mode: [] for mode in [*own, *peers]}
     for _ in range(int(rounds)):
-        environment = dict(os.environ, RAYON_NUM_THREADS=threads, STEPS=str(STEPS), OPTIMIZER="adamw")
-        table = subprocess.run([bench, name], env=environment, capture_output=True, text=True, check=True).stdout
-        rates["ciyuan"].append(float(table.splitlines()[-1].split("|")[3]))
+        for mode, precision in own.items():
+            environment = dict(os.environ, RAYON_NUM_THREADS=threads, STEPS=str(STEPS), OPTIMIZER="adamw")
+            environment["PRECISION"] = precision
+            table = subprocess.run([bench, name], env=environment, capture_output=True, text=True, check=True).stdout
+            rates[mode].append(float(table.splitlines()[-1].split("|")[3]))
         for mode, process in peers.items():
             process.stdin.write("\n")
             process.stdin.flush()

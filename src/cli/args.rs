@@ -6,7 +6,7 @@ use ciyuan::clean::CleanCounts;
 use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::shortened;
 use ciyuan::learn::VocabSize;
-use ciyuan::model::{Activation, GptForm, NormKind, Optimizer, Positions, Schedule, TrainConfig};
+use ciyuan::model::{Activation, GptForm, NormKind, Optimizer, Positions, Precision, Schedule, TrainConfig};
 use ciyuan::pipeline::{
     BadRecords, Boundaries, EndOfText, MaxBad, ModelSettings, Treated, Treatment, ValFraction, load_tokenizer,
 };
@@ -506,6 +506,10 @@ pub(super) struct ModelArgs {
     /// Highest learning rate
     #[arg(long, default_value_t = TrainConfig::default().learning_rate, value_name = "RATE", help_heading = "Model")]
     learning_rate: f64,
+    /// What a GPT's activations and weights are rounded to before they are multiplied; sums and weights stay f32. bf16 is faster
+    /// where the processor multiplies it (AMX, AVX512-BF16), and imitated elsewhere
+    #[arg(long, default_value = "f32", value_parser = word::<Precision>(&["f32", "bf16"]), help_heading = "Model")]
+    precision: Precision,
     /// Start of all random numbers
     #[arg(long, default_value_t = ModelSettings::default().seed, value_name = "N", help_heading = "Model")]
     seed: u64,
@@ -513,7 +517,7 @@ pub(super) struct ModelArgs {
 
 impl ModelArgs {
     pub(super) fn settings(&self) -> ModelSettings {
-        let Self { steps, batch, accumulate, optimizer, learning_rate, schedule, clip, .. } = *self;
+        let Self { steps, batch, accumulate, optimizer, learning_rate, schedule, clip, precision, .. } = *self;
         let training = TrainConfig {
             steps,
             batch,
@@ -522,6 +526,7 @@ impl ModelArgs {
             learning_rate,
             schedule,
             clip,
+            precision,
             ..TrainConfig::default()
         };
         let Self { context, layers, heads, width, seed, .. } = *self;

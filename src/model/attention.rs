@@ -4,6 +4,7 @@
 //! The backward pass makes the weights again from the logarithms of their sums (Dao et al. 2022), so that none of the
 //! squares of T by T is ever whole.
 
+use super::half::Precision;
 use super::layers::softmax;
 use super::matmul::{Matrix, matmul};
 use super::real::Real;
@@ -27,6 +28,8 @@ pub(super) struct Shape {
     pub(super) head_width: usize,
     /// Numbers between the queries of two tokens, and between their keys.
     pub(super) strides: [usize; 2],
+    /// How products are made.
+    pub(super) precision: Precision,
 }
 
 /// A block of queries of one head: the queries `start..end` and the keys that the last of them sees.
@@ -42,6 +45,11 @@ impl Shape {
         R::of(1.0 / (self.head_width as f64).sqrt())
     }
 
+    /// The same with products in another precision.
+    pub(super) fn by(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
     fn blocks(self) -> impl Iterator<Item = Block> {
         let past = self.keys - self.queries;
         (0..self.queries).step_by(BLOCK).map(move |start| {
@@ -52,7 +60,7 @@ impl Shape {
 
     fn query<R: Real>(self, q: &[R], head: usize, block: Block) -> Matrix<'_, R> {
         let at = block.start * self.strides[0] + head * self.head_width;
-        Matrix::new(&q[at..], block.rows, self.head_width, self.strides[0])
+        Matrix::new(&q[at..], block.rows, self.head_width, self.strides[0]).by(self.precision)
     }
 
     /// Where the keys (part 0) or values (1) that a head sees begin in a token's.
@@ -61,13 +69,14 @@ impl Shape {
     }
 
     fn seen<R: Real>(self, kv: &[R], head: usize, part: usize, block: Block) -> Matrix<'_, R> {
-        Matrix::new(&kv[self.offset(head, part)..], block.keys, self.head_width, self.strides[1])
+        Matrix::new(&kv[self.offset(head, part)..], block.keys, self.head_width, self.strides[1]).by(self.precision)
     }
 
     /// A block of the mixed values, (queries, H D).
     fn mixed<R: Real>(self, mix: &[R], head: usize, block: Block) -> Matrix<'_, R> {
         let width = self.heads * self.head_width;
-        Matrix::new(&mix[block.start * width + head * self.head_width..], block.rows, self.head_width, width)
+        let at = block.start * width + head * self.head_width;
+        Matrix::new(&mix[at..], block.rows, self.head_width, width).by(self.precision)
     }
 }
 

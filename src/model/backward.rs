@@ -5,7 +5,9 @@ use std::ops::Range;
 use super::activation::activate_backward;
 use super::attention::attention_backward;
 use super::gpt::Gpt;
-use super::layers::{cross_entropy, linear_backward};
+use super::half::Precision;
+use super::kept::Kept;
+use super::layers::{bias_backward, cross_entropy, linear_backward};
 use super::layout::{Block, Linear, Norm};
 use super::matmul::{Matrix, matmul};
 use super::norms::{Stats, head_norm_backward, norm_backward};
@@ -17,11 +19,13 @@ use crate::vocab::TokenId;
 
 /// Rows whose logits are held at a time. It decides the order of sums, so it is a part of the results.
 pub(super) const HEAD_ROWS: usize = 128;
+/// The same where gradients of matrices are kept: they need no longer sums, and fewer logits stay in the cache.
+const KEPT_ROWS: usize = 64;
 
 #[allow(private_bounds)]
 impl<R: Real> Gpt<R> {
     /// The summed loss in nats of predicting `targets` after `ids` (at most T of each). Adds to `gradients` the
-    /// gradient of the loss times `weight`.
+    /// gradient of the loss times `weight`, without those of matrices and token embeddings if the pass keeps them.
     pub(super) fn backward(
         &self,
         ids: &[TokenId],
@@ -36,9 +40,14 @@ impl<R: Real> Gpt<R> {
             self.block_backward(layer, ids.len(), pass, gradients);
         }
         let c = self.config().width;
-        for (row, &id) in pass.stream.chunks_exact(c).zip(ids) {
-            let sum = &mut gradients[self.layout.wte.start + id as usize * c..][..c];
-            sum.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value);
+        if let Some(kept) = &mut pass.kept {
+            kept.stream.clear();
+            kept.stream.extend_from_slice(&pass.stream[..ids.len() * c]);
+        } else {
+            for (row, &id) in pass.stream.chunks_exact(c).zip(ids) {
+                let sum = &mut gradients[self.layout.wte.start + id as usize * c..][..c];
+                sum.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value);
+            }
         }
         // Empty with rotary positions.
         let positions = &mut gradients[self.layout.wpe.clone()];
@@ -50,15 +59,21 @@ impl<R: Real> Gpt<R> {
     /// The loss, and the gradient by the residual stream behind the last layer, through output matrix and final norm.
     fn head_backward(&self, targets: &[TokenId], weight: R, pass: &mut Pass<R>, gradients: &mut [R]) -> f64 {
         let (v, c, t) = (self.config().vocab_size, self.config().width, targets.len());
-        let head = self.matrix(&self.layout.head, c, Way::Plain);
+        let head = self.matrix(&self.layout.head, c, Way::Plain, pass.precision);
         let mut loss = 0.0;
-        for start in (0..t).step_by(HEAD_ROWS) {
-            let range = start..(start + HEAD_ROWS).min(t);
+        let rows = if pass.kept.is_some() { KEPT_ROWS } else { HEAD_ROWS };
+        for start in (0..t).step_by(rows) {
+            let range = start..(start + rows).min(t);
             let logits = self.logits(range.clone(), pass);
             loss += cross_entropy(logits, &targets[range.clone()], weight);
             let dlogits = Matrix::dense(&pass.logits, range.len(), v);
             matmul(R::of(1.0), dlogits, head, R::of(0.0), &mut pass.narrow[start * c..], c);
-            let normed = Matrix::dense(&pass.normed[start * c..], range.len(), c);
+            let normed = Matrix::dense(&pass.normed[start * c..], range.len(), c).by(pass.precision);
+            if let Some(kept) = &mut pass.kept {
+                kept.left(&self.layout.head, dlogits, [start, t]);
+                kept.right(&self.layout.head, normed, [start, t]);
+                continue;
+            }
             let dhead = &mut gradients[self.layout.head.clone()];
             matmul(R::of(1.0), dlogits.transposed(), normed, R::of(1.0), dhead, c);
         }
@@ -79,23 +94,24 @@ impl<R: Real> Gpt<R> {
         let (stream, narrow) = (&mut pass.stream[..t * c], &mut pass.narrow[..t * c]);
         let (act, fc, dqkv) = (&mut pass.act[..t * f], &mut pass.fc[..t * fan], &mut pass.qkv[..t * qkv]);
         let laps = &mut pass.laps;
+        let kept = &mut (p.precision, pass.kept.as_mut());
 
-        self.linear_backward(&block.out, &p.act, stream, act, gradients);
+        self.linear_backward(&block.out, &p.act, stream, act, kept, gradients);
         laps.end(Part::MatrixMultiply);
         activate_backward(config.form.activation, &p.fc[..t * fan], act, fc, f);
         laps.end(Part::Elementwise);
-        self.linear_backward(&block.fc, &p.norm2, fc, narrow, gradients);
+        self.linear_backward(&block.fc, &p.norm2, fc, narrow, kept, gradients);
         laps.end(Part::MatrixMultiply);
         self.norm_backward(&block.norm2, &p.middle[..t * c], &p.stats2, narrow, stream, gradients);
         laps.end(Part::Elementwise);
 
-        self.linear_backward(&block.proj, &p.mix, stream, narrow, gradients);
+        self.linear_backward(&block.proj, &p.mix, stream, narrow, kept, gradients);
         laps.end(Part::MatrixMultiply);
-        attention_backward(self.shape(t), &p.qkv, &p.sums, narrow, dqkv, &mut pass.scratch);
+        attention_backward(self.shape(t).by(p.precision), &p.qkv, &p.sums, narrow, dqkv, &mut pass.scratch);
         laps.end(Part::Attention);
         self.place_backward(block, p, dqkv, gradients);
         laps.end(Part::Elementwise);
-        self.linear_backward(&block.qkv, &p.norm1, dqkv, narrow, gradients);
+        self.linear_backward(&block.qkv, &p.norm1, dqkv, narrow, kept, gradients);
         laps.end(Part::MatrixMultiply);
         self.norm_backward(&block.norm1, &p.input[..t * c], &p.stats1, narrow, stream, gradients);
         laps.end(Part::Elementwise);
@@ -121,10 +137,28 @@ impl<R: Real> Gpt<R> {
         }
     }
 
-    fn linear_backward(&self, linear: &Linear, x: &[R], dy: &[R], dx: &mut [R], gradients: &mut [R]) {
+    fn linear_backward(
+        &self,
+        linear: &Linear,
+        x: &[R],
+        dy: &[R],
+        dx: &mut [R],
+        (precision, kept): &mut (Precision, Option<&mut Kept<R>>),
+        gradients: &mut [R],
+    ) {
+        let precision = *precision;
         let [dw, db] = both(gradients, [&linear.weight, &linear.bias]);
-        let back = self.matrix(&linear.weight, linear.outputs, Way::Transposed);
-        linear_backward(x, back, dy, dx, dw, db);
+        let back = self.matrix(&linear.weight, linear.outputs, Way::Transposed, precision);
+        if let Some(kept) = kept {
+            let [outputs, inputs] = back.size();
+            let rows = dy.len() / outputs;
+            let dys = Matrix::dense(dy, rows, outputs);
+            kept.right(&linear.weight, dys, [0, rows]);
+            matmul(R::of(1.0), dys, back, R::of(0.0), dx, inputs);
+            bias_backward(dy, outputs, db);
+        } else {
+            linear_backward(x, back, dy, dx, dw, db);
+        }
     }
 
     pub(super) fn norm_backward(

@@ -32,9 +32,14 @@ pub(super) fn linear_backward<R: Real>(
 ) {
     let [outputs, inputs] = back.size();
     let rows = dy.len() / outputs;
-    let dy_matrix = Matrix::dense(dy, rows, outputs);
+    let dy_matrix = Matrix::dense(dy, rows, outputs).by(back.precision());
     matmul(R::of(1.0), dy_matrix, back, R::of(0.0), dx, inputs);
     matmul(R::of(1.0), Matrix::dense(x, rows, inputs).transposed(), dy_matrix, R::of(1.0), dw, outputs);
+    bias_backward(dy, outputs, db);
+}
+
+/// db (O) += the rows of dy (T, O); `db` may be empty.
+pub(super) fn bias_backward<R: Real>(dy: &[R], outputs: usize, db: &mut [R]) {
     if !db.is_empty() {
         for row in dy.chunks_exact(outputs) {
             db.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value);

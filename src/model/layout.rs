@@ -92,6 +92,15 @@ impl Layout {
         let head = if form.tied { wte.clone() } else { own };
         Self { wte, wpe, blocks, final_norm, head, width: c, len: builder.len, tensors: builder.tensors }
     }
+
+    /// The matrices that activations are multiplied by, with their columns, in the order of their places.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = (&Range<usize>, usize)> {
+        let linear = self.blocks.iter().flat_map(|block| [&block.qkv, &block.proj, &block.fc, &block.out]);
+        let inside = linear.map(|linear| (&linear.weight, linear.outputs));
+        let head = (&self.head, self.width);
+        let first = self.head == self.wte;
+        first.then_some(head).into_iter().chain(inside).chain((!first).then_some(head))
+    }
 }
 
 struct Builder {

@@ -2,6 +2,7 @@
 //!
 //! A product of a few rows, as in sampling, reads the second matrix once where it lies: packing it would take longer.
 
+use super::half::Precision;
 use super::panels::Line;
 use super::real::Real;
 use super::wide::{sum_pairs, wide};
@@ -16,6 +17,8 @@ pub(super) struct Matrix<'d, R> {
     column_stride: usize,
     /// Nothing, or what the kernel would copy it to.
     panels: &'d [Line],
+    /// How products with it are made.
+    precision: Precision,
 }
 
 /// How many numbers a matrix reaches over.
@@ -31,7 +34,7 @@ impl<'d, R: Real> Matrix<'d, R> {
     /// If the slice is too short.
     pub(super) fn new(data: &'d [R], rows: usize, columns: usize, row_stride: usize) -> Self {
         assert!(extent(rows, columns, row_stride, 1) <= data.len(), "a matrix must lie inside its slice");
-        Self { data, rows, columns, row_stride, column_stride: 1, panels: &[] }
+        Self { data, rows, columns, row_stride, column_stride: 1, panels: &[], precision: Precision::F32 }
     }
 
     /// Rows without gaps.
@@ -41,8 +44,14 @@ impl<'d, R: Real> Matrix<'d, R> {
 
     /// Rows for columns.
     pub(super) fn transposed(self) -> Self {
-        let Self { data, rows, columns, row_stride, column_stride, .. } = self;
-        Self { data, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride, panels: &[] }
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            panels: &[],
+            ..self
+        }
     }
 
     /// Rows and columns.
@@ -50,9 +59,30 @@ impl<'d, R: Real> Matrix<'d, R> {
         [self.rows, self.columns]
     }
 
-    /// The same with the panels that [`Matrix::pack`] made of it, or none.
+    /// The same, but the products of another matrix with it are made in this precision. (f64 has one alone.)
+    pub(super) fn by(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// How products with it are made.
+    pub(super) fn precision(self) -> Precision {
+        self.precision
+    }
+
+    /// The same with the panels that [`Matrix::pack`] made of it in this precision, or none.
     pub(super) fn with(self, panels: &'d [Line]) -> Self {
         Self { panels, ..self }
+    }
+
+    /// Packs it into the panels of the left side of a product or of the right, from the first product of so many in all on;
+    /// where a processor multiplies bf16.
+    pub(super) fn keep(self, right: bool, products: [usize; 2], panels: &mut Vec<Line>) {
+        let strides = [self.row_stride as isize, self.column_stride as isize];
+        // SAFETY: `Matrix::new` has checked that every element lies inside the slice.
+        #[allow(unsafe_code)]
+        unsafe {
+            R::keep(right, [self.rows, self.columns], self.data.as_ptr(), strides, products, panels);
+        }
     }
 
     /// Makes panels of it, where there is a kernel that takes them.
@@ -61,7 +91,7 @@ impl<'d, R: Real> Matrix<'d, R> {
         // SAFETY: `Matrix::new` has checked that every element lies inside the slice.
         #[allow(unsafe_code)]
         unsafe {
-            R::pack([self.rows, self.columns], self.data.as_ptr(), strides, panels);
+            R::pack(self.precision, [self.rows, self.columns], self.data.as_ptr(), strides, panels);
         }
     }
 }
@@ -99,7 +129,7 @@ wide! {
     }
 }
 
-/// `c = alpha a b + beta c`, where the rows of `c` begin `c_stride` numbers apart.
+/// `c = alpha a b + beta c`, where the rows of `c` begin `c_stride` numbers apart, in the precision of `b`.
 ///
 /// # Panics
 ///
@@ -108,7 +138,11 @@ pub(super) fn matmul<R: Real>(alpha: R, a: Matrix<'_, R>, b: Matrix<'_, R>, beta
     let (m, k, n) = (a.rows, a.columns, b.columns);
     assert_eq!(k, b.rows, "the columns of the first matrix are the rows of the second");
     assert!(c_stride >= n && extent(m, n, c_stride, 1) <= c.len(), "the product must lie inside its slice");
-    if m <= THIN && k > 0 && (b.column_stride == 1 || (b.row_stride == 1 && a.column_stride == 1)) {
+    if m <= THIN
+        && k > 0
+        && b.precision.is_f32()
+        && (b.column_stride == 1 || (b.row_stride == 1 && a.column_stride == 1))
+    {
         return thin(alpha, a, b, beta, c, c_stride);
     }
     let strides = |matrix: &Matrix<'_, R>| [matrix.row_stride as isize, matrix.column_stride as isize];
@@ -118,6 +152,7 @@ pub(super) fn matmul<R: Real>(alpha: R, a: Matrix<'_, R>, b: Matrix<'_, R>, beta
     #[allow(unsafe_code)]
     unsafe {
         R::gemm(
+            b.precision,
             [m, k, n],
             alpha,
             a.data.as_ptr(),

@@ -11,14 +11,19 @@ impl TrainConfig {
     /// Bytes that training a model of this size takes, but for the corpus and scratch space of some hundreds of kilobytes a
     /// thread: for each parameter its weight, which also stands there twice in the order of the kernel, two moments, and a
     /// gradient in each lane (at most 8 lanes: 52 bytes a parameter); for each lane what the forward pass of a window
-    /// leaves, in GPT-2's form 4 (16 L C + 15 C + L (H + 4) + 2) bytes a token. Logits are held for 128 rows alone.
+    /// leaves, in GPT-2's form 4 (16 L C + 15 C + L (H + 4) + 2) bytes a token. Logits are held for 128 rows alone. In bf16 a
+    /// lane also keeps what gradients of matrices are made of, in GPT-2's form 2 (16 L C + 3 C + V) bytes a token; of its
+    /// gradients then only those of vectors are touched, so that this is more than it takes.
     #[must_use]
     pub fn memory(&self, gpt: &GptConfig) -> u64 {
         let lanes = LANES.min(self.windows()) as u64;
         let parameters = gpt.parameters().saturating_mul(5 + lanes);
+        let kept = if self.precision.is_f32() { 0 } else { kept(gpt).saturating_mul(gpt.context as u64) };
         let pass = activations(gpt).saturating_mul(gpt.context as u64);
         let logits = (HEAD_ROWS.min(gpt.context) as u64).saturating_mul(gpt.vocab_size as u64);
-        parameters.saturating_add(lanes.saturating_mul(pass.saturating_add(logits))).saturating_mul(FLOAT)
+        parameters
+            .saturating_add(lanes.saturating_mul(pass.saturating_add(logits).saturating_add(kept)))
+            .saturating_mul(FLOAT)
     }
 }
 
@@ -30,6 +35,13 @@ fn activations(gpt: &GptConfig) -> u64 {
     let stats = 2;
     let layer = 5 * c + 2 * stats + qkv + normed * (gpt.head_width() as u64 + 1) + h + fan + hidden;
     l * layer + 4 * c + stats + qkv + fan + hidden
+}
+
+/// Half of the numbers, which are half as long, that a lane in bf16 keeps for each token; the fields of `Kept`.
+fn kept(gpt: &GptConfig) -> u64 {
+    let [c, l, v] = [gpt.width, gpt.layers, gpt.vocab_size].map(|size| size as u64);
+    let [qkv, fan, hidden] = [gpt.qkv(), gpt.fan(), gpt.hidden()].map(|size| size as u64);
+    (l * (5 * c + qkv + fan + hidden) + c + v).div_ceil(2) + c
 }
 
 #[cfg(test)]

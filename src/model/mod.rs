@@ -28,7 +28,15 @@ mod checkpoint;
 mod config;
 mod golden;
 mod gpt;
+mod half;
+#[cfg(target_arch = "x86_64")]
+mod half_kernel;
+#[cfg(target_arch = "x86_64")]
+mod half_pack;
+#[cfg(target_arch = "x86_64")]
+mod half_tile;
 mod hugging_face;
+mod kept;
 #[cfg(target_arch = "x86_64")]
 mod kernel;
 #[cfg(target_arch = "x86_64")]
@@ -68,6 +76,7 @@ pub use bag::Bag;
 pub use checkpoint::ModelConfig;
 pub use config::{Activation, GptConfig, GptForm, NormKind, Positions};
 pub use gpt::Gpt;
+pub use half::Precision;
 pub use hugging_face::HuggingFaceModel;
 pub use language_model::LanguageModel;
 pub use look::AttentionHead;

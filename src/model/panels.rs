@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::half::Precision;
 use super::layout::Layout;
 use super::matmul::Matrix;
 use super::real::Real;
@@ -20,6 +21,7 @@ pub(super) struct Line(#[allow(dead_code)] pub(super) [f32; 16]);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Panels {
     matrices: Vec<Packed>,
+    precision: Precision,
     /// Whether they are those of the parameters as they are now.
     current: bool,
 }
@@ -40,24 +42,20 @@ pub(super) enum Way {
 }
 
 impl Panels {
-    /// Makes the panels of `parameters`.
-    pub(super) fn fill<R: Real>(&mut self, layout: &Layout, parameters: &[R]) {
-        if self.matrices.is_empty() {
-            let linear = layout.blocks.iter().flat_map(|block| [&block.qkv, &block.proj, &block.fc, &block.out]);
-            let mut places: Vec<(&Range<usize>, usize)> =
-                linear.map(|linear| (&linear.weight, linear.outputs)).collect();
-            places.push((&layout.head, layout.width));
-            places.sort_by_key(|(place, _)| place.start);
+    /// Makes the panels of `parameters` for products in a precision.
+    pub(super) fn fill<R: Real>(&mut self, layout: &Layout, parameters: &[R], precision: Precision) {
+        if self.matrices.is_empty() || self.precision != precision {
+            self.precision = precision;
             let empty = |(place, outputs): (&Range<usize>, usize)| Packed {
                 start: place.start,
                 size: [place.len() / outputs, outputs],
                 panels: [Vec::new(), Vec::new()],
             };
-            self.matrices = places.into_iter().map(empty).collect();
+            self.matrices = layout.matrices().map(empty).collect();
         }
         self.matrices.par_iter_mut().for_each(|packed| {
             let [inputs, outputs] = packed.size;
-            let matrix = Matrix::dense(&parameters[packed.start..][..inputs * outputs], inputs, outputs);
+            let matrix = Matrix::dense(&parameters[packed.start..][..inputs * outputs], inputs, outputs).by(precision);
             let [plain, transposed] = &mut packed.panels;
             matrix.pack(plain);
             matrix.transposed().pack(transposed);
@@ -70,11 +68,11 @@ impl Panels {
         self.current = false;
     }
 
-    /// The panels of the matrix at a place, or nothing.
-    pub(super) fn of(&self, place: &Range<usize>, way: Way) -> &[Line] {
+    /// The panels of the matrix at a place for products in a precision, or nothing.
+    pub(super) fn of(&self, place: &Range<usize>, way: Way, precision: Precision) -> &[Line] {
         let found = self.matrices.binary_search_by_key(&place.start, |packed| packed.start);
         match found {
-            Ok(at) if self.current => &self.matrices[at].panels[way as usize],
+            Ok(at) if self.current && self.precision == precision => &self.matrices[at].panels[way as usize],
             _ => &[],
         }
     }

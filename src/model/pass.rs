@@ -2,12 +2,16 @@
 
 use super::attention::Scratch;
 use super::config::GptConfig;
+use super::half::Precision;
+use super::kept::Kept;
 use super::norms::Stats;
 use super::profile::Laps;
 use super::real::Real;
 
 /// What the forward pass of one window leaves for the backward pass, and scratch space.
 pub(super) struct Pass<R> {
+    /// How products are made.
+    pub(super) precision: Precision,
     pub(super) blocks: Vec<BlockPass<R>>,
     /// (T, C): the residual stream behind the last layer, and its norm.
     pub(super) last: Vec<R>,
@@ -23,12 +27,16 @@ pub(super) struct Pass<R> {
     pub(super) fc: Vec<R>,
     pub(super) act: Vec<R>,
     pub(super) scratch: Scratch<R>,
+    /// What is kept for the gradients of matrices, instead of adding them up at once.
+    pub(super) kept: Option<Kept<R>>,
     pub(super) laps: Laps,
 }
 
 /// Activations of one layer.
 #[derive(Clone)]
 pub(super) struct BlockPass<R> {
+    /// How products are made.
+    pub(super) precision: Precision,
     /// (T, C): the residual stream before the layer.
     pub(super) input: Vec<R>,
     pub(super) norm1: Vec<R>,
@@ -57,6 +65,7 @@ impl<R: Real> BlockPass<R> {
         let stats = vec![(R::default(), R::default()); t];
         let normed = if config.form.qk_norm { config.heads + config.kv_heads() } else { 0 };
         Self {
+            precision: Precision::F32,
             input: zeros(c),
             norm1: zeros(c),
             stats1: stats.clone(),
@@ -74,11 +83,22 @@ impl<R: Real> BlockPass<R> {
     }
 }
 
+impl<R> BlockPass<R> {
+    /// Takes over the space for what matrices are multiplied with, from a layer that needs it no more.
+    pub(super) fn take_inputs(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.norm1, &mut other.norm1);
+        std::mem::swap(&mut self.mix, &mut other.mix);
+        std::mem::swap(&mut self.norm2, &mut other.norm2);
+        std::mem::swap(&mut self.act, &mut other.act);
+    }
+}
+
 impl<R: Real> Pass<R> {
     pub(super) fn new(config: &GptConfig) -> Self {
         let (t, c) = (config.context, config.width);
         let zeros = |width: usize| vec![R::default(); t * width];
         Self {
+            precision: Precision::F32,
             blocks: vec![BlockPass::new(config); config.layers],
             last: zeros(c),
             normed: zeros(c),
@@ -90,7 +110,15 @@ impl<R: Real> Pass<R> {
             fc: zeros(config.fan()),
             act: zeros(config.hidden()),
             scratch: Scratch::default(),
+            kept: None,
             laps: Laps::default(),
         }
+    }
+
+    /// The same, with products in another precision.
+    pub(super) fn by(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self.blocks.iter_mut().for_each(|block| block.precision = precision);
+        self
     }
 }

@@ -75,9 +75,9 @@ impl Profile {
         }
     }
 
-    /// Adds `seconds` to the optimizer's.
-    pub(super) fn add_optimizer(&mut self, seconds: f64) {
-        self.optimizer += seconds;
+    /// Adds `seconds` to a part.
+    pub(super) fn add(&mut self, part: Part, seconds: f64) {
+        *self.of(part) += seconds;
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
         // Of the first lane 2 (the second asked in between), 1 and 1 seconds, 4 of the second, none without a clock.
         assert_eq!(profile, Profile { matrix_multiply: 2.0, attention: 1.0, head: 1.0, ..Profile::default() });
         profile.share_out(4.0, lanes.iter_mut());
-        profile.add_optimizer(0.5);
+        profile.add(Part::Optimizer, 0.5);
         let all: f64 = profile.parts().iter().map(|(_, seconds)| seconds).sum();
         assert_eq!(all, 4.5);
     }

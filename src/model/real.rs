@@ -3,6 +3,7 @@
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
+use super::half::{self, Precision};
 use super::panels::Line;
 
 /// f32 or f64.
@@ -31,7 +32,8 @@ pub(super) trait Real:
     /// Square root.
     fn sqrt(self) -> Self;
     /// `c = alpha a b + beta c` through pointers; see [`matmul`](super::matmul). `strides` are those of rows and columns;
-    /// the columns of `c` are neighbours. With the strides of `b` come its panels, if there are any.
+    /// the columns of `c` are neighbours. With the strides of `b` come its panels in this precision, if there are any.
+    /// f64 has one precision alone.
     ///
     /// # Safety
     ///
@@ -39,6 +41,7 @@ pub(super) trait Real:
     /// neither `a` nor `b`, nor its elements each other.
     #[allow(unsafe_code, clippy::too_many_arguments)]
     unsafe fn gemm(
+        precision: Precision,
         sizes: [usize; 3],
         alpha: Self,
         a: *const Self,
@@ -56,7 +59,30 @@ pub(super) trait Real:
     ///
     /// Every element that the sizes and strides reach must lie inside its allocation.
     #[allow(unsafe_code)]
-    unsafe fn pack(_sizes: [usize; 2], _data: *const Self, _strides: [isize; 2], _panels: &mut Vec<Line>) {}
+    unsafe fn pack(
+        _precision: Precision,
+        _sizes: [usize; 2],
+        _data: *const Self,
+        _strides: [isize; 2],
+        _panels: &mut Vec<Line>,
+    ) {
+    }
+
+    /// Packs a matrix for a product in bf16: see [`Matrix::keep`](super::matmul::Matrix::keep).
+    ///
+    /// # Safety
+    ///
+    /// As [`Real::pack`].
+    #[allow(unsafe_code)]
+    unsafe fn keep(
+        _right: bool,
+        _sizes: [usize; 2],
+        _data: *const Self,
+        _strides: [isize; 2],
+        _products: [usize; 2],
+        _panels: &mut Vec<Line>,
+    ) {
+    }
 
     /// Hyperbolic tangent, by [`Real::exp`]: for recurrent models.
     fn tanh(self) -> Self {
@@ -99,15 +125,50 @@ impl Real for f32 {
 
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
-    unsafe fn pack(sizes: [usize; 2], data: *const Self, [rows, columns]: [isize; 2], panels: &mut Vec<Line>) {
-        if super::wide::avx2() {
-            // SAFETY: the processor has AVX2; the caller keeps the rest of the same contract.
-            unsafe { super::kernel::pack(super::kernel::Strided { data, rows, columns }, sizes, panels) };
+    unsafe fn pack(
+        precision: Precision,
+        sizes: [usize; 2],
+        data: *const Self,
+        strides: [isize; 2],
+        panels: &mut Vec<Line>,
+    ) {
+        use super::{half_kernel, kernel};
+        let strided = |data, [rows, columns]: [isize; 2]| kernel::Strided { data, rows, columns };
+        // SAFETY: the processor has what is asked for; the caller keeps the rest of the same contract.
+        unsafe {
+            if precision.is_f32() {
+                if super::wide::avx2() {
+                    kernel::pack(strided(data, strides), sizes, panels);
+                }
+            } else if half_kernel::unit().is_some() {
+                half_kernel::pack_b(strided(data, strides), sizes, panels);
+            } else {
+                let copy = half::copy(sizes, data, strides);
+                Self::pack(Precision::F32, sizes, copy.as_ptr(), [sizes[1] as isize, 1], panels);
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    unsafe fn keep(
+        right: bool,
+        sizes: [usize; 2],
+        data: *const Self,
+        [rows, columns]: [isize; 2],
+        products: [usize; 2],
+        panels: &mut Vec<Line>,
+    ) {
+        use super::{half_kernel, kernel};
+        if half_kernel::unit().is_some() {
+            // SAFETY: the processor has what is asked for; the caller keeps the rest of the same contract.
+            unsafe { half_kernel::keep(right, kernel::Strided { data, rows, columns }, sizes, products, panels) };
         }
     }
 
     #[allow(unsafe_code)]
     unsafe fn gemm(
+        precision: Precision,
         [m, k, n]: [usize; 3],
         alpha: Self,
         a: *const Self,
@@ -118,14 +179,46 @@ impl Real for f32 {
         c: *mut Self,
         [c_rows, c_columns]: [isize; 2],
     ) {
+        debug_assert_eq!(c_columns, 1);
         #[cfg(target_arch = "x86_64")]
-        if super::wide::avx2() {
-            use super::kernel::{Strided, multiply};
-            let a = Strided { data: a, rows: a_rows, columns: a_columns };
-            let b = Strided { data: b, rows: b_rows, columns: b_columns };
-            debug_assert_eq!(c_columns, 1);
-            // SAFETY: the processor has AVX2; the caller keeps the rest of the same contract.
-            return unsafe { multiply([m, k, n], alpha, a, (b, panels), beta, c, c_rows as usize) };
+        {
+            use super::{half_kernel, kernel};
+            let unit = if precision.is_f32() { None } else { half_kernel::unit() };
+            let a = kernel::Strided { data: a, rows: a_rows, columns: a_columns };
+            let b = (kernel::Strided { data: b, rows: b_rows, columns: b_columns }, panels);
+            let stride = c_rows as usize;
+            // SAFETY: the processor has what is asked for; the caller keeps the rest of the same contract.
+            unsafe {
+                if let Some(unit) = unit {
+                    return half_kernel::multiply(unit, [m, k, n], [alpha, beta], a, b, c, stride);
+                }
+                if precision.is_f32() && super::wide::avx2() {
+                    return kernel::multiply([m, k, n], alpha, a, b, beta, c, stride);
+                }
+            }
+        }
+        if !precision.is_f32() {
+            // SAFETY: the copies have the sizes; the caller keeps the rest of the same contract.
+            unsafe {
+                let a = half::copy([m, k], a, [a_rows, a_columns]);
+                let copy = if panels.is_empty() { half::copy([k, n], b, [b_rows, b_columns]) } else { Vec::new() };
+                let (b, b_strides) =
+                    if panels.is_empty() { (copy.as_ptr(), [n as isize, 1]) } else { (b, [b_rows, b_columns]) };
+                let (sizes, c_strides) = ([m, k, n], [c_rows, c_columns]);
+                let (a, a_strides) = (a.as_ptr(), [k as isize, 1]);
+                return Self::gemm(
+                    Precision::F32,
+                    sizes,
+                    alpha,
+                    a,
+                    a_strides,
+                    b,
+                    (b_strides, panels),
+                    beta,
+                    c,
+                    c_strides,
+                );
+            }
         }
         let _ = panels;
         let gemm = gemm_f32::gemm::f32::get_gemm_fn();
@@ -178,6 +271,7 @@ impl Real for f64 {
 
     #[allow(unsafe_code)]
     unsafe fn gemm(
+        _precision: Precision,
         [m, k, n]: [usize; 3],
         alpha: Self,
         a: *const Self,

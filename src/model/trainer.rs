@@ -1,10 +1,14 @@
 //! Training: batches in, a better model out.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::adamw::{AdamW, Optimizer, Settings, norm};
 use super::gpt::Gpt;
+use super::half::Precision;
+use super::kept::{self, Kept};
 use super::pass::Pass;
 use super::profile::{Clock, Part, Profile};
 use super::schedule::Schedule;
@@ -40,6 +44,9 @@ pub struct TrainConfig {
     pub beta2: f64,
     /// Gradients with a larger norm are scaled down to it.
     pub clip: f64,
+    /// What activations and weights are rounded to before they are multiplied; f32 where a file does not say.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
 }
 
 impl Default for TrainConfig {
@@ -56,6 +63,7 @@ impl Default for TrainConfig {
             beta1: 0.9,
             beta2: 0.99,
             clip: 1.0,
+            precision: Precision::F32,
         }
     }
 }
@@ -135,7 +143,11 @@ struct Lane {
 }
 
 fn lanes(gpt: &Gpt, config: &TrainConfig) -> Vec<Lane> {
-    let lane = |_| Lane { pass: Pass::new(gpt.config()), gradients: vec![0.0; gpt.parameters.len()] };
+    let lane = |_| {
+        let pass = Pass::new(gpt.config()).by(config.precision);
+        let kept = Kept::new(&gpt.layout, config.precision);
+        Lane { pass: Pass { kept, ..pass }, gradients: vec![0.0; gpt.parameters.len()] }
+    };
     (0..LANES.min(config.windows())).map(lane).collect()
 }
 
@@ -211,41 +223,16 @@ impl Trainer {
         let row = self.gpt.config().context + 1;
         let rows: Vec<&[TokenId]> = batch.chunks_exact(row).collect();
         let tokens = (rows.len() * (row - 1)) as f64;
-        let clock = self.clock;
-        let now = || clock.map_or(0.0, |clock| clock());
-        let before = now();
-        self.gpt.pack();
-        let (gpt, lanes) = (&self.gpt, self.lanes.len());
-        let start = now();
-        let losses: Vec<f64> = self
-            .lanes
-            .par_iter_mut()
-            .enumerate()
-            .map(|(at, lane)| {
-                lane.pass.laps.begin(clock);
-                lane.gradients.fill(0.0);
-                lane.pass.laps.end(Part::Optimizer);
-                let own = rows.iter().skip(at).step_by(lanes);
-                own.map(|row| {
-                    gpt.backward(
-                        &row[..row.len() - 1],
-                        &row[1..],
-                        (1.0 / tokens) as f32,
-                        &mut lane.pass,
-                        &mut lane.gradients,
-                    )
-                })
-                .sum()
-            })
-            .collect();
-        let passes = now();
-        self.profile.share_out(passes - start, self.lanes.iter_mut().map(|lane| &mut lane.pass.laps));
-        let loss = losses.iter().sum::<f64>() / tokens;
+        let before = seconds(self.clock);
+        self.gpt.pack(self.config.precision);
+        self.profile.add(Part::Optimizer, seconds(self.clock) - before);
+        let weight = (1.0 / tokens) as f32;
+        let loss = if self.keeps() { self.keep(&rows, weight) } else { self.add_up(&rows, weight) } / tokens;
         self.step += 1;
         if !loss.is_finite() {
             return Err(Error::Diverged { step: self.step, loss });
         }
-        self.add_lanes();
+        let start = seconds(self.clock);
         let gradients = &self.lanes[0].gradients;
         let gradient_norm = norm(gradients);
         if !gradient_norm.is_finite() {
@@ -255,27 +242,114 @@ impl Trainer {
         let learning_rate = self.config.rate(self.step);
         let (layout, parameters) = self.gpt.change();
         self.adam.update(&layout.tensors, parameters, gradients, scale as f32, learning_rate);
-        self.profile.add_optimizer(now() - passes + start - before);
+        self.profile.add(Part::Optimizer, seconds(self.clock) - start);
         Ok(StepReport { step: self.step, loss, learning_rate, gradient_norm })
     }
 
-    /// Adds the gradients of all lanes to those of the first, in the order of the lanes.
-    fn add_lanes(&mut self) {
-        const CHUNK: usize = 1 << 12;
-        let (first, others) = self.lanes.split_at_mut(1);
-        // Chunk by chunk, so that a sum stays in the cache until the last lane is added.
-        first[0].gradients.par_chunks_mut(CHUNK).enumerate().for_each(|(at, sum)| {
-            for lane in &*others {
-                let part = &lane.gradients[at * CHUNK..];
-                sum.iter_mut().zip(part).for_each(|(sum, &value)| *sum += value);
-            }
-        });
+    /// Whether windows keep what gradients of matrices are made of.
+    fn keeps(&self) -> bool {
+        self.lanes[0].pass.kept.is_some()
     }
+
+    /// The summed loss of all rows, whose gradients each lane adds up.
+    fn add_up(&mut self, rows: &[&[TokenId]], weight: f32) -> f64 {
+        let (gpt, clock, lanes) = (&self.gpt, self.clock, self.lanes.len());
+        let start = seconds(clock);
+        let own = self.lanes.par_iter_mut().enumerate().map(|(at, lane)| {
+            lane.begin(clock, std::slice::from_ref(&(0..lane.gradients.len())));
+            rows.iter().skip(at).step_by(lanes).map(|row| lane.backward(gpt, row, weight, clock)).sum()
+        });
+        let losses: Vec<f64> = own.collect();
+        self.share_out(seconds(clock) - start);
+        let all = 0..self.gpt.layout.len;
+        self.add_lanes(std::slice::from_ref(&all));
+        losses.iter().sum()
+    }
+
+    /// The same, but gradients of matrices are made behind the windows of all lanes, and go to the first.
+    fn keep(&mut self, rows: &[&[TokenId]], weight: f32) -> f64 {
+        let (small, clock) = (kept::small(&self.gpt.layout), self.clock);
+        self.lanes.par_iter_mut().for_each(|lane| lane.begin(clock, &small));
+        if !self.gpt.config().form.tied {
+            self.lanes[0].gradients[self.gpt.layout.wte.clone()].fill(0.0);
+        }
+        let mut loss = 0.0;
+        for (at, rows) in rows.chunks(self.lanes.len()).enumerate() {
+            let (gpt, start) = (&self.gpt, seconds(clock));
+            let losses = self.lanes.par_iter_mut().zip(rows).map(|(lane, row)| lane.backward(gpt, row, weight, clock));
+            let losses: Vec<f64> = losses.collect();
+            loss += losses.iter().sum::<f64>();
+            self.share_out(seconds(clock) - start);
+            self.add_kept(rows, at > 0);
+        }
+        self.add_lanes(&small);
+        loss
+    }
+
+    /// Gradients of matrices and embeddings from what windows have kept, written or added to what is there.
+    fn add_kept(&mut self, rows: &[&[TokenId]], added: bool) {
+        let (layout, clock) = (&self.gpt.layout, self.clock);
+        let mut gradients = std::mem::take(&mut self.lanes[0].gradients);
+        let kept: Vec<_> = self.lanes.iter().take(rows.len()).filter_map(|lane| lane.pass.kept.as_ref()).collect();
+        for (head, part) in [(false, Part::MatrixMultiply), (true, Part::Head)] {
+            let start = seconds(clock);
+            kept::add_products(&kept, layout, head, &mut gradients, added);
+            self.profile.add(part, seconds(clock) - start);
+        }
+        let start = seconds(clock);
+        let windows: Vec<_> = kept.into_iter().zip(rows.iter().map(|row| &row[..row.len() - 1])).collect();
+        kept::add_embeddings(&windows, layout.width, &mut gradients[layout.wte.clone()]);
+        self.profile.add(Part::Elementwise, seconds(clock) - start);
+        self.lanes[0].gradients = gradients;
+    }
+
+    /// Shares out the time in which all lanes worked.
+    fn share_out(&mut self, seconds: f64) {
+        self.profile.share_out(seconds, self.lanes.iter_mut().map(|lane| &mut lane.pass.laps));
+    }
+
+    /// Adds these parts of the gradients of all lanes to those of the first, in the order of the lanes.
+    fn add_lanes(&mut self, parts: &[Range<usize>]) {
+        const CHUNK: usize = 1 << 12;
+        let start = seconds(self.clock);
+        let (first, others) = self.lanes.split_at_mut(1);
+        for part in parts {
+            // Chunk by chunk, so that a sum stays in the cache until the last lane is added.
+            first[0].gradients[part.clone()].par_chunks_mut(CHUNK).enumerate().for_each(|(at, sum)| {
+                for lane in &*others {
+                    let part = &lane.gradients[part.start + at * CHUNK..];
+                    sum.iter_mut().zip(part).for_each(|(sum, &value)| *sum += value);
+                }
+            });
+        }
+        self.profile.add(Part::Optimizer, seconds(self.clock) - start);
+    }
+}
+
+impl Lane {
+    /// Begins a step with these parts of the gradients at 0.
+    fn begin(&mut self, clock: Option<Clock>, parts: &[Range<usize>]) {
+        self.pass.laps.begin(clock);
+        parts.iter().for_each(|part| self.gradients[part.clone()].fill(0.0));
+        self.pass.laps.end(Part::Optimizer);
+    }
+
+    /// The summed loss of a row of T + 1 ids, each of which but the first is predicted.
+    fn backward(&mut self, gpt: &Gpt, row: &[TokenId], weight: f32, clock: Option<Clock>) -> f64 {
+        self.pass.laps.begin(clock);
+        gpt.backward(&row[..row.len() - 1], &row[1..], weight, &mut self.pass, &mut self.gradients)
+    }
+}
+
+/// What the clock shows, if there is one.
+fn seconds(clock: Option<Clock>) -> f64 {
+    clock.map_or(0.0, |clock| clock())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::config::{GptConfig, GptForm};
+    use super::super::gpt::tests::FORMS;
     use super::*;
 
     const SMALL: GptConfig =
@@ -287,7 +361,11 @@ mod tests {
     }
 
     fn train(steps: u64, threads: usize, optimizer: Optimizer) -> (Vec<StepReport>, Gpt) {
-        let config = TrainConfig { steps, batch: 4, optimizer, ..TrainConfig::default() };
+        train_by(Precision::F32, steps, threads, optimizer)
+    }
+
+    fn train_by(precision: Precision, steps: u64, threads: usize, optimizer: Optimizer) -> (Vec<StepReport>, Gpt) {
+        let config = TrainConfig { steps, batch: 4, optimizer, precision, ..TrainConfig::default() };
         let mut trainer = Trainer::new(Gpt::new(SMALL, 5).unwrap(), config).unwrap();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let reports = pool.install(|| (0..steps).map(|step| trainer.step(&batch_of(step)).unwrap()).collect());
@@ -306,11 +384,58 @@ mod tests {
     #[test]
     fn any_number_of_threads_gives_the_same_bits() {
         for optimizer in [Optimizer::AdamW, Optimizer::Muon] {
-            let (one, gpt1) = train(12, 1, optimizer);
-            for threads in [2, 3, 8] {
-                let (many, gpt) = train(12, threads, optimizer);
-                assert_eq!(one, many);
-                assert_eq!(gpt1.parameters, gpt.parameters);
+            for precision in [Precision::F32, Precision::Bf16] {
+                let (one, gpt1) = train_by(precision, 12, 1, optimizer);
+                for threads in [2, 3, 8] {
+                    let (many, gpt) = train_by(precision, 12, threads, optimizer);
+                    assert_eq!(one, many);
+                    assert_eq!(gpt1.parameters, gpt.parameters);
+                }
+            }
+        }
+    }
+
+    /// The loss of two hundred steps in bf16 goes as that in f32 does.
+    #[test]
+    fn bf16_learns_as_f32_does() {
+        for optimizer in [Optimizer::AdamW, Optimizer::Muon] {
+            let [half, single] =
+                [Precision::Bf16, Precision::F32].map(|precision| train_by(precision, 200, 2, optimizer).0);
+            for (half, single) in half.iter().zip(&single) {
+                let within = 0.02 + 0.02 * single.loss;
+                assert!((half.loss - single.loss).abs() < within, "{optimizer:?}: {half:?} {single:?}");
+            }
+        }
+    }
+
+    /// What windows keep gives the gradients that they would add up, for batches of less than a group of windows and more.
+    #[test]
+    fn kept_gradients_are_those_added_up() {
+        for form in FORMS {
+            let size = GptConfig { vocab_size: 70, context: 40, layers: 2, heads: 4, width: 48, form };
+            for windows in [3, 19] {
+                let config = TrainConfig { batch: windows, precision: Precision::Bf16, ..TrainConfig::default() };
+                let rows: Vec<TokenId> = (0..windows as u32 * 41).map(|at| at * at % 67).collect();
+                let rows: Vec<&[TokenId]> = rows.chunks_exact(41).collect();
+                let mut trainer = Trainer::new(Gpt::new(size, 5).unwrap(), config).unwrap();
+                trainer.gpt.pack(Precision::Bf16);
+                if trainer.lanes[0].pass.kept.is_none() {
+                    return; // This processor does not multiply bf16.
+                }
+                let losses = [trainer.keep(&rows, 0.01), {
+                    trainer.lanes.iter_mut().for_each(|lane| lane.pass.kept = None);
+                    let kept = trainer.lanes[0].gradients.clone();
+                    let loss = trainer.add_up(&rows, 0.01);
+                    for tensor in &trainer.gpt.layout.tensors {
+                        let [got, expected] =
+                            [&kept, &trainer.lanes[0].gradients].map(|all| &all[tensor.range.clone()]);
+                        let highest = expected.iter().fold(0.0f32, |highest, value| highest.max(value.abs()));
+                        let differ = got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                        assert!(differ <= 1e-5 * highest, "{}: {differ} of {highest}, {form:?}", tensor.name);
+                    }
+                    loss
+                }];
+                assert!((losses[0] - losses[1]).abs() < 1e-9 * losses[1]);
             }
         }
     }

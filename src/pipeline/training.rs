@@ -166,6 +166,11 @@ pub fn train_run(
     verify_corpus(&corpus, progress)?;
     held_out.iter().try_for_each(|(corpus, _)| verify_corpus(corpus, progress))?;
     let mut training = Training::begin(size, settings, run, &info)?;
+    if !settings.training.precision.is_native() {
+        progress.note(
+            "this processor has no products in bf16: they are imitated, and slower than --precision f32".to_owned(),
+        );
+    }
     progress.stage("training", settings.training.steps, Unit::Steps);
     if run.profile {
         training.trainer.measure(clock);

@@ -1,0 +1,411 @@
+//! Matrix multiplication of bf16 on x86-64: c = alpha a b + beta c, with a, b and c in f32 outside and bf16 in the panels.
+//!
+//! Both matrices are packed (`half_pack.rs`) into panels of 32 rows or columns, which the tiles (`half_tile.rs`) walk along:
+//! over all products of a sum at once, so that sums never leave the registers, and over whole panels with zeros where the
+//! matrices end, whose sums are not written.
+//!
+//! On an Intel Xeon of family 6, model 207, both of AMX and of memory there is less to be had than the processor's
+//! sheets say while its other thread works; asking for the next panel early, and taking 64 rows at a time through the matrices
+//! of a layer so that they stay in the cache, won nothing that could be seen there.
+
+use std::cell::RefCell;
+use std::sync::OnceLock;
+
+use super::half::{PANEL, Pair};
+use super::half_pack::{DEPTH, Side, pack};
+use super::half_tile::{Dots, Tiles, has_dots, has_tiles};
+use super::kernel::Strided;
+use super::panels::Line;
+
+/// Lines of a panel for each step of [`DEPTH`] products.
+const STEP: usize = PANEL * DEPTH / 32;
+
+/// Lines of `b` that are gone through for each panel of `a`: a megabyte.
+const NEAR: usize = 1 << 14;
+
+/// What multiplies bf16 in this processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// AMX: tiles of 16 by 32, on Linux.
+    Tiles,
+    /// AVX512-BF16: pairs of products in vectors.
+    Dots,
+}
+
+/// What multiplies bf16 in this processor fastest, if anything does.
+pub(super) fn unit() -> Option<Unit> {
+    static UNIT: OnceLock<Option<Unit>> = OnceLock::new();
+    *UNIT.get_or_init(|| {
+        if !has_dots() {
+            None
+        } else if has_tiles() {
+            Some(Unit::Tiles)
+        } else {
+            Some(Unit::Dots)
+        }
+    })
+}
+
+/// Sums of a tile of [`PANEL`] by [`PANEL`].
+pub(super) type Sums = [f32; PANEL * PANEL];
+
+/// Multiplies two panels.
+pub(super) trait Multiply {
+    /// What is to be there as long as tiles are multiplied.
+    fn begin() -> Self;
+
+    /// The sums of two panels of so many steps, at least one, written to a matrix or added to what is there.
+    ///
+    /// # Safety
+    ///
+    /// The processor has what it takes; the panels have so many steps; all [`PANEL`] rows of as many numbers lie inside the
+    /// matrix, whose rows are `stride` numbers apart.
+    #[allow(unsafe_code)]
+    unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, added: bool);
+}
+
+thread_local! {
+    /// Packed panels of `a` and `b`. Every thread has its own, which it keeps.
+    static PANELS: RefCell<[Vec<Line>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+fn room(lines: &mut Vec<Line>, count: usize) -> *mut Line {
+    if lines.len() < count {
+        lines.resize(count, Line([0.0; 16]));
+    }
+    lines.as_mut_ptr()
+}
+
+/// Lines of the panels of so many rows or columns and products.
+fn lines(count: usize, depth: usize) -> usize {
+    count.div_ceil(PANEL) * depth.div_ceil(DEPTH) * STEP
+}
+
+/// The panels of `b` (k, n), for [`multiply`].
+///
+/// # Safety
+///
+/// [`unit`] gives one. Every element that the sizes and strides reach lies inside its allocation.
+#[allow(unsafe_code)]
+pub(super) unsafe fn pack_b(b: Strided, [k, n]: [usize; 2], panels: &mut Vec<Line>) {
+    let side = Side { data: b.data, outer: b.columns, inner: b.rows };
+    // SAFETY: there is room for all panels; the rest is the caller's.
+    unsafe { pack::<true>(side, n, k, room(panels, lines(n, k)), lines(1, k)) };
+}
+
+/// Packs a part of a side of a product: of the left one (m, k), or of the right one (k, n), from the first product of so many
+/// in all on. The first is a multiple of [`DEPTH`].
+///
+/// # Safety
+///
+/// As [`pack_b`].
+#[allow(unsafe_code)]
+pub(super) unsafe fn keep(
+    right: bool,
+    matrix: Strided,
+    [rows, columns]: [usize; 2],
+    [first, all]: [usize; 2],
+    panels: &mut Vec<Line>,
+) {
+    let (stride, offset) = (lines(1, all), first / DEPTH * STEP);
+    let (count, depth) = if right { (columns, rows) } else { (rows, columns) };
+    assert!(first.is_multiple_of(DEPTH) && first + depth <= all, "a part of the products");
+    // SAFETY: there is room for all panels, and the part is one of them; the rest is the caller's.
+    unsafe {
+        let to = room(panels, lines(count, all)).add(offset);
+        if right {
+            pack::<true>(
+                Side { data: matrix.data, outer: matrix.columns, inner: matrix.rows },
+                count,
+                depth,
+                to,
+                stride,
+            );
+        } else {
+            pack::<false>(
+                Side { data: matrix.data, outer: matrix.rows, inner: matrix.columns },
+                count,
+                depth,
+                to,
+                stride,
+            );
+        }
+    }
+}
+
+/// The rows of a sum of products from a panel of the left sides on, or those rows added to what is there.
+///
+/// # Panics
+///
+/// If the panels are of another size, or there is nothing that multiplies bf16.
+pub(super) fn add_up(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mut [f32], added: bool) {
+    let height = rows.len() / columns;
+    for pair in pairs {
+        let fits = lines(panel * PANEL + height, pair.tokens) <= pair.left.len();
+        assert!(fits && lines(columns, pair.tokens) <= pair.right.len(), "panels of another size");
+    }
+    // SAFETY: the panels are as large as was checked, and the unit is that of the processor.
+    #[allow(unsafe_code)]
+    unsafe {
+        match unit().expect("what was packed is multiplied by the same processor") {
+            Unit::Tiles => add_up_by::<Tiles>(pairs, panel, columns, rows, added),
+            Unit::Dots => add_up_by::<Dots>(pairs, panel, columns, rows, added),
+        }
+    }
+}
+
+/// [`add_up`] by one unit.
+///
+/// # Safety
+///
+/// The processor has it and AVX-512, and the panels are as large as the sizes say.
+#[allow(unsafe_code)]
+#[target_feature(enable = "avx512f")]
+unsafe fn add_up_by<M: Multiply>(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mut [f32], added: bool) {
+    let unit = M::begin();
+    let mut sums: Sums = [0.0; PANEL * PANEL];
+    // A panel of the right sides comes from far away, and is multiplied with all of the left ones that are near.
+    for column in (0..columns).step_by(PANEL) {
+        let width = PANEL.min(columns - column);
+        for (block, rows) in rows.chunks_mut(PANEL * columns).enumerate() {
+            for (at, pair) in pairs.iter().enumerate() {
+                let (steps, stride) = (pair.tokens.div_ceil(DEPTH), lines(1, pair.tokens));
+                if steps == 0 {
+                    continue;
+                }
+                // SAFETY: the caller's.
+                unsafe {
+                    let left = pair.left.as_ptr().add((panel + block) * stride);
+                    let right = pair.right.as_ptr().add(column / PANEL * stride);
+                    unit.tile(left, right, steps, sums.as_mut_ptr(), PANEL, at > 0);
+                }
+            }
+            for (row, sums) in rows.chunks_exact_mut(columns).zip(sums.chunks_exact(PANEL)) {
+                let factors = if added { [1.0, 1.0] } else { [1.0, 0.0] };
+                combine(&sums[..width], factors, &mut row[column..column + width]);
+            }
+        }
+    }
+}
+
+/// `c = alpha a b + beta c` for (m, k) times (k, n); the rows of `c` lie `c_stride` apart. `c` is not read if `beta` is
+/// 0. `packed` is nothing, or the panels that [`pack_b`] made of `b`.
+///
+/// # Safety
+///
+/// [`unit`] gives this one. Every element that the sizes and strides reach lies inside its allocation; `c` overlaps neither
+/// `a` nor `b`.
+///
+/// # Panics
+///
+/// If there are panels, but of another size.
+#[allow(unsafe_code)]
+pub(super) unsafe fn multiply(
+    unit: Unit,
+    sizes: [usize; 3],
+    factors: [f32; 2],
+    a: Strided,
+    (b, packed): (Strided, &[Line]),
+    c: *mut f32,
+    c_stride: usize,
+) {
+    let [m, k, n] = sizes;
+    assert!(packed.is_empty() || packed.len() == lines(n, k), "panels of another size");
+    PANELS.with_borrow_mut(|[a_panels, b_panels]| {
+        let a_panels = room(a_panels, lines(m, k));
+        // SAFETY: there is room for all panels; the rest is the caller's.
+        unsafe {
+            pack::<false>(Side { data: a.data, outer: a.rows, inner: a.columns }, m, k, a_panels, lines(1, k));
+            if packed.is_empty() {
+                pack_b(b, [k, n], b_panels);
+            }
+            let b = if packed.is_empty() { b_panels.as_ptr() } else { packed.as_ptr() };
+            match unit {
+                Unit::Tiles => walk::<Tiles>(sizes, factors, a_panels, b, c, c_stride),
+                Unit::Dots => walk::<Dots>(sizes, factors, a_panels, b, c, c_stride),
+            }
+        }
+    });
+}
+
+/// All tiles of packed matrices.
+///
+/// # Safety
+///
+/// As [`multiply`].
+#[allow(unsafe_code)]
+#[target_feature(enable = "avx512f")]
+unsafe fn walk<M: Multiply>(
+    [m, k, n]: [usize; 3],
+    [alpha, beta]: [f32; 2],
+    a: *const Line,
+    b: *const Line,
+    c: *mut f32,
+    c_stride: usize,
+) {
+    let steps = k.div_ceil(DEPTH);
+    let unit = M::begin();
+    let direct = alpha == 1.0 && (beta == 0.0 || beta == 1.0) && steps > 0;
+    let mut sums: Sums = [0.0; PANEL * PANEL];
+    let mut tile = |row: usize, column: usize| {
+        let (height, width) = (PANEL.min(m - row), PANEL.min(n - column));
+        // SAFETY: the panels have all rows and columns, and `c` these.
+        unsafe {
+            let (a, b) = (a.add(row / PANEL * steps * STEP), b.add(column / PANEL * steps * STEP));
+            let c = c.add(row * c_stride + column);
+            if direct && width == PANEL && height == PANEL {
+                return unit.tile(a, b, steps, c, c_stride, beta != 0.0);
+            }
+            if steps > 0 {
+                unit.tile(a, b, steps, sums.as_mut_ptr(), PANEL, false);
+            }
+            for (row, sums) in sums.chunks_exact(PANEL).take(height).enumerate() {
+                combine(&sums[..width], [alpha, beta], std::slice::from_raw_parts_mut(c.add(row * c_stride), width));
+            }
+        }
+    };
+    // Row by row while all of `b` stays in the second cache, so that rows of `c` are written one after the other.
+    if n.div_ceil(PANEL) * steps * STEP <= NEAR {
+        (0..m).step_by(PANEL).for_each(|row| (0..n).step_by(PANEL).for_each(|column| tile(row, column)));
+    } else {
+        (0..n).step_by(PANEL).for_each(|column| (0..m).step_by(PANEL).for_each(|row| tile(row, column)));
+    }
+}
+
+/// A part of a row of `c` = alpha sums + beta `c`.
+#[inline(always)]
+fn combine(sums: &[f32], [alpha, beta]: [f32; 2], c: &mut [f32]) {
+    if beta == 0.0 {
+        c.iter_mut().zip(sums).for_each(|(c, &sum)| *c = alpha * sum);
+    } else {
+        c.iter_mut().zip(sums).for_each(|(c, &sum)| *c = beta * *c + alpha * sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::super::half::rounded;
+    use super::super::random::Random;
+    use super::*;
+
+    /// The matrices of a product, by rows or by columns, and the plain product in f64 of what is rounded.
+    struct Case {
+        sizes: [usize; 3],
+        transposed: [bool; 2],
+        a: Vec<f32>,
+        b: Vec<f32>,
+        before: Vec<f32>,
+    }
+
+    impl Case {
+        fn new(sizes: [usize; 3], transposed: [bool; 2], mut number: impl FnMut() -> f32) -> Self {
+            let [m, k, n] = sizes;
+            let mut numbers = |count: usize| (0..count).map(|_| number()).collect();
+            Self { sizes, transposed, a: numbers(m * k), b: numbers(k * n), before: numbers(m * n) }
+        }
+
+        /// The strides of both.
+        fn strides(&self) -> [[usize; 2]; 2] {
+            let [m, k, n] = self.sizes;
+            let strides = |rows, columns, transposed| if transposed { [1, rows] } else { [columns, 1] };
+            [strides(m, k, self.transposed[0]), strides(k, n, self.transposed[1])]
+        }
+
+        fn by(&self, unit: Unit, packed: bool, [alpha, beta]: [f32; 2]) -> Vec<f32> {
+            let [_, k, n] = self.sizes;
+            let [a, b] = self.strides();
+            let strided = |data: &[f32], [rows, columns]: [usize; 2]| Strided {
+                data: data.as_ptr(),
+                rows: rows as isize,
+                columns: columns as isize,
+            };
+            let (a, b) = (strided(&self.a, a), strided(&self.b, b));
+            let mut c = if beta == 0.0 { vec![f32::NAN; self.before.len()] } else { self.before.clone() };
+            let mut panels = Vec::new();
+            // SAFETY: the matrices are as large as the sizes say, and the caller has asked for the processor.
+            #[allow(unsafe_code)]
+            unsafe {
+                if packed {
+                    pack_b(b, [k, n], &mut panels);
+                }
+                multiply(unit, self.sizes, [alpha, beta], a, (b, &panels), c.as_mut_ptr(), n);
+            }
+            c
+        }
+
+        /// Each element, and the sum of the absolute values that it is made of.
+        fn plain(&self, [alpha, beta]: [f32; 2]) -> Vec<(f64, f64)> {
+            let ([m, k, n], [a, b]) = (self.sizes, self.strides());
+            let element = |at: usize| {
+                let (i, j) = (at / n, at % n);
+                let product = |l: usize| {
+                    f64::from(rounded(self.a[i * a[0] + l * a[1]])) * f64::from(rounded(self.b[l * b[0] + j * b[1]]))
+                };
+                let (alpha, before) = (f64::from(alpha), f64::from(beta * self.before[at]));
+                let sum: f64 = (0..k).map(product).sum();
+                let whole: f64 = (0..k).map(|l| product(l).abs()).sum();
+                (alpha * sum + before, alpha.abs() * whole + before.abs())
+            };
+            (0..m * n).map(element).collect()
+        }
+    }
+
+    fn units() -> Vec<Unit> {
+        let all = [(has_dots(), Unit::Dots), (unit() == Some(Unit::Tiles), Unit::Tiles)];
+        all.into_iter().filter(|(there, _)| *there).map(|(_, unit)| unit).collect()
+    }
+
+    fn size() -> impl Strategy<Value = usize> {
+        prop_oneof![3 => 1usize..20, 2 => 20usize..70, 1 => 120usize..140]
+    }
+
+    proptest! {
+        /// Whole numbers, whose sums f32 holds: every order of additions gives the same.
+        #[test]
+        fn whole_numbers_are_exact(
+            sizes in [size(), size(), size()], transposed in any::<[bool; 2]>(), packed: bool,
+            factors in (select(vec![1.0f32, -0.5]), select(vec![0.0f32, 1.0, 0.5])),
+            seed: u64,
+        ) {
+            let factors = [factors.0, factors.1];
+            let mut random = Random::new(seed);
+            let case = Case::new(sizes, transposed, || (random.normal() * 4.0).round() as f32);
+            let expected: Vec<f32> = case.plain(factors).into_iter().map(|(value, _)| value as f32).collect();
+            for unit in units() {
+                prop_assert!(case.by(unit, packed, factors) == expected, "{unit:?} {sizes:?} {transposed:?} {factors:?}");
+            }
+        }
+
+        /// Others are as near as sums of f32 are; what is rounded is rounded as the plain version does.
+        #[test]
+        fn others_are_near(
+            sizes in [size(), size(), size()], transposed in any::<[bool; 2]>(),
+            beta in prop_oneof![Just(0.0f32), Just(1.0)], seed: u64,
+        ) {
+            let mut random = Random::new(seed);
+            let case = Case::new(sizes, transposed, || random.normal() as f32);
+            let expected = case.plain([1.0, beta]);
+            for unit in units() {
+                let got = case.by(unit, false, [1.0, beta]);
+                for (got, (expected, whole)) in got.into_iter().zip(&expected) {
+                    let error = (f64::from(got) - expected).abs();
+                    prop_assert!(error <= 1e-6 * whole, "{unit:?} {sizes:?}: {got} should be {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_to_add_up() {
+        for unit in units() {
+            let case = Case::new([3, 0, 5], [false, false], || 1.0);
+            assert_eq!(case.by(unit, false, [1.0, 0.0]), [0.0; 15]);
+            assert_eq!(case.by(unit, false, [1.0, 1.0]), [1.0; 15]);
+            assert!(Case::new([0, 4, 5], [false, false], || 1.0).by(unit, false, [1.0, 0.0]).is_empty());
+            assert!(Case::new([4, 4, 0], [false, false], || 1.0).by(unit, true, [1.0, 0.0]).is_empty());
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Gradients of matrices in bf16, made behind the backward passes of several windows.
+//!
+//! A gradient is a product over tokens, xᵀ dy. In f32 each window adds its own to the sums of its lane, which go through
+//! memory once for every window. In bf16 that would take longer than the product: a window keeps both sides instead, rounded
+//! and packed, in a quarter of the space of a lane's sums, and each sum over all windows is made in the registers.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::half::{PANEL, Pair, Precision, add_up};
+use super::layout::{Kind, Layout};
+use super::matmul::Matrix;
+use super::panels::Line;
+use super::real::Real;
+use crate::vocab::TokenId;
+
+/// Ids whose rows of the token embedding one task adds to.
+const ROWS: usize = 256;
+
+/// Panels of a left side that one task goes through: with all windows of C1 half a megabyte.
+const PANELS: usize = 4;
+
+/// What one window keeps.
+pub(super) struct Kept<R> {
+    sides: Vec<Sides>,
+    /// (T, C): the gradient by the token embeddings.
+    pub(super) stream: Vec<R>,
+}
+
+/// Both sides of the product that is the gradient of one matrix.
+struct Sides {
+    place: Range<usize>,
+    /// Rows and columns of the matrix.
+    size: [usize; 2],
+    tokens: usize,
+    left: Vec<Line>,
+    right: Vec<Line>,
+}
+
+impl<R: Real> Kept<R> {
+    /// Nothing yet; or `None` in f32, and where the processor has nothing that multiplies bf16.
+    pub(super) fn new(layout: &Layout, precision: Precision) -> Option<Self> {
+        if precision.is_f32() || !precision.is_native() {
+            return None;
+        }
+        let empty = |(place, columns): (&Range<usize>, usize)| Sides {
+            place: place.clone(),
+            size: [place.len() / columns, columns],
+            tokens: 0,
+            left: Vec::new(),
+            right: Vec::new(),
+        };
+        Some(Self { sides: layout.matrices().map(empty).collect(), stream: Vec::new() })
+    }
+
+    /// Keeps rows of the left side (tokens, rows of the matrix), from a token on, a multiple of 32, of so many tokens in all.
+    pub(super) fn left(&mut self, place: &Range<usize>, x: Matrix<'_, R>, [first, tokens]: [usize; 2]) {
+        x.transposed().keep(false, [first, tokens], &mut self.of(place).left);
+    }
+
+    /// The same of the right side (tokens, columns of the matrix).
+    pub(super) fn right(&mut self, place: &Range<usize>, dy: Matrix<'_, R>, [first, tokens]: [usize; 2]) {
+        let sides = self.of(place);
+        sides.tokens = tokens;
+        dy.keep(true, [first, tokens], &mut sides.right);
+    }
+
+    fn of(&mut self, place: &Range<usize>) -> &mut Sides {
+        self.sides.iter_mut().find(|sides| sides.place == *place).expect("all matrices are there")
+    }
+}
+
+/// Adds the gradients of all matrices that windows have kept to `gradients`, or writes them; of the output matrix, or of
+/// those inside the layers.
+pub(super) fn add_products(
+    windows: &[&Kept<f32>],
+    layout: &Layout,
+    head: bool,
+    mut gradients: &mut [f32],
+    added: bool,
+) {
+    let Some(first) = windows.first() else { return };
+    let (mut tasks, mut end) = (Vec::new(), 0);
+    for (at, sides) in first.sides.iter().enumerate() {
+        let _ = gradients.split_off_mut(..sides.place.start - end);
+        end = sides.place.end;
+        let own = gradients.split_off_mut(..sides.place.len()).unwrap_or_default();
+        if (sides.place == layout.head) == head {
+            let tasks_of = own.chunks_mut(PANELS * PANEL * sides.size[1]).enumerate();
+            tasks.extend(tasks_of.map(|(task, rows)| (at, task * PANELS, rows)));
+        }
+    }
+    tasks.into_par_iter().for_each(|(at, panel, rows)| {
+        let pairs: Vec<Pair<'_>> = windows
+            .iter()
+            .map(|kept| &kept.sides[at])
+            .map(|sides| Pair { left: &sides.left, right: &sides.right, tokens: sides.tokens })
+            .collect();
+        add_up(&pairs, panel, first.sides[at].size[1], rows, added);
+    });
+}
+
+/// Adds the gradients by token embeddings (T, C), each to the row of its id, in the order of windows and tokens.
+pub(super) fn add_embeddings(windows: &[(&Kept<f32>, &[TokenId])], width: usize, wte: &mut [f32]) {
+    wte.par_chunks_mut(ROWS * width).enumerate().for_each(|(at, rows)| {
+        for (kept, ids) in windows {
+            for (row, &id) in kept.stream.chunks_exact(width).zip(*ids) {
+                if id as usize / ROWS == at {
+                    let sum = &mut rows[id as usize % ROWS * width..][..width];
+                    sum.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value);
+                }
+            }
+        }
+    });
+}
+
+/// The places of what is not kept: each lane adds up its own.
+pub(super) fn small(layout: &Layout) -> Vec<Range<usize>> {
+    let is_small = |kind| matches!(kind, Kind::Position | Kind::Scale | Kind::Bias);
+    layout.tensors.iter().filter(|tensor| is_small(tensor.kind)).map(|tensor| tensor.range.clone()).collect()
+}
