@@ -222,7 +222,7 @@ impl Start {
             return Err(Error::Limit { what, value: cells as u64, max: MAX_CELLS as u64 }.into());
         }
         // Known merges leave fewer.
-        let (parts, is_plain) = (part_count(), self.known.is_empty() && !self.whole_pieces);
+        let (parts, is_plain) = (part_count(cells), self.known.is_empty() && !self.whole_pieces);
         let room = if is_plain { cells / parts + cells / parts / 16 } else { 0 };
         words.arenas = (0..parts).map(|_| Arena::with_room(room)).collect();
         let byte = self.tokens.numbers_of_bytes();

@@ -42,11 +42,15 @@ const MAX_BITS: u32 = 20;
 const MAX_PARTS: usize = 8;
 
 /// Places of a pair from which on threads merge it together.
-const MANY_PLACES: usize = 1 << 13;
+const MANY_PLACES: usize = if cfg!(test) { 3 } else { 1 << 13 };
 
-/// The parts that words are put into.
-pub(super) fn part_count() -> usize {
-    rayon::current_num_threads().clamp(1, MAX_PARTS)
+/// Cells from which on there is a further part: each makes a merge in few places slower. (With two parts English, which
+/// has a million cells, took a tenth longer.) Tests have parts of few.
+const PART_CELLS: usize = if cfg!(test) { 4 } else { 1 << 21 };
+
+/// The parts that words of so many cells are put into.
+pub(super) fn part_count(cells: usize) -> usize {
+    (cells / PART_CELLS).min(rayon::current_num_threads()).clamp(1, MAX_PARTS)
 }
 
 /// The words and the pairs in them.
