@@ -31,7 +31,7 @@ use crate::segment::prefetch;
 const FALL: u64 = 256;
 
 /// How counts fall with the merges done: as this power of them, or less. (From the 1,000th to the 32,000th merge it was
-/// 1.43 in Chinese, 1.56 in English and 1.55 in source code, of 30 MB each.) It tells how rare the last pairs will be that are asked
+/// 1.43 in Chinese, 1.56 in English and 1.50 in source code, of 30 MB each.) It tells how rare the last pairs will be that are asked
 /// for, so that no rarer ones are kept; where that is wrong, the pairs are counted once more.
 const DECLINE: f64 = 1.6;
 
