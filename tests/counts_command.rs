@@ -80,7 +80,7 @@ fn any_bound_of_memory_and_number_of_threads_gives_the_same_bytes() {
         assert!(counted["documents"]["out"].as_u64() > Some(0) && counted.get("vocab_size").is_none());
     }
     // What is learned from must find room.
-    let needed = load_counts(&workshop.path("c")).unwrap().1.memory();
+    let needed = load_counts(&workshop.path("c")).unwrap().1.memory_to_learn();
     for (memory, threads) in [(needed, "1"), (needed, "3"), (1 << 30, "2")] {
         let memory = memory.to_string();
         let bound = ["-o", "out/t.json", "--save-counts", "out/c", "--memory", &memory, "--threads", threads];
@@ -103,7 +103,7 @@ fn a_table_that_finds_no_room_is_refused_with_what_would_help() {
     let inputs: Vec<&str> = corpora.iter().map(String::as_str).collect();
     let whole = learn(&workshop, &[&inputs[..], &["-o", "t.json", "--save-counts", "c"]].concat());
     let (head, counts) = load_counts(&workshop.path("c")).unwrap();
-    let half = (counts.memory() / 2).to_string();
+    let half = (counts.memory_to_learn() / 2).to_string();
     let refused = ["learn", "--counts", "c", "-o", "u.json", "--memory"];
     workshop.run(&[&refused[..], &["1"]].concat()).fails(2, &["above the 1 allowed", "--memory"]);
     workshop.run(&[&refused[..], &[&half]].concat()).fails(2, &["--memory", "--min-pre-token-count", "% of all"]);

@@ -325,6 +325,34 @@ fn bombs_are_bounded() {
     }
 }
 
+/// The same of the other compressions: one stream of zeros, put behind itself.
+#[test]
+fn bombs_of_every_compression_are_bounded() {
+    let workshop = workshop();
+    let xz = |bytes: &[u8]| {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let bz2 = |bytes: &[u8]| {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zst = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
+    let zeros = vec![0; 16 << 20];
+    for (form, packed) in [("xz", &xz as &dyn Fn(&[u8]) -> Vec<u8>), ("bz2", &bz2), ("zst", &zst)] {
+        let bomb =
+            [packed(b"{\"text\": \"one\"}\n"), packed(&zeros).repeat(40), packed(b"\n{\"text\": \"two\"}\n")].concat();
+        assert!(bomb.len() < 1 << 20, "{form}: {}", bomb.len());
+        workshop.write(&format!("bomb.jsonl.{form}"), &bomb);
+        let common = "--max-document 1MB --val 0 --threads 2 --json -t t.json";
+        let (code, text) = run_within(&workshop, 600_000, &format!("encode bomb.jsonl.{form} -o {form} {common}"));
+        assert!(code == Some(0) && text.contains("{\"in\":3,\"out\":2,\"rejected\":1}"), "{form}: {code:?} {text}");
+        assert!(rejects(&workshop, form)[0].reason.contains("--max-document"), "{form}");
+    }
+}
+
 /// Whatever byte of a Parquet file is damaged, the answer is its rows, rejects or an error.
 #[test]
 fn damaged_parquet_files() {

@@ -131,7 +131,7 @@ pub(super) struct ReadArgs {
     max_document: u64,
     /// Bytes of memory that reading may take, about, and counting for `learn`, whose tables wait in files where they find no
     /// room. A document may be a thirty-second of it at the most, or 1 MiB; nothing else in a result depends on it. `learn` must find
-    /// room for the pre-tokens that it learns from, else it ends with a word on what would help. Without: no bound
+    /// room for the pre-tokens that it learns from and for merging them, else it ends with a word on what would help. Without: no bound
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Reading")]
     memory: Option<u64>,
     #[command(flatten)]

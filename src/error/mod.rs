@@ -209,14 +209,14 @@ pub enum Error {
 
     /// More distinct pre-tokens than find room in the memory that is allowed.
     #[error(
-        "the distinct pre-tokens to learn from take about {needed} bytes, above the {limit} allowed; {}{}",
+        "the distinct pre-tokens to learn from and their merging take about {needed} bytes, above the {limit} allowed; {}{}",
         remedy_of_memory(*needed, *least),
         saved.as_deref().map_or_else(String::new, |path| format!("; the counts are in `{}`, for --counts", path.display()))
     )]
     Memory {
-        /// Bytes of the whole table, about.
+        /// Bytes of the whole table and of merging, about.
         needed: u64,
-        /// The bytes that it may take.
+        /// The bytes that they may take.
         limit: u64,
         /// The lowest count of a pre-token with which those that have it, or a higher one, find room; and the occurrences
         /// of the others, of a million.

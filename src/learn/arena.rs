@@ -16,6 +16,9 @@ const FREE: u32 = 1 << 31;
 /// The most cells: what is left of a free cell holds their number.
 pub(super) const MAX_CELLS: usize = (FREE - 1) as usize;
 
+/// Cells that are asked for ahead.
+pub(super) const AHEAD: usize = 16;
+
 /// Words as tokens.
 #[derive(Debug, Default)]
 pub(super) struct Arena {
@@ -127,17 +130,27 @@ impl Arena {
         self.cells.iter().copied().filter(|&cell| cell != EDGE)
     }
 
-    /// Neighbouring tokens and the place of the left one, for places in `places`, which ascend. Only of an arena
-    /// without free cells.
+    /// Neighbouring tokens, the count and the place of the left one, for places in `places`, which ascend. Those some
+    /// places ahead are told before, edges among them, so that what is looked up for a pair can be asked for. Only of an
+    /// arena without free cells.
     #[inline(always)]
-    pub(super) fn pairs(&self, places: Range<usize>, mut each: impl FnMut(u32, u32, u64, usize)) {
+    pub(super) fn pairs<S>(
+        &self,
+        places: Range<usize>,
+        state: &mut S,
+        ahead: impl Fn(&S, u32, u32),
+        each: impl Fn(&mut S, u32, u32, u64, usize),
+    ) {
         let mut weights = Weights::default();
         let end = places.end.min(self.cells.len().saturating_sub(1));
-        let mut left = self.cells[places.start];
+        let Some(&(mut left)) = self.cells.get(places.start) else { return };
         for at in places.start..end {
+            if let Some(&[left, right]) = self.cells.get(at + AHEAD..at + AHEAD + 2) {
+                ahead(state, left, right);
+            }
             let right = self.cells[at + 1];
             if left != EDGE && right != EDGE {
-                each(left, right, self.weight(at, &mut weights), at);
+                each(state, left, right, self.weight(at, &mut weights), at);
             }
             left = right;
         }
@@ -167,7 +180,8 @@ mod tests {
         assert_eq!([1, 5, 9].map(|at| arena.weight(at, &mut weights)), [9, 9, 2]);
         arena.compact();
         let mut pairs = Vec::new();
-        arena.pairs(0..arena.len(), |left, right, count, at| pairs.push((left, right, count, at)));
+        let each = |pairs: &mut Vec<_>, left, right, count, at| pairs.push((left, right, count, at));
+        arena.pairs(0..arena.len(), &mut pairs, |_, _, _| {}, each);
         assert_eq!(pairs, [(1234, 5, 9, 1), (7, 8, 2, 4)]);
     }
 }

@@ -10,7 +10,7 @@ use super::config::LearnConfig;
 use super::counts::Counts;
 use super::known::Known;
 use super::pair_table::{Key, parts};
-use super::pairs::Pairs;
+use super::pairs::{Pairs, part_count};
 use super::rules::Rules;
 use super::support::Support;
 use super::tokens::Tokens;
@@ -147,7 +147,8 @@ struct Start {
 
 /// The words as tokens.
 struct Words {
-    arena: Arena,
+    /// Every so-manieth word, for as many threads.
+    arenas: Vec<Arena>,
     /// All tokens of the text, those of words that hold no pair among them.
     tokens: u128,
     /// How many tokens each known merge made.
@@ -178,14 +179,15 @@ impl Start {
     }
 
     fn learn(&mut self, counts: &Counts, config: &LearnConfig, watch: &mut Watch<'_>) -> Outcome<()> {
-        let Words { arena, tokens: mut left, made } = self.words(counts, watch)?;
+        let Words { arenas, tokens: mut left, made } = self.words(counts, watch)?;
         let mut support = Support::new(config, self.first);
         for (rank, (pair, result)) in self.merges.drain(..).enumerate() {
             support.merged(parts(pair), result, made[rank], rank + 1);
         }
         self.known = Known::default();
         let rules = Rules::of(config);
-        let mut pairs = Pairs::new(arena, rules, config.min_count, &self.tokens);
+        let room = self.room - (self.tokens.len() - self.first);
+        let mut pairs = Pairs::new(arenas, rules, config.min_count, room, &self.tokens);
         while self.tokens.len() - self.first < self.room {
             let best = pairs.best(&self.tokens, watch)?;
             let Some(best) = best.filter(|best| !support.is_settled(best.count) && rules.is_worth(best.count, left))
@@ -211,32 +213,25 @@ impl Start {
 
     /// The words, after the merges that are known.
     fn words(&self, counts: &Counts, watch: &mut Watch<'_>) -> Outcome<Words> {
-        let mut spans: Vec<(&[u8], u64)> = counts.sorted().into_iter().filter(|(_, count)| *count > 0).collect();
-        spans.sort_by_key(|(_, count)| Reverse(*count));
-        let mut words = Words { arena: Arena::default(), tokens: 0, made: vec![0; self.known.len()] };
+        let mut spans: Vec<(&[u8], u64)> = counts.iter().filter(|(_, count)| *count > 0).collect();
+        spans.par_sort_by_key(|(_, count)| Reverse(*count));
+        let mut words = Words { arenas: Vec::new(), tokens: 0, made: vec![0; self.known.len()] };
         let cells: usize = spans.iter().filter(|(span, _)| span.len() > 1).map(|(span, _)| span.len() + 1).sum();
         if cells >= MAX_CELLS {
             let what = "bytes of distinct pre-tokens";
             return Err(Error::Limit { what, value: cells as u64, max: MAX_CELLS as u64 }.into());
         }
         // Known merges leave fewer.
-        words.arena = Arena::with_room(if self.known.is_empty() { cells } else { 0 });
+        let (parts, is_plain) = (part_count(cells), self.known.is_empty() && !self.whole_pieces);
+        let room = if is_plain { cells / parts + cells / parts / 16 } else { 0 };
+        words.arenas = (0..parts).map(|_| Arena::with_room(room)).collect();
         let byte = self.tokens.numbers_of_bytes();
         for some in spans.chunks(64 * WORDS) {
-            let merged: Vec<Merged> = match self.known.is_empty() && !self.whole_pieces {
-                true => Vec::new(),
-                false => some.par_chunks(WORDS).map(|some| self.merged(some, &byte)).collect(),
-            };
-            if merged.is_empty() {
-                for (span, count) in some {
-                    words.tokens += span.len() as u128 * u128::from(*count);
-                    if span.len() > 1 {
-                        words.arena.push(span.iter().map(|&of| byte[usize::from(of)]), *count);
-                    }
-                }
-            }
-            for (some, merged) in some.chunks(WORDS).zip(&merged) {
-                words.add(some, merged);
+            if is_plain {
+                words.add_plain(some, &byte);
+            } else {
+                let merged: Vec<Merged> = some.par_chunks(WORDS).map(|some| self.merged(some, &byte)).collect();
+                some.chunks(WORDS).zip(&merged).for_each(|(some, merged)| words.add(some, merged));
             }
             watch.worked(some.iter().map(|(span, _)| span.len()).sum())?;
         }
@@ -273,13 +268,29 @@ struct Merged {
 }
 
 impl Words {
+    /// Adds words as bytes.
+    fn add_plain(&mut self, spans: &[(&[u8], u64)], byte: &[u32; 256]) {
+        let parts = self.arenas.len();
+        let of_part = |(number, arena): (usize, &mut Arena)| -> u128 {
+            let mut tokens = 0;
+            for (span, count) in spans.iter().skip(number).step_by(parts) {
+                tokens += span.len() as u128 * u128::from(*count);
+                if span.len() > 1 {
+                    arena.push(span.iter().map(|&of| byte[usize::from(of)]), *count);
+                }
+            }
+            tokens
+        };
+        self.tokens += self.arenas.par_iter_mut().enumerate().map(of_part).sum::<u128>();
+    }
+
     fn add(&mut self, spans: &[(&[u8], u64)], merged: &Merged) {
-        let mut start = 0;
-        for ((_, count), &end) in spans.iter().zip(&merged.ends) {
+        let (mut start, parts) = (0, self.arenas.len());
+        for (number, ((_, count), &end)) in spans.iter().zip(&merged.ends).enumerate() {
             let word = &merged.tokens[std::mem::replace(&mut start, end)..end];
             self.tokens += word.len() as u128 * u128::from(*count);
             if word.len() > 1 {
-                self.arena.push(word.iter().copied(), *count);
+                self.arenas[number % parts].push(word.iter().copied(), *count);
             }
         }
         for &(rank, count) in &merged.ranks {

@@ -43,8 +43,8 @@
 //!
 //! # How
 //!
-//! [`learn`] keeps the words in one list (`arena.rs`), the count and the places of frequent pairs (`pairs.rs`), and
-//! touches, for a merge, only its places and their neighbours. `naive.rs` recounts everything each time and reads every
+//! [`learn`] keeps the words in a list for each thread (`arena.rs`), the count of frequent pairs (`pairs.rs`) and their
+//! places in each list (`part.rs`), and touches, for a merge, only its places and their neighbours. `naive.rs` recounts everything each time and reads every
 //! rule off the bytes, and is what it is compared with.
 
 mod arena;
@@ -61,6 +61,7 @@ mod learner;
 mod naive;
 mod pair_table;
 mod pairs;
+mod part;
 mod rules;
 mod support;
 mod tokens;

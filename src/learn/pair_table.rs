@@ -2,7 +2,12 @@
 //!
 //! One table with open addressing finds the entry of a pair by its two ids, which are one number of 64 bits. Nothing is
 //! taken out: a pair that is not kept any more leaves an entry that counts nothing, and the table is made anew as soon
-//! as rarer pairs are looked at (`pairs.rs`).
+//! as rarer pairs are looked at (`pairs.rs`). While pairs are counted, their counts lie in the slots themselves
+//! ([`PairCounts`]), so that a pair costs one look into memory.
+
+use std::collections::BTreeSet;
+
+use crate::segment::prefetch;
 
 /// Two tokens, the left one in the upper half: pairs in order are numbers in order.
 pub(super) type Key = u64;
@@ -35,10 +40,6 @@ pub(super) struct Entry {
     pub(super) key: Key,
     /// How often it occurs; 0 if it is not kept any more.
     pub(super) count: u64,
-    /// In how many places it was counted.
-    pub(super) number: u32,
-    /// Where it occurs, or once did, in ascending order.
-    pub(super) places: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -85,12 +86,18 @@ impl PairTable {
             return self.slots[at].entry;
         }
         let entry = self.entries.len() as u32;
-        self.entries.push(Entry { key, count: 0, number: 0, places: Vec::new() });
+        self.entries.push(Entry { key, count: 0 });
         self.slots[at] = Slot { key, entry };
         if 2 * self.entries.len() > self.slots.len() {
             self.grow();
         }
         entry
+    }
+
+    /// Asks for the slot of a pair ahead.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, key: Key) {
+        prefetch(&self.slots[hash(key, self.bits)]);
     }
 
     fn grow(&mut self) {
@@ -102,6 +109,85 @@ impl PairTable {
             let at = self.slot(key);
             self.slots[at] = Slot { key, entry: entry as u32 };
         }
+    }
+}
+
+/// A pair that is counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted {
+    pub(super) key: Key,
+    /// How often it occurs.
+    pub(super) count: u64,
+    /// In how many places.
+    pub(super) places: u32,
+}
+
+const NOT_COUNTED: Counted = Counted { key: NONE, count: 0, places: 0 };
+
+/// Counts of pairs.
+#[derive(Debug)]
+pub(super) struct PairCounts {
+    slots: Vec<Counted>,
+    bits: u32,
+    len: usize,
+    /// Pairs that 64 bits do not count.
+    pub(super) overflow: BTreeSet<Key>,
+}
+
+impl PairCounts {
+    pub(super) fn new() -> Self {
+        const BITS: u32 = 8;
+        Self { slots: vec![NOT_COUNTED; 1 << BITS], bits: BITS, len: 0, overflow: BTreeSet::new() }
+    }
+
+    /// Asks for the slot of a pair ahead.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, key: Key) {
+        prefetch(&self.slots[hash(key, self.bits)]);
+    }
+
+    /// Counts a pair.
+    #[inline(always)]
+    pub(super) fn add(&mut self, pair: Counted) {
+        let at = self.slot(pair.key);
+        let slot = &mut self.slots[at];
+        slot.places += pair.places;
+        match slot.count.checked_add(pair.count) {
+            Some(sum) => slot.count = sum,
+            None => _ = self.overflow.insert(pair.key),
+        }
+        if slot.key == NONE {
+            slot.key = pair.key;
+            self.len += 1;
+            if 2 * self.len > self.slots.len() {
+                self.grow();
+            }
+        }
+    }
+
+    /// The slot of a pair, or the empty one where it would stand.
+    #[inline(always)]
+    fn slot(&self, key: Key) -> usize {
+        let mut at = hash(key, self.bits);
+        while self.slots[at].key != key && self.slots[at].key != NONE {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        at
+    }
+
+    fn grow(&mut self) {
+        self.bits += 1;
+        for pair in std::mem::replace(&mut self.slots, vec![NOT_COUNTED; 1 << self.bits]) {
+            if pair.key != NONE {
+                let at = self.slot(pair.key);
+                self.slots[at] = pair;
+            }
+        }
+    }
+
+    /// The pairs, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Counted> {
+        self.slots.iter().copied().filter(|pair| pair.key != NONE)
     }
 }
 
@@ -120,5 +206,16 @@ mod tests {
             assert_eq!((table.find(key), table.entry(key)), (Some(n as u32), n as u32));
             assert_eq!(parts(key), (n as u32 % 71, n as u32));
         }
+        let mut counts = PairCounts::new();
+        for round in 1..4 {
+            keys.iter().for_each(|&key| counts.add(Counted { key, count: key & 0xFF, places: round }));
+        }
+        let mut found: Vec<(Key, u64, u32)> = counts.iter().map(|pair| (pair.key, pair.count, pair.places)).collect();
+        found.sort_unstable();
+        let mut wanted: Vec<(Key, u64, u32)> = keys.iter().map(|&key| (key, 3 * (key & 0xFF), 6)).collect();
+        wanted.sort_unstable();
+        assert_eq!((found, counts.overflow.len()), (wanted, 0));
+        counts.add(Counted { key: keys[7], count: u64::MAX, places: 1 });
+        assert_eq!(counts.overflow.into_iter().collect::<Vec<_>>(), [keys[7]]);
     }
 }

@@ -17,29 +17,45 @@ use std::collections::BinaryHeap;
 
 use rayon::prelude::*;
 
-use super::arena::{Arena, EDGE, Weights};
-use super::pair_table::{Entry, Key, PairTable, hash, key, parts};
+use super::arena::Arena;
+use super::pair_table::{Counted, Key, PairCounts, PairTable, hash, key, parts};
+pub(super) use super::part::Made;
+use super::part::{Part, Sides};
 use super::rules::Rules;
 use super::tokens::Tokens;
 use super::watch::{Outcome, WORK, Watch};
 use crate::error::Error;
 use crate::segment::prefetch;
 
-/// By what the threshold falls when the pairs above it are used up.
-const FALL: u64 = 16;
+/// By what the threshold of the first counting is below the most frequent pair.
+const FALL: u64 = 256;
 
-/// Places that are asked for ahead.
-const AHEAD: usize = 16;
+/// How counts fall with the merges done: as this power of them, or less. (From the 1,000th to the 32,000th merge it was
+/// 1.43 in Chinese, 1.56 in English and 1.50 in source code, of 30 MB each.) It tells how rare the last pairs will be that are asked
+/// for, so that no rarer ones are kept; where that is wrong, the pairs are counted once more.
+const DECLINE: f64 = 1.6;
 
 /// Bits of a hash in the first round, at the most.
 const MAX_BITS: u32 = 20;
 
-/// Threads that count, at the most: each has sums of its own.
+/// Parts of the words, at the most: each has sums of its own.
 const MAX_PARTS: usize = 8;
+
+/// Places of a pair from which on threads merge it together.
+const MANY_PLACES: usize = if cfg!(test) { 3 } else { 1 << 13 };
+
+/// Cells from which on there is a further part: each makes a merge in few places slower. (With two parts English, which
+/// has a million cells, took a tenth longer.) Tests have parts of few.
+const PART_CELLS: usize = if cfg!(test) { 4 } else { 1 << 21 };
+
+/// The parts that words of so many cells are put into.
+pub(super) fn part_count(cells: usize) -> usize {
+    (cells / PART_CELLS).min(rayon::current_num_threads()).clamp(1, MAX_PARTS)
+}
 
 /// The words and the pairs in them.
 pub(super) struct Pairs {
-    arena: Arena,
+    parts: Vec<Part>,
     rules: Rules,
     table: PairTable,
     /// Entries by count, then the lowest pair first. A count may have fallen since; it is looked up when it comes up.
@@ -48,38 +64,16 @@ pub(super) struct Pairs {
     threshold: u64,
     /// It does not fall below this.
     fewest: u64,
+    /// Merges that were done here.
+    merges: usize,
+    /// Merges that will be asked for, at the most.
+    room: usize,
     /// Whether the pairs must be counted before the next one is chosen.
     outdated: bool,
     /// Which tokens occur in the words.
     occurs: Vec<bool>,
     left: Sides,
     right: Sides,
-}
-
-/// Counts of pairs, by one thread.
-struct Counting {
-    table: PairTable,
-    /// The lowest pair that 64 bits do not count.
-    overflow: Option<Key>,
-}
-
-impl Default for Counting {
-    fn default() -> Self {
-        Self { table: PairTable::new(), overflow: None }
-    }
-}
-
-impl Counting {
-    #[inline(always)]
-    fn add(&mut self, pair: Key, places: u32, count: u64) {
-        let entry = self.table.entry(pair);
-        let entry = &mut self.table.entries[entry as usize];
-        entry.number += places;
-        match entry.count.checked_add(count) {
-            Some(sum) => entry.count = sum,
-            None => self.overflow = Some(self.overflow.unwrap_or(pair).min(pair)),
-        }
-    }
 }
 
 /// A pair that is chosen.
@@ -89,61 +83,39 @@ pub(super) struct Best {
     entry: u32,
 }
 
-/// What a merge did.
-pub(super) struct Made {
-    /// How many tokens it made.
-    pub(super) tokens: u64,
-    /// In how many places.
-    pub(super) places: usize,
+/// Which hashes of pairs may be those of frequent ones.
+struct Frequent {
+    bits: u32,
+    sets: Vec<u64>,
 }
 
-/// Neighbours on one side of the places of a merge, by token.
-#[derive(Default)]
-struct Sides {
-    of: Vec<Side>,
-    /// The tokens that are neighbours.
-    seen: Vec<u32>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Side {
-    count: u64,
-    places: u32,
-    /// The entry of the pair with the new token.
-    entry: u32,
-}
-
-const NO_ENTRY: u32 = u32::MAX;
-const NO_SIDE: Side = Side { count: 0, places: 0, entry: NO_ENTRY };
-
-impl Sides {
-    #[inline(always)]
-    fn add(&mut self, token: u32, count: u64, places: u32) {
-        let side = &mut self.of[token as usize];
-        if side.places == 0 {
-            self.seen.push(token);
-        }
-        side.count += count;
-        side.places += places;
+impl Frequent {
+    fn new(sums: &[u64], bits: u32, threshold: u64) -> Self {
+        let set = |sums: &[u64]| sums.iter().rev().fold(0, |set, &sum| set << 1 | u64::from(sum >= threshold));
+        Self { bits, sets: sums.chunks(64).map(set).collect() }
     }
 
-    fn clear(&mut self) {
-        self.seen.drain(..).for_each(|token| self.of[token as usize] = NO_SIDE);
+    #[inline(always)]
+    fn may_be(&self, pair: Key) -> bool {
+        let hash = hash(pair, self.bits);
+        self.sets[hash / 64] >> (hash % 64) & 1 == 1
     }
 }
 
 impl Pairs {
-    /// The pairs of words. Those below `fewest` are never asked for.
-    pub(super) fn new(arena: Arena, rules: Rules, fewest: u64, tokens: &Tokens) -> Self {
+    /// The pairs of words. Those below `fewest` are never asked for, nor more than `room`.
+    pub(super) fn new(arenas: Vec<Arena>, rules: Rules, fewest: u64, room: usize, tokens: &Tokens) -> Self {
         let mut occurs = vec![false; tokens.len()];
-        arena.tokens().for_each(|token| occurs[token as usize] = true);
+        arenas.iter().flat_map(Arena::tokens).for_each(|token| occurs[token as usize] = true);
         Self {
-            arena,
+            parts: arenas.into_iter().map(Part::new).collect(),
             rules,
             table: PairTable::new(),
             queue: BinaryHeap::new(),
             threshold: u64::MAX,
             fewest: fewest.max(1),
+            merges: 0,
+            room,
             outdated: true,
             occurs,
             left: Sides::default(),
@@ -170,6 +142,7 @@ impl Pairs {
             if self.threshold == self.fewest {
                 return Ok(None);
             }
+            self.threshold = (self.threshold / 2).max(self.fewest);
             self.outdated = true;
         }
     }
@@ -178,173 +151,152 @@ impl Pairs {
     fn count(&mut self, tokens: &Tokens, watch: &mut Watch<'_>) -> Outcome<()> {
         // Freed first, so that old and new places are not in memory together.
         (self.table, self.queue) = (PairTable::new(), BinaryHeap::new());
-        self.arena.compact();
-        let bits = (usize::BITS - self.arena.len().leading_zeros()).clamp(8, MAX_BITS);
-        let parts = rayon::current_num_threads().clamp(1, MAX_PARTS);
-        let mut all_sums = vec![vec![0u64; 1 << bits]; parts];
-        self.each_pair(watch, &mut all_sums, |sums, left, right, count, _| {
-            let sum = &mut sums[hash(key(left, right), bits)];
-            *sum = sum.saturating_add(count);
-        })?;
-        let mut sums = all_sums.swap_remove(0);
-        for more in all_sums {
+        self.parts.par_iter_mut().for_each(|part| {
+            part.places = Vec::new();
+            part.arena.compact();
+        });
+        let cells: usize = self.parts.iter().map(|part| part.arena.len()).sum();
+        let bits = (usize::BITS - cells.leading_zeros()).clamp(8, MAX_BITS);
+        let sums = self.sums(bits, watch)?;
+        let highest = sums.iter().copied().max().unwrap_or(0).min(self.threshold);
+        let next = match self.merges {
+            0 => highest / FALL,
+            merges => (highest as f64 * (merges as f64 / self.room.max(merges) as f64).powf(DECLINE)) as u64,
+        };
+        self.threshold = next.min(self.threshold).max(self.fewest);
+        let frequent = Frequent::new(&sums, bits, self.threshold);
+        drop(sums);
+        self.keep_frequent(tokens, &frequent, watch)?;
+        self.place_all(&frequent, watch)?;
+        let entries = self.table.entries.iter().zip(0..);
+        self.queue = entries.map(|(entry, at)| (entry.count, Reverse(entry.key), at)).collect();
+        Ok(())
+    }
+
+    /// The counts of all pairs, added up by their hashes.
+    fn sums(&mut self, bits: u32, watch: &mut Watch<'_>) -> Outcome<Vec<u64>> {
+        let mut all: Vec<Vec<u64>> = self.parts.iter().map(|_| vec![0u64; 1 << bits]).collect();
+        each_pair(
+            &mut self.parts,
+            watch,
+            &mut all,
+            |_, sums, pair| prefetch(&sums[hash(pair, bits)]),
+            |_, sums, pair, count, _| {
+                let sum = &mut sums[hash(pair, bits)];
+                *sum = sum.saturating_add(count);
+            },
+        )?;
+        let mut sums = all.swap_remove(0);
+        for more in all {
             sums.iter_mut().zip(more).for_each(|(sum, more)| *sum = sum.saturating_add(more));
         }
-        let highest = sums.iter().copied().max().unwrap_or(0).min(self.threshold);
-        let threshold = (highest / FALL).min(self.threshold - 1).max(self.fewest);
-        let frequent = |pair: Key| sums[hash(pair, bits)] >= threshold;
-        let mut table = self.frequent_pairs(tokens, watch, parts, frequent)?;
-        table.entries.iter_mut().filter(|entry| entry.count < threshold).for_each(|entry| entry.count = 0);
-        let kept = |entry: &&mut Entry| entry.count > 0;
-        table.entries.iter_mut().filter(kept).for_each(|entry| entry.places.reserve_exact(entry.number as usize));
-        self.place_all(watch, parts, &mut table, frequent)?;
-        let kept = table.entries.iter().zip(0..).filter(|(entry, _)| entry.count > 0);
-        self.queue = kept.map(|(entry, at)| (entry.count, Reverse(entry.key), at)).collect();
-        (self.table, self.threshold) = (table, threshold);
-        Ok(())
+        Ok(sums)
     }
 
-    /// Counts those pairs that may be frequent.
-    fn frequent_pairs(
-        &self,
-        tokens: &Tokens,
-        watch: &mut Watch<'_>,
-        parts: usize,
-        frequent: impl Fn(Key) -> bool + Sync,
-    ) -> Outcome<PairTable> {
-        let mut tables: Vec<Counting> = (0..parts).map(|_| Counting::default()).collect();
-        self.each_pair(watch, &mut tables, |table, left, right, count, _| {
-            let pair = key(left, right);
-            if frequent(pair) && self.rules.allow(tokens.shape(left), tokens.shape(right)) {
-                table.add(pair, 1, count);
-            }
-        })?;
-        let mut all = tables.swap_remove(0);
-        for table in tables {
-            all.overflow = all.overflow.into_iter().chain(table.overflow).min();
-            for entry in &table.table.entries {
-                all.add(entry.key, entry.number, entry.count);
-            }
-        }
-        let Some(pair) = all.overflow else { return Ok(all.table) };
-        let (left, right) = tokens.ids(pair);
-        Err(Error::CountOverflow { left, right }.into())
-    }
-
-    /// Puts the places of the pairs of the table that are kept into it.
-    fn place_all(
-        &self,
-        watch: &mut Watch<'_>,
-        parts: usize,
-        table: &mut PairTable,
-        frequent: impl Fn(Key) -> bool + Sync,
-    ) -> Outcome<()> {
-        let mut found: Vec<Vec<(u32, u32)>> = vec![Vec::new(); parts];
-        for start in (0..self.arena.len()).step_by(WORK) {
-            let shared = &*table;
-            self.each_pair_of(start, &mut found, |found, left, right, _, at| {
-                let pair = key(left, right);
-                if let Some(entry) = frequent(pair).then(|| shared.find(pair)).flatten()
-                    && shared.entries[entry as usize].count > 0
-                {
-                    found.push((entry, at as u32));
+    /// Puts those pairs into the table that are frequent, and makes room for their places.
+    fn keep_frequent(&mut self, tokens: &Tokens, frequent: &Frequent, watch: &mut Watch<'_>) -> Outcome<()> {
+        let mut tables: Vec<PairCounts> = self.parts.iter().map(|_| PairCounts::new()).collect();
+        each_pair(
+            &mut self.parts,
+            watch,
+            &mut tables,
+            |_, table, pair| {
+                if frequent.may_be(pair) {
+                    table.prefetch(pair);
                 }
-            });
-            for (entry, at) in found.iter_mut().flat_map(|found| found.drain(..)) {
-                table.entries[entry as usize].places.push(at);
-            }
-            watch.worked(WORK.min(self.arena.len() - start))?;
+            },
+            |_, table, pair, count, _| {
+                if frequent.may_be(pair) {
+                    table.add(Counted { key: pair, count, places: 1 });
+                }
+            },
+        )?;
+        let rules = self.rules;
+        let allowed = |pair: Key| {
+            let (left, right) = parts(pair);
+            rules.allow(tokens.shape(left), tokens.shape(right))
+        };
+        let (all, others) = tables.split_first_mut().expect("there is a part");
+        let own: Vec<Counted> = if others.is_empty() { Vec::new() } else { all.iter().collect() };
+        for table in &*others {
+            all.overflow.extend(&table.overflow);
+            table.iter().for_each(|pair| all.add(pair));
         }
-        Ok(())
-    }
-
-    /// Gives each pair of the words, its count and its place, with one of `states`, of which each has a thread. Only of
-    /// an arena without free cells.
-    fn each_pair<S: Send>(
-        &self,
-        watch: &mut Watch<'_>,
-        states: &mut [S],
-        each: impl Fn(&mut S, u32, u32, u64, usize) + Sync,
-    ) -> Outcome<()> {
-        for start in (0..self.arena.len()).step_by(WORK) {
-            self.each_pair_of(start, states, &each);
-            watch.worked(WORK.min(self.arena.len() - start))?;
+        if let Some(&pair) = all.overflow.iter().find(|&&pair| allowed(pair)) {
+            let (left, right) = tokens.ids(pair);
+            return Err(Error::CountOverflow { left, right }.into());
         }
-        Ok(())
-    }
-
-    /// The same of the cells from `start` on that are worked on between two reports; the states have them in order.
-    fn each_pair_of<S: Send>(
-        &self,
-        start: usize,
-        states: &mut [S],
-        each: impl Fn(&mut S, u32, u32, u64, usize) + Sync,
-    ) {
-        let cells = WORK.min(self.arena.len() - start);
-        let share = cells.div_ceil(states.len());
-        states.par_iter_mut().enumerate().for_each(|(number, state)| {
-            let [from, to] = [number, number + 1].map(|number| start + (number * share).min(cells));
-            if from < to {
-                self.arena.pairs(from..to, |left, right, count, at| each(state, left, right, count, at));
+        for pair in all.iter().filter(|pair| pair.count >= self.threshold && allowed(pair.key)) {
+            let entry = self.table.entry(pair.key);
+            self.table.entries[entry as usize].count = pair.count;
+        }
+        let table = &self.table;
+        self.parts.par_iter_mut().enumerate().for_each(|(number, part)| {
+            part.places.resize_with(table.entries.len(), Vec::new);
+            let mut make_room = |pair: Counted| {
+                if let Some(entry) = table.find(pair.key) {
+                    part.places[entry as usize].reserve_exact(pair.places as usize);
+                }
+            };
+            match number {
+                0 if others.is_empty() => all.iter().for_each(make_room),
+                0 => own.iter().copied().for_each(make_room),
+                _ => others[number - 1].iter().for_each(&mut make_room),
             }
         });
+        Ok(())
+    }
+
+    /// Notes the places of the pairs of the table.
+    fn place_all(&mut self, frequent: &Frequent, watch: &mut Watch<'_>) -> Outcome<()> {
+        let table = &self.table;
+        let mut nothing = vec![(); self.parts.len()];
+        each_pair(
+            &mut self.parts,
+            watch,
+            &mut nothing,
+            |_, (), pair| {
+                if frequent.may_be(pair) {
+                    table.prefetch(pair);
+                }
+            },
+            |places, (), pair, _, at| {
+                if let Some(entry) = frequent.may_be(pair).then(|| table.find(pair)).flatten() {
+                    places[entry as usize].push(at as u32);
+                }
+            },
+        )
     }
 
     /// Merges a pair everywhere.
     pub(super) fn merge(&mut self, best: &Best, result: u32, tokens: &Tokens) -> Made {
-        for sides in [&mut self.left.of, &mut self.right.of] {
-            sides.resize(tokens.len(), NO_SIDE);
-        }
+        self.left.make_room(tokens.len());
+        self.right.make_room(tokens.len());
         self.occurs.resize(tokens.len(), false);
         // Another pair may have made this token before: then what it occurs beside is not of this merge alone.
         self.outdated = std::mem::replace(&mut self.occurs[result as usize], true);
-        let entry = &mut self.table.entries[best.entry as usize];
-        entry.count = 0;
-        let places = std::mem::take(&mut entry.places);
-        let joined = self.join(best.pair, places, result);
+        self.merges += 1;
+        self.table.entries[best.entry as usize].count = 0;
+        let places: usize =
+            self.parts.iter().filter_map(|part| part.places.get(best.entry as usize)).map(Vec::len).sum();
+        let is_many = places >= MANY_PLACES;
+        let join = |part: &mut Part| part.join(best.pair, best.entry, result, tokens.len());
+        let made: Vec<Made> = match is_many {
+            true => self.parts.par_iter_mut().map(join).collect(),
+            false => self.parts.iter_mut().map(join).collect(),
+        };
+        let made = made.into_iter().fold(Made::default(), Made::and);
         if !self.outdated {
+            for part in &self.parts {
+                part.add_sides(&mut self.left, &mut self.right);
+            }
             self.subtract(best.pair);
-            self.add(best.pair, result, tokens, &joined);
+            self.add(best.pair, result, tokens, made, is_many);
+            self.left.clear();
+            self.right.clear();
         }
-        self.left.clear();
-        self.right.clear();
-        Made { tokens: joined.count, places: joined.places.len() }
-    }
-
-    /// Merges a pair in the words, and notes what stands beside it.
-    fn join(&mut self, pair: Key, mut places: Vec<u32>, result: u32) -> Joined {
-        let (a, b) = parts(pair);
-        let (mut kept, mut weights) = (0, Weights::default());
-        let (mut count, mut beside) = (0, (0, 0));
-        for at in 0..places.len() {
-            if let Some(ahead) = places.get(at + AHEAD) {
-                prefetch(self.arena.cell(*ahead as usize));
-            }
-            let left = places[at] as usize;
-            if *self.arena.cell(left) != a {
-                continue;
-            }
-            let right = self.arena.behind(left);
-            if *self.arena.cell(right) != b {
-                continue;
-            }
-            let (end, weight) = (self.arena.behind(right), self.arena.weight(left, &mut weights));
-            let (x, y) = (*self.arena.cell(self.arena.before(left)), *self.arena.cell(end));
-            if x == result {
-                beside = (beside.0 + weight, beside.1 + 1);
-            } else if x != EDGE {
-                self.left.add(x, weight, 1);
-            }
-            if y != EDGE {
-                self.right.add(y, weight, 1);
-            }
-            self.arena.join(left, right, end, result);
-            count += weight;
-            places[kept] = left as u32;
-            kept += 1;
-        }
-        places.truncate(kept);
-        Joined { places, count, beside }
+        self.parts.iter_mut().for_each(Part::clear);
+        made
     }
 
     /// Takes away the pairs of which one token has become a part of the new one.
@@ -353,26 +305,24 @@ impl Pairs {
         let lefts = self.left.seen.iter().map(|&x| (key(x, a), self.left.of[x as usize].count));
         let rights = self.right.seen.iter().map(|&y| (key(b, y), self.right.of[y as usize].count));
         for (pair, gone) in lefts.chain(rights) {
-            let Some(entry) = self.table.find(pair) else { continue };
-            let entry = &mut self.table.entries[entry as usize];
-            if entry.count > 0 {
-                entry.count -= gone;
+            let Some(at) = self.table.find(pair) else { continue };
+            let entry = &mut self.table.entries[at as usize];
+            if entry.count == 0 {
+                continue;
             }
+            entry.count -= gone;
             if entry.count < self.threshold {
-                (entry.count, entry.places) = (0, Vec::new());
+                entry.count = 0;
+                let places = self.parts.iter_mut().filter_map(|part| part.places.get_mut(at as usize));
+                places.for_each(|places| *places = Vec::new());
             }
         }
     }
 
     /// Puts in the pairs of the new token that are frequent enough, and the places of those.
-    fn add(&mut self, pair: Key, result: u32, tokens: &Tokens, joined: &Joined) {
-        // To the right of a place that is beside the next one, the left token has become the new one.
-        let (count, places) = joined.beside;
-        if places > 0 {
-            let side = &mut self.right.of[parts(pair).0 as usize];
-            (side.count, side.places) = (side.count - count, side.places - places);
-            self.right.add(result, count, places);
-        }
+    fn add(&mut self, pair: Key, result: u32, tokens: &Tokens, made: Made, is_many: bool) {
+        let a = parts(pair).0;
+        self.right.renew(a, result, made.beside);
         let of_left = self.left.seen.iter().map(|&x| (x, result));
         let of_right = self.right.seen.iter().map(|&y| (result, y));
         let mut some = false;
@@ -386,47 +336,44 @@ impl Pairs {
             }
             let pair = key(left, right);
             side.entry = self.table.entry(pair);
-            let entry = &mut self.table.entries[side.entry as usize];
-            entry.count = side.count;
-            entry.places.reserve_exact(side.places as usize);
+            self.table.entries[side.entry as usize].count = side.count;
             self.queue.push((side.count, Reverse(pair), side.entry));
             some = true;
         }
-        if some {
-            self.place(joined);
+        if !some {
+            return;
         }
-    }
-
-    /// Notes the places of the pairs that were put in.
-    fn place(&mut self, joined: &Joined) {
-        let entries = &mut self.table.entries;
-        let mut note = |side: &Side, at: usize| {
-            if side.entry != NO_ENTRY {
-                entries[side.entry as usize].places.push(at as u32);
-            }
-        };
-        for (at, &place) in joined.places.iter().enumerate() {
-            if let Some(ahead) = joined.places.get(at + AHEAD) {
-                prefetch(self.arena.cell(*ahead as usize));
-            }
-            let place = place as usize;
-            let before = self.arena.before(place);
-            if let Some(side) = self.left.of.get(*self.arena.cell(before) as usize) {
-                note(side, before);
-            }
-            if let Some(side) = self.right.of.get(*self.arena.cell(self.arena.behind(place)) as usize) {
-                note(side, place);
-            }
+        let (left, right, entries) = (&self.left, &self.right, self.table.entries.len());
+        let place = |part: &mut Part| part.place(a, result, entries, left, right);
+        match is_many {
+            true => self.parts.par_iter_mut().for_each(place),
+            false => self.parts.iter_mut().for_each(place),
         }
     }
 }
 
-/// A pair that was merged in the words.
-struct Joined {
-    /// Where.
-    places: Vec<u32>,
-    /// How often.
-    count: u64,
-    /// How often, and in how many places, behind another place of it.
-    beside: (u64, u32),
+/// Gives each pair of the words, its count and its place to `each`, with the places of its part and one of `states`,
+/// one for each part; `ahead` is told pairs before. Only of arenas without free cells.
+fn each_pair<S: Send>(
+    parts: &mut [Part],
+    watch: &mut Watch<'_>,
+    states: &mut [S],
+    ahead: impl Fn(&[Vec<u32>], &S, Key) + Sync,
+    each: impl Fn(&mut [Vec<u32>], &mut S, Key, u64, usize) + Sync,
+) -> Outcome<()> {
+    let longest = parts.iter().map(|part| part.arena.len()).max().unwrap_or(0);
+    let work = WORK / parts.len();
+    for start in (0..longest).step_by(work) {
+        parts.par_iter_mut().zip(states.par_iter_mut()).for_each(|(part, state)| {
+            let Part { arena, places, .. } = part;
+            arena.pairs(
+                start..start + work,
+                &mut (places.as_mut_slice(), state),
+                |(places, state), left, right| ahead(places, state, key(left, right)),
+                |(places, state), left, right, count, at| each(places, state, key(left, right), count, at),
+            );
+        });
+        watch.worked(work.min(longest - start) * parts.len())?;
+    }
+    Ok(())
 }

@@ -1,4 +1,5 @@
-//! The table of distinct pre-tokens that is learned from: what of the counts goes into it, and what it may take of memory.
+//! The table of distinct pre-tokens that is learned from: what of the counts goes into it, and what it may take of memory,
+//! with what learning merges from it will take.
 //!
 //! Counting can put aside what finds no room, learning cannot: what it learns from is in memory. So where a bound is given
 //! and the table passes it, the answer is an error that names what would help, and no table of which something was
@@ -35,6 +36,7 @@ const HIGHEST: usize = 1 << 12;
 struct OfCount {
     distinct: u64,
     occurrences: u128,
+    bytes: u64,
     /// As [`Counts::memory_of`] wants them.
     long_bytes: u64,
 }
@@ -45,7 +47,10 @@ pub(super) struct Table {
     /// Rarer pre-tokens are left out.
     least: u64,
     left_out: LeftOut,
+    /// What the table may take, and learning from it.
     limit: Option<u64>,
+    /// Bytes of the pre-tokens in the table.
+    bytes: u64,
     is_over: bool,
     /// By count, where there is a limit.
     sizes: Vec<OfCount>,
@@ -55,7 +60,7 @@ impl Table {
     pub(super) fn new(least: Option<u64>, limit: Option<u64>) -> Self {
         let sizes = vec![OfCount::default(); if limit.is_some() { HIGHEST + 1 } else { 0 }];
         let (counts, left_out) = (Counts::default(), LeftOut::default());
-        Self { counts, least: least.unwrap_or(0), left_out, limit, is_over: false, sizes }
+        Self { counts, least: least.unwrap_or(0), left_out, limit, bytes: 0, is_over: false, sizes }
     }
 
     /// Adds a pre-token, which is a new one.
@@ -68,13 +73,16 @@ impl Table {
         if let Some(of_count) = self.sizes.get_mut(count.min(HIGHEST as u64) as usize) {
             of_count.distinct += 1;
             of_count.occurrences += u128::from(count);
+            of_count.bytes += span.len() as u64;
             of_count.long_bytes += Counts::long_bytes(span);
         }
         if self.is_over {
             return Ok(());
         }
         self.counts.add(span, count)?;
-        if self.limit.is_some_and(|limit| self.counts.memory() as u64 > limit) {
+        self.bytes += span.len() as u64;
+        let merging = Counts::memory_of_merging(self.counts.len() as u64, self.bytes);
+        if self.limit.is_some_and(|limit| self.counts.memory() as u64 + merging > limit) {
             // The rest is only measured.
             self.is_over = true;
             self.counts = Counts::default();
@@ -93,15 +101,17 @@ impl Table {
         }
     }
 
-    /// The memory of the whole table, and the lowest count with which there is room, with what it loses of a million.
+    /// The memory of learning from the whole table, and the lowest count with which there is room, with what it loses of a million.
     fn remedy(&self, limit: u64) -> (u64, Option<(u64, u64)>) {
         let all: u128 = self.sizes.iter().map(|of_count| of_count.occurrences).sum();
         let (mut kept, mut needed, mut least) = (OfCount::default(), 0, None);
         for (count, of_count) in self.sizes.iter().enumerate().rev() {
             kept.distinct += of_count.distinct;
             kept.occurrences += of_count.occurrences;
+            kept.bytes += of_count.bytes;
             kept.long_bytes += of_count.long_bytes;
-            needed = Counts::memory_of(kept.distinct, kept.long_bytes);
+            needed = Counts::memory_of(kept.distinct, kept.long_bytes)
+                .saturating_add(Counts::memory_of_merging(kept.distinct, kept.bytes));
             if needed <= limit && kept.distinct > 0 {
                 let lost = (all - kept.occurrences) * 1_000_000 / all.max(1);
                 least = Some((count as u64, lost as u64));
@@ -144,11 +154,11 @@ mod tests {
             match filled(&spans, None, Some(limit)) {
                 Ok((counts, left_out)) => {
                     prop_assert!(counts == whole && left_out == LeftOut::default());
-                    prop_assert!(counts.memory() as u64 <= limit);
+                    prop_assert!(counts.memory_to_learn() <= limit);
                 }
                 Err(Error::Memory { needed, limit: named, least, .. }) => {
                     prop_assert_eq!(named, limit);
-                    prop_assert!(whole.memory() as u64 > limit);
+                    prop_assert!(whole.memory_to_learn() > limit);
                     prop_assert!(filled(&spans, None, Some(needed + 512)).unwrap().0 == whole);
                     if let Some((least, lost)) = least {
                         let (counts, left_out) = filled(&spans, Some(least), Some(limit + 512)).unwrap();

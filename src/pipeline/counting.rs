@@ -47,8 +47,7 @@ pub struct CountPlan {
     pub weights: Vec<u64>,
     /// About how many bytes the tables of all threads may take before they are written to files, which is looked at after
     /// every document; and how many the one table may take that is learned from at the end. If that needs more, the answer
-    /// is [`Error::Memory`]. Merging takes memory on top: four bytes for each byte of the distinct pre-tokens, and what
-    /// the places of pairs take.
+    /// is [`Error::Memory`], before merging begins; what merging takes is looked at as well ([`Counts::memory_to_learn`]).
     pub memory: Option<u64>,
     /// The folder in which those files are, while they are needed.
     pub scratch: PathBuf,

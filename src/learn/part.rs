@@ -1,0 +1,190 @@
+//! A part of the words and the places of pairs in it. A thread has one to itself, so that threads share nothing but
+//! what is looked up.
+
+use super::arena::{AHEAD, Arena, EDGE, Weights};
+use super::pair_table::{Key, parts};
+use crate::segment::prefetch;
+
+/// Words, and where the pairs that are kept occur in them.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) arena: Arena,
+    /// By the entry of a pair: where it occurs, or once did, in ascending order.
+    pub(super) places: Vec<Vec<u32>>,
+    left: Sides,
+    right: Sides,
+    joined: Joined,
+}
+
+/// A pair that was merged in the words.
+#[derive(Debug, Default)]
+struct Joined {
+    /// Where.
+    places: Vec<u32>,
+    made: Made,
+}
+
+/// What a merge did.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Made {
+    /// How many tokens it made.
+    pub(super) tokens: u64,
+    /// In how many places.
+    pub(super) places: usize,
+    /// How often, and in how many places, behind another place of it.
+    pub(super) beside: (u64, u32),
+}
+
+impl Made {
+    /// What it did in two parts.
+    pub(super) fn and(self, other: Self) -> Self {
+        let beside = (self.beside.0 + other.beside.0, self.beside.1 + other.beside.1);
+        Self { tokens: self.tokens + other.tokens, places: self.places + other.places, beside }
+    }
+}
+
+/// Neighbours on one side of the places of a merge, by token.
+#[derive(Debug, Default)]
+pub(super) struct Sides {
+    pub(super) of: Vec<Side>,
+    /// The tokens that are neighbours.
+    pub(super) seen: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Side {
+    pub(super) count: u64,
+    pub(super) places: u32,
+    /// The entry of the pair with the new token.
+    pub(super) entry: u32,
+}
+
+pub(super) const NO_ENTRY: u32 = u32::MAX;
+const NO_SIDE: Side = Side { count: 0, places: 0, entry: NO_ENTRY };
+
+impl Sides {
+    #[inline(always)]
+    pub(super) fn add(&mut self, token: u32, count: u64, places: u32) {
+        let side = &mut self.of[token as usize];
+        if side.places == 0 {
+            self.seen.push(token);
+        }
+        side.count += count;
+        side.places += places;
+    }
+
+    pub(super) fn add_all(&mut self, sides: &Self) {
+        for &token in &sides.seen {
+            let side = sides.of[token as usize];
+            self.add(token, side.count, side.places);
+        }
+    }
+
+    pub(super) fn make_room(&mut self, tokens: usize) {
+        self.of.resize(tokens, NO_SIDE);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.seen.drain(..).for_each(|token| self.of[token as usize] = NO_SIDE);
+    }
+
+    /// To the right of a place that is beside the next one, the left token has become the new one.
+    pub(super) fn renew(&mut self, left: u32, result: u32, (count, places): (u64, u32)) {
+        if places > 0 {
+            let side = &mut self.of[left as usize];
+            (side.count, side.places) = (side.count - count, side.places - places);
+            self.add(result, count, places);
+        }
+    }
+
+    fn entry(&self, token: u32) -> Option<u32> {
+        self.of.get(token as usize).map(|side| side.entry).filter(|&entry| entry != NO_ENTRY)
+    }
+}
+
+impl Part {
+    pub(super) fn new(arena: Arena) -> Self {
+        Self { arena, places: Vec::new(), left: Sides::default(), right: Sides::default(), joined: Joined::default() }
+    }
+
+    /// Merges a pair in the words, and notes what stands beside it; there are so many tokens.
+    pub(super) fn join(&mut self, pair: Key, entry: u32, result: u32, tokens: usize) -> Made {
+        [&mut self.left, &mut self.right].into_iter().for_each(|sides| sides.make_room(tokens));
+        let (a, b) = parts(pair);
+        let mut places = self.places.get_mut(entry as usize).map(std::mem::take).unwrap_or_default();
+        let (mut kept, mut weights) = (0, Weights::default());
+        let mut made = Made::default();
+        for at in 0..places.len() {
+            if let Some(ahead) = places.get(at + AHEAD) {
+                prefetch(self.arena.cell(*ahead as usize));
+            }
+            let left = places[at] as usize;
+            if *self.arena.cell(left) != a {
+                continue;
+            }
+            let right = self.arena.behind(left);
+            if *self.arena.cell(right) != b {
+                continue;
+            }
+            let (end, weight) = (self.arena.behind(right), self.arena.weight(left, &mut weights));
+            let (x, y) = (*self.arena.cell(self.arena.before(left)), *self.arena.cell(end));
+            if x == result {
+                made.beside = (made.beside.0 + weight, made.beside.1 + 1);
+            } else if x != EDGE {
+                self.left.add(x, weight, 1);
+            }
+            if y != EDGE {
+                self.right.add(y, weight, 1);
+            }
+            self.arena.join(left, right, end, result);
+            made.tokens += weight;
+            places[kept] = left as u32;
+            kept += 1;
+        }
+        places.truncate(kept);
+        made.places = kept;
+        self.joined = Joined { places, made };
+        made
+    }
+
+    /// Adds up what stands beside the places of the last merge.
+    pub(super) fn add_sides(&self, left: &mut Sides, right: &mut Sides) {
+        left.add_all(&self.left);
+        right.add_all(&self.right);
+    }
+
+    /// Notes the places of the pairs of the new token that are kept, whose entries, `entries` in all, stand in `left` and
+    /// `right`.
+    pub(super) fn place(&mut self, a: u32, result: u32, entries: usize, left: &Sides, right: &Sides) {
+        self.places.resize_with(entries, Vec::new);
+        self.right.renew(a, result, self.joined.made.beside);
+        for (own, all) in [(&self.left, left), (&self.right, right)] {
+            for &token in &own.seen {
+                if let Some(entry) = all.entry(token) {
+                    self.places[entry as usize].reserve_exact(own.of[token as usize].places as usize);
+                }
+            }
+        }
+        let joined = &self.joined.places;
+        for (at, &place) in joined.iter().enumerate() {
+            if let Some(ahead) = joined.get(at + AHEAD) {
+                prefetch(self.arena.cell(*ahead as usize));
+            }
+            let place = place as usize;
+            let before = self.arena.before(place);
+            if let Some(entry) = left.entry(*self.arena.cell(before)) {
+                self.places[entry as usize].push(before as u32);
+            }
+            if let Some(entry) = right.entry(*self.arena.cell(self.arena.behind(place))) {
+                self.places[entry as usize].push(place as u32);
+            }
+        }
+    }
+
+    /// Forgets the last merge.
+    pub(super) fn clear(&mut self) {
+        self.left.clear();
+        self.right.clear();
+        self.joined = Joined::default();
+    }
+}
