@@ -135,8 +135,10 @@ fn ids_outside_the_vocabulary_are_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.shard");
     let mut writer = ShardWriter::create(&path, 300, None, FINGERPRINT).unwrap();
-    let error = writer.push(&[1, 300], 2).unwrap_err();
-    assert!(matches!(error, Error::Shard { fault: ShardFault::TokenOutOfRange { id: 300, .. }, .. }), "{error}");
+    writer.push(&[1, 299], 2).unwrap();
+    let error = writer.push(&[1, 300, 400], 2).unwrap_err();
+    let wanted = ShardFault::TokenOutOfRange { id: 300, index: 3, vocab_size: 300 };
+    assert!(matches!(&error, Error::Shard { fault, .. } if *fault == wanted), "{error}");
     drop(writer);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a dropped writer leaves nothing");
 }

@@ -57,7 +57,7 @@ impl Default for EncodeSettings {
 pub struct EncodedFolder {
     /// What is in it.
     pub manifest: Manifest,
-    /// Seconds of reading, encoding and writing. Reading does not wait for the others, but they follow each other.
+    /// Seconds of reading, encoding and writing, which go on beside each other where there are several threads.
     pub seconds: EncodeSeconds,
 }
 

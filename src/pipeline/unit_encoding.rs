@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -70,31 +71,60 @@ impl<'r> UnitEncoder<'r> {
             BadRecords::Fail => RejectSink::Fail,
         };
         let begun = Instant::now();
-        let (mut encode, mut write) = (0.0, 0.0);
-        let mut writers = self.writers(unit.number);
-        let mut out = BTreeMap::new();
         let mut lines = LinesBefore::default();
-        let mut read = self.reading.for_each_batch(&unit.parts, &mut lines, sink, before, &mut |batch| {
-            let start = Instant::now();
-            let encoded = self.encode_batch(&batch.documents)?;
-            encode += start.elapsed().as_secs_f64();
-            let start = Instant::now();
-            write_batch(&batch, encoded, &mut writers, &mut out)?;
-            write += start.elapsed().as_secs_f64();
-            Ok(())
-        })?;
-        let reading = begun.elapsed().as_secs_f64() - encode - write;
+        let (mut read, written, passed) = self.read_and_write(unit, &mut lines, sink, before)?;
+        self.seconds.read += begun.elapsed().as_secs_f64() - passed.encoding - passed.handing_on;
+        self.seconds.encode += passed.encoding;
         let begun = Instant::now();
         let rejects = log.finish()?;
-        set_out(&mut read, &out);
+        set_out(&mut read, &written.out);
         let mut shards = Vec::new();
-        for writer in writers {
+        for writer in written.writers {
             shards.extend(writer.finish()?);
         }
-        self.seconds.read += reading;
-        self.seconds.encode += encode;
-        self.seconds.write += write + begun.elapsed().as_secs_f64();
+        self.seconds.write += written.seconds + begun.elapsed().as_secs_f64();
         Ok(UnitRecord { parts: unit.parts.clone(), read, place: lines.place(), shards, rejects, counts: None })
+    }
+
+    /// Encodes the documents of a unit, each batch while the one before is written: a disk, and the one thread that
+    /// counts and checks what goes to it, would else keep all threads waiting. With one thread there is nothing to win.
+    fn read_and_write(
+        &self,
+        unit: &Unit,
+        lines: &mut LinesBefore,
+        sink: RejectSink<'_>,
+        before: u64,
+    ) -> Result<(FileTallies, Written<'r>, Passed)> {
+        let (mut written, mut passed) = (Written::new(self.writers(unit.number)), Passed::default());
+        let mut encoded_by = |batch: Batch, hand_on: &mut dyn FnMut(EncodedBatch) -> Result<()>| {
+            let start = Instant::now();
+            let documents = self.encode_batch(&batch.documents)?;
+            passed.encoding += start.elapsed().as_secs_f64();
+            let start = Instant::now();
+            hand_on(EncodedBatch { documents, files: batch.files })?;
+            passed.handing_on += start.elapsed().as_secs_f64();
+            Ok(())
+        };
+        if rayon::current_num_threads() == 1 {
+            let mut work = |batch| encoded_by(batch, &mut |encoded| written.write(encoded));
+            let read = self.reading.for_each_batch(&unit.parts, lines, sink, before, &mut work)?;
+            return Ok((read, written, passed));
+        }
+        let (read, written) = std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(1);
+            let writing = scope.spawn(move || -> Result<Written<'r>> {
+                receiver.into_iter().try_for_each(|encoded| written.write(encoded))?;
+                Ok(written)
+            });
+            // The writer is gone only after an error of its own, which is given instead of this one.
+            let gone = |_| Error::Interrupted { stage: "writing shards" };
+            let mut work = |batch| encoded_by(batch, &mut |encoded| sender.send(encoded).map_err(gone));
+            let read = self.reading.for_each_batch(&unit.parts, lines, sink, before, &mut work);
+            drop(sender);
+            (read, writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let written = written?;
+        Ok((read?, written, passed))
     }
 
     fn writers(&self, unit: usize) -> [SplitWriter<'r>; 2] {
@@ -105,7 +135,9 @@ impl<'r> UnitEncoder<'r> {
     /// Encodes documents on all threads; the results are in the order of the documents.
     fn encode_batch(&self, batch: &[Document]) -> Result<Vec<Encoded>> {
         let encode = |encoder: &mut Encoder<'_>, document: &Document| -> Result<Encoded> {
-            let mut ids: Vec<u32> = self.settings.boundaries.bos.into_iter().collect();
+            // A token has about four bytes.
+            let mut ids = Vec::with_capacity(document.text.len() / 4 + 2);
+            ids.extend(self.settings.boundaries.bos);
             let place = |error: Error| error.in_document(&*document.origin.file, document.origin.line);
             encoder.encode_into(&document.text, &mut ids).map_err(place)?;
             // Bytes are counted from the ids, so that the accounting would show it if they stood for less than the text.
@@ -122,17 +154,46 @@ impl<'r> UnitEncoder<'r> {
     }
 }
 
+/// The documents of a batch as ids, and the numbers of their files.
+struct EncodedBatch {
+    documents: Vec<Encoded>,
+    files: Vec<usize>,
+}
+
+/// Seconds of the thread that reads and encodes.
+#[derive(Default)]
+struct Passed {
+    encoding: f64,
+    /// Writing, or waiting for it.
+    handing_on: f64,
+}
+
 /// Documents and bytes that were written, by file.
 type Out = BTreeMap<usize, [u64; 2]>;
 
-fn write_batch(batch: &Batch, encoded: Vec<Encoded>, writers: &mut [SplitWriter<'_>; 2], out: &mut Out) -> Result<()> {
-    for (document, file) in encoded.into_iter().zip(&batch.files) {
-        let [documents, bytes] = out.entry(*file).or_default();
-        *documents += 1;
-        *bytes += document.text_bytes;
-        writers[document.split as usize].push(&document.ids, document.text_bytes)?;
+/// What was written of a unit.
+struct Written<'r> {
+    writers: [SplitWriter<'r>; 2],
+    out: Out,
+    seconds: f64,
+}
+
+impl<'r> Written<'r> {
+    fn new(writers: [SplitWriter<'r>; 2]) -> Self {
+        Self { writers, out: Out::new(), seconds: 0.0 }
     }
-    Ok(())
+
+    fn write(&mut self, batch: EncodedBatch) -> Result<()> {
+        let start = Instant::now();
+        for (document, file) in batch.documents.into_iter().zip(batch.files) {
+            let [documents, bytes] = self.out.entry(file).or_default();
+            *documents += 1;
+            *bytes += document.text_bytes;
+            self.writers[document.split as usize].push(&document.ids, document.text_bytes)?;
+        }
+        self.seconds += start.elapsed().as_secs_f64();
+        Ok(())
+    }
 }
 
 /// What is out is what was written, counted there, not what was handed on.

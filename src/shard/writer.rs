@@ -85,24 +85,45 @@ impl ShardWriter {
     /// # Errors
     ///
     /// As [`ShardWriter::push`].
-    pub fn extend(&mut self, ids: &[TokenId]) -> Result<()> {
-        let ShardInfo { vocab_size, .. } = self.info;
-        for &id in ids {
-            if id >= vocab_size {
-                let fault = ShardFault::TokenOutOfRange { id, index: self.info.tokens, vocab_size };
-                return Err(Error::Shard { path: self.path.clone(), fault });
-            }
-            if self.info.width() == 2 {
-                self.block.extend_from_slice(&(id as u16).to_le_bytes());
-            } else {
-                self.block.extend_from_slice(&id.to_le_bytes());
-            }
-            self.highest = self.highest.max(id);
-            self.info.tokens += 1;
+    pub fn extend(&mut self, mut ids: &[TokenId]) -> Result<()> {
+        while !ids.is_empty() {
+            let room = (BLOCK_BYTES as usize - self.block.len()) / self.info.width() as usize;
+            let (now, later) = ids.split_at(ids.len().min(room));
+            self.extend_block(now)?;
             if self.block.len() as u64 == BLOCK_BYTES {
                 self.write_block()?;
             }
+            ids = later;
         }
+        Ok(())
+    }
+
+    /// Appends ids for which there is room in the block.
+    fn extend_block(&mut self, ids: &[TokenId]) -> Result<()> {
+        let vocab_size = self.info.vocab_size;
+        let highest = ids.iter().copied().fold(0, TokenId::max);
+        if highest >= vocab_size {
+            let before = ids.iter().take_while(|id| **id < vocab_size);
+            let index = self.info.tokens + before.count() as u64;
+            let id = ids.iter().copied().find(|id| *id >= vocab_size).unwrap_or(highest);
+            return Err(Error::Shard {
+                path: self.path.clone(),
+                fault: ShardFault::TokenOutOfRange { id, index, vocab_size },
+            });
+        }
+        // Both loops are of a kind that compilers do many ids at once of.
+        let (start, width) = (self.block.len(), self.info.width() as usize);
+        self.block.resize(start + ids.len() * width, 0);
+        let places = &mut self.block[start..];
+        if width == 2 {
+            let places = places.as_chunks_mut().0.iter_mut();
+            places.zip(ids).for_each(|(place, id)| *place = (*id as u16).to_le_bytes());
+        } else {
+            let places = places.as_chunks_mut().0.iter_mut();
+            places.zip(ids).for_each(|(place, id)| *place = id.to_le_bytes());
+        }
+        self.highest = self.highest.max(highest);
+        self.info.tokens += ids.len() as u64;
         Ok(())
     }
 
