@@ -77,14 +77,15 @@ impl Pairs {
 
     /// Whether each merge stands behind all merges that make one of the two tokens that it joins.
     pub(super) fn are_in_order(merges: &Merges) -> bool {
-        let mut made_by: FxHashMap<TokenId, usize> = FxHashMap::default();
-        for (rank, merge) in merges.as_slice().iter().enumerate() {
-            made_by.insert(merge.result, rank);
+        let merges = merges.as_slice();
+        let tokens = merges.iter().map(|merge| merge.left.max(merge.right).max(merge.result) as usize + 1).max();
+        // By token, one more than the rank of the last merge that makes it.
+        let mut made_by = vec![0; tokens.unwrap_or(0)];
+        for (rank, merge) in merges.iter().enumerate() {
+            made_by[merge.result as usize] = rank + 1;
         }
-        // The last one that makes a token.
-        let before = |token: TokenId, rank: usize| made_by.get(&token).is_none_or(|made| *made < rank);
-        let mut merges = merges.as_slice().iter().enumerate();
-        merges.all(|(rank, merge)| before(merge.left, rank) && before(merge.right, rank))
+        let before = |token: TokenId, rank: usize| made_by[token as usize] <= rank;
+        merges.iter().enumerate().all(|(rank, merge)| before(merge.left, rank) && before(merge.right, rank))
     }
 
     /// Whether the table is that of slots.
