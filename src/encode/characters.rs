@@ -1,4 +1,21 @@
 //! The characters of the basic plane: the ids of each by itself, and its marks for [`Cuts`].
+//!
+//! # Why merges may start from characters
+//!
+//! A piece that is not cut is merged from its bytes; its characters have a third as many tokens. The ids are the same if
+//!
+//! * no token that spans an edge of two characters of the piece ends or begins inside one of them
+//!   ([`Characters::merge_whole`]), and
+//! * merges stand behind those that make what they join ([`Pairs::are_in_order`]), as learned ones do.
+//!
+//! 1. By the second condition each merge makes pairs of higher ranks only, so merges are done in the order of their ranks.
+//! 2. By the first, a merge joins two parts of one character, or two strings of whole characters: a string that began or
+//!    ended inside a character would be, or become part of, a token over an edge that does. So what is done inside a
+//!    character is what is done in it when it stands alone, up to its ids by itself.
+//! 3. A merge over an edge stands behind all merges that make the characters beside the edge, as each of them makes what is
+//!    joined then. When its rank comes, these characters are whole, whether merging began with bytes or with characters; so
+//!    the same pairs of that rank stand there, and the leftmost is the same.
+//! 4. A character that has several ids by itself is joined to none: it is in no string of whole characters.
 
 use super::cuts::{Cuts, NEVER_CUT, Side};
 use super::pairs::{NONE, Pairs};
@@ -83,6 +100,22 @@ impl Characters {
         self.cuts.spanned(side(before), side(behind))
     }
 
+    /// Whether merges of these characters may start from the ids that each has by itself: see the head of this file.
+    pub(super) fn merge_whole(&self, codes: &[u32]) -> bool {
+        let side = |code| Side { code, marks: self.entry(code)[3] };
+        // Of a character beyond the basic plane nothing is known.
+        let known = codes.iter().all(|code| count_of(self.entry(*code)) > 0);
+        known && codes.windows(2).all(|codes| self.cuts.spanned_by_whole(side(codes[0]), side(codes[1])))
+    }
+
+    /// The ids of characters, each by itself.
+    pub(super) fn ids<'c>(&'c self, codes: &'c [u32]) -> impl Iterator<Item = &'c [TokenId]> + Clone {
+        codes.iter().map(|code| {
+            let entry = self.entry(*code);
+            &entry[..count_of(entry)]
+        })
+    }
+
     /// Where a stretch that is not cut, and whose last character begins at `last`, ends at the latest at `end`.
     pub(super) fn stretch_end(&self, text: &[u8], last: usize, end: usize) -> usize {
         let (mut before, length) = decode(text, last);
@@ -157,10 +190,12 @@ fn decode_other(text: &[u8], at: usize) -> (u32, usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Tokenizer;
     use super::super::merge::Merger;
+    use super::super::testing::learned;
     use super::*;
     use crate::segment::HanEdges;
-    use crate::vocab::TokenizerSpec;
+    use crate::vocab::{Merge, Merges, TokenizerSpec, Vocab};
 
     /// All characters, and all pairs of two bytes, with merges of bytes, of a byte and a pair, of equal bytes.
     #[test]
@@ -184,5 +219,63 @@ mod tests {
                 assert_eq!(ids[..count as usize], merged, "{c:?} {merges:?}");
             }
         }
+    }
+
+    fn merged(tokenizer: &Tokenizer, text: &str) -> (bool, [Vec<TokenId>; 2]) {
+        let codes: Vec<u32> = text.chars().map(u32::from).collect();
+        let (mut merger, mut ids) = (Merger::default(), [Vec::new(), Vec::new()]);
+        tokenizer.merge(&mut merger, text.as_bytes(), &mut ids[0]);
+        let characters = tokenizer.characters();
+        merger.merge_characters(tokenizer.pairs(), characters.ids(&codes), &mut ids[1]);
+        (characters.merge_whole(&codes), ids)
+    }
+
+    #[test]
+    fn merges_from_characters_are_those_from_bytes() {
+        let text = include_str!("../../corpora/zh/bicycle-repair.txt");
+        let (mut whole, mut others) = (0, 0);
+        for merges in [300, 1200] {
+            let tokenizer = learned(r"regex:\S+|\s+", text, merges);
+            assert!(Pairs::are_in_order(tokenizer.spec().merges()));
+            let edges: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+            for length in [2, 3, 5, 11, 40] {
+                for edges in edges.windows(length + 1) {
+                    let (is_whole, [from_bytes, from_characters]) = merged(&tokenizer, &text[edges[0]..edges[length]]);
+                    if is_whole {
+                        assert_eq!(from_bytes, from_characters);
+                    }
+                    (whole, others) = (whole + u32::from(is_whole), others + u32::from(!is_whole));
+                }
+            }
+        }
+        assert!(whole > 3000 && others > 3000, "{whole} {others}");
+    }
+
+    /// The merge of 词 and 元 stands before what makes 词: from bytes 元 is joined to 国 before 词 is there.
+    #[test]
+    fn merges_out_of_order_start_from_bytes() {
+        let tokens = ["词", "元", "国"].map(str::as_bytes);
+        let parts = tokens.iter().flat_map(|token| [token[..2].to_vec(), token.to_vec()]);
+        let both = ["词元", "元国"].map(|token| token.as_bytes().to_vec());
+        let tokens =
+            (0..=255u8).map(|byte| vec![byte]).chain(parts).chain(both).zip(0..).map(|(token, id)| (id, token));
+        let vocab = Vocab::new(tokens.collect()).unwrap();
+        let id = |bytes: &[u8]| vocab.id(bytes).unwrap();
+        let merge =
+            |left: &[u8], right: &[u8]| Merge { left: id(left), right: id(right), result: id(&[left, right].concat()) };
+        let mut merges = vec![merge("词".as_bytes(), "元".as_bytes()), merge("元".as_bytes(), "国".as_bytes())];
+        for token in ["元", "国", "词"].map(str::as_bytes) {
+            merges.extend([merge(&token[..1], &token[1..2]), merge(&token[..2], &token[2..])]);
+        }
+        let wanted = [id("词".as_bytes()), id("元国".as_bytes())];
+        assert!(!Pairs::are_in_order(&Merges::new(merges.clone(), &vocab).unwrap()));
+        let spec = TokenizerSpec::new(String::from("."), HanEdges::None, vocab.clone(), merges, vec![], false).unwrap();
+        let tokenizer = Tokenizer::new(spec).unwrap();
+        let (is_whole, [from_bytes, from_characters]) = merged(&tokenizer, "词元国");
+        assert!(is_whole && from_bytes == wanted && from_characters != wanted);
+        let mut ids = Vec::new();
+        let codes: Vec<u32> = "词元国".chars().map(u32::from).collect();
+        tokenizer.merge_characters(&mut Merger::default(), &codes, "词元国".as_bytes(), &mut ids);
+        assert_eq!(ids, wanted);
     }
 }

@@ -124,6 +124,13 @@ impl Cuts {
         known.then_some(Self { set: words(set)?, shift, masks: words(masks)? })
     }
 
+    /// Whether tokens that span the edge of `a` and `b` hold all of both: none ends or begins inside one of them.
+    pub(super) fn spanned_by_whole(&self, a: Side, b: Side) -> bool {
+        let firsts = self.masks[(a.marks >> FIRSTS_SHIFT) as usize & (MASKS - 1)] >> b.first();
+        let lasts = self.masks[(b.marks >> LASTS_SHIFT) as usize & (MASKS - 1)] >> a.last();
+        (firsts | lasts) & 1 == 0
+    }
+
     /// Whether some token may span the edge of `a` and `b`, of which not both are ASCII.
     #[inline(always)]
     pub(super) fn spanned(&self, a: Side, b: Side) -> bool {

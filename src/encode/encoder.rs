@@ -372,7 +372,7 @@ impl<I: Ids> Pieces<'_, I> {
             }
             self.ids.gathered(gathered, heads & !(u64::MAX << at));
             heads &= u64::MAX << at << 1;
-            self.longer(&text[start..end]);
+            self.several(&text[start..end], at..behind);
         }
         self.ids.gathered(&mut self.scratch.gathered, heads);
     }
@@ -416,6 +416,26 @@ impl<I: Ids> Pieces<'_, I> {
             Some(known) => self.ids.some(known),
             None => self.merged(piece),
         }
+    }
+
+    /// Appends the ids of a piece that is none of the memo's short ones, these characters of the block.
+    fn several(&mut self, piece: &[u8], characters: Range<usize>) {
+        match self.scratch.memo.long(piece) {
+            Some(known) => self.ids.some(known),
+            None => self.merged_characters(piece, characters),
+        }
+    }
+
+    /// As [`Pieces::merged`], of these characters of the block.
+    #[cold]
+    fn merged_characters(&mut self, piece: &[u8], characters: Range<usize>) {
+        let Scratch { memo, merger, block, .. } = &mut *self.scratch;
+        let (tokenizer, codes) = (self.tokenizer, &block.codes[characters]);
+        let ids = self.ids.merged(|ids| match tokenizer.reached(piece) {
+            Some(id) => ids.push(id),
+            None => tokenizer.merge_characters(merger, codes, piece, ids),
+        });
+        memo.keep(piece, ids);
     }
 
     /// Appends the ids of a piece that is a token, or else by merging, and keeps them. Looking tokens up when they are

@@ -60,6 +60,27 @@ impl Merger {
         self.merge_ranked(pairs, ids);
     }
 
+    /// Appends the ids of a piece whose characters have these ids, each by itself.
+    pub(super) fn merge_characters<'c>(
+        &mut self,
+        pairs: &Pairs,
+        characters: impl Iterator<Item = &'c [TokenId]> + Clone,
+        ids: &mut Vec<TokenId>,
+    ) {
+        let count = characters.clone().map(<[TokenId]>::len).sum();
+        if count > ARRAY {
+            return self.merge_tokens(pairs, |tokens| characters.for_each(|ids| tokens.extend_from_slice(ids)), ids);
+        }
+        let (mut tokens, mut ranks) = ([0; ARRAY], [NO_RANK; ARRAY]);
+        for (token, id) in tokens.iter_mut().zip(characters.flatten()) {
+            *token = *id;
+        }
+        for (rank, pair) in ranks.iter_mut().zip(tokens[..count].windows(2)) {
+            *rank = pairs.rank(pair[0], pair[1]);
+        }
+        merge_one_by_one(pairs, &mut tokens, &mut ranks, count, ids);
+    }
+
     /// Merges the tokens, of which each has its rank with the next.
     fn merge_ranked(&mut self, pairs: &Pairs, ids: &mut Vec<TokenId>) {
         let Self { tokens, ranks, heap } = self;
@@ -106,13 +127,23 @@ fn sweep(pairs: &Pairs, lowest: u32, tokens: &mut Vec<TokenId>, ranks: &mut Vec<
 /// Appends the ids of a piece of 2 to [`ARRAY`] bytes.
 fn merge_array(pairs: &Pairs, byte_ids: &[TokenId; 256], piece: &[u8], ids: &mut Vec<TokenId>) {
     let (mut tokens, mut ranks) = ([0; ARRAY], [NO_RANK; ARRAY]);
-    let mut count = piece.len();
     for (token, byte) in tokens.iter_mut().zip(piece) {
         *token = byte_ids[usize::from(*byte)];
     }
     for (rank, pair) in ranks.iter_mut().zip(piece.windows(2)) {
         *rank = pairs.byte_rank(pair[0], pair[1]);
     }
+    merge_one_by_one(pairs, &mut tokens, &mut ranks, piece.len(), ids);
+}
+
+/// Appends the ids of so many tokens, of which each has its rank with the next, the last none.
+fn merge_one_by_one(
+    pairs: &Pairs,
+    tokens: &mut [TokenId; ARRAY],
+    ranks: &mut [u32; ARRAY],
+    mut count: usize,
+    ids: &mut Vec<TokenId>,
+) {
     loop {
         // The rank at `count - 1` is none, as nothing stands behind the last token.
         let lowest = ranks[..count].iter().copied().fold(NO_RANK, u32::min);

@@ -75,6 +75,19 @@ impl Pairs {
         known.then_some(Self { table: of_table(slots, merges.len())?, results, byte_ranks })
     }
 
+    /// Whether each merge stands behind all merges that make one of the two tokens that it joins.
+    pub(super) fn are_in_order(merges: &Merges) -> bool {
+        let merges = merges.as_slice();
+        let tokens = merges.iter().map(|merge| merge.left.max(merge.right).max(merge.result) as usize + 1).max();
+        // By token, one more than the rank of the last merge that makes it.
+        let mut made_by = vec![0; tokens.unwrap_or(0)];
+        for (rank, merge) in merges.iter().enumerate() {
+            made_by[merge.result as usize] = rank + 1;
+        }
+        let before = |token: TokenId, rank: usize| made_by[token as usize] <= rank;
+        merges.iter().enumerate().all(|(rank, merge)| before(merge.left, rank) && before(merge.right, rank))
+    }
+
     /// Whether the table is that of slots.
     pub(super) fn is_narrow(&self) -> bool {
         matches!(self.table, Table::Narrow { .. })
@@ -227,6 +240,21 @@ mod tests {
             let ids = [left, right].map(|byte| byte_ids[usize::from(byte)]);
             assert_eq!(fast.byte_rank(left, right), fast.rank(ids[0], ids[1]));
         }
+    }
+
+    #[test]
+    fn merges_behind_those_that_make_what_they_join() {
+        let tokens = (0..=255u8).map(|byte| (u32::from(byte), vec![byte]));
+        let tokens = tokens.chain([(256, b"ab".to_vec()), (257, b"bc".to_vec()), (258, b"abc".to_vec())]);
+        let vocab = crate::vocab::Vocab::new(tokens.collect()).unwrap();
+        let [a, b, c] = [b'a', b'b', b'c'].map(u32::from);
+        let ab = Merge { left: a, right: b, result: 256 };
+        let bc = Merge { left: b, right: c, result: 257 };
+        let ab_c = Merge { left: 256, right: c, result: 258 };
+        let a_bc = Merge { left: a, right: 257, result: 258 };
+        let in_order = |merges: &[Merge]| Pairs::are_in_order(&Merges::new(merges.to_vec(), &vocab).unwrap());
+        assert!(in_order(&[ab, bc, ab_c, a_bc]) && in_order(&[ab, ab_c, bc, a_bc]));
+        assert!(!in_order(&[ab_c, ab]) && !in_order(&[ab, ab_c, a_bc, bc]));
     }
 
     #[test]

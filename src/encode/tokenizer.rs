@@ -49,6 +49,8 @@ struct Shared {
     character_model: Option<CharacterModel>,
     /// Made when ids are decoded for the first time.
     short_tokens: OnceLock<ShortTokens>,
+    /// Asked for when a piece of several characters is merged.
+    in_order: OnceLock<bool>,
     pool: Pool,
 }
 
@@ -144,6 +146,7 @@ impl Tokenizer {
             seams: OnceLock::new(),
             character_model,
             short_tokens: OnceLock::new(),
+            in_order: OnceLock::new(),
             pool: Pool::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -279,6 +282,21 @@ impl Tokenizer {
     /// Appends the ids of a piece by its merges.
     pub(super) fn merge(&self, merger: &mut Merger, piece: &[u8], ids: &mut Vec<TokenId>) {
         merger.merge(&self.shared.pairs, &self.shared.byte_ids, piece, ids);
+    }
+
+    /// Appends the ids of a piece of characters with these codes, which is no token.
+    pub(super) fn merge_characters(&self, merger: &mut Merger, codes: &[u32], piece: &[u8], ids: &mut Vec<TokenId>) {
+        let Shared { characters, pairs, .. } = &*self.shared;
+        if self.is_in_order() && characters.merge_whole(codes) {
+            merger.merge_characters(pairs, characters.ids(codes), ids);
+        } else {
+            self.merge(merger, piece, ids);
+        }
+    }
+
+    /// Whether merges stand behind those that make what they join.
+    fn is_in_order(&self) -> bool {
+        *self.shared.in_order.get_or_init(|| Pairs::are_in_order(self.spec().merges()))
     }
 
     pub(super) fn preparation(&self) -> &Preparation {
