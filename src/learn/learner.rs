@@ -147,7 +147,7 @@ struct Start {
 
 /// The words as tokens.
 struct Words {
-    /// Every so-manieth word, for as many threads.
+    /// The words are dealt out in turn, a list for each part that a thread works on.
     arenas: Vec<Arena>,
     /// All tokens of the text, those of words that hold no pair among them.
     tokens: u128,
