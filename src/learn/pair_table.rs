@@ -3,7 +3,8 @@
 //! One table with open addressing finds the entry of a pair by its two ids, which are one number of 64 bits. Nothing is
 //! taken out: a pair that is not kept any more leaves an entry that counts nothing, and the table is made anew as soon
 //! as rarer pairs are looked at (`pairs.rs`). While pairs are counted, their counts lie in the slots themselves
-//! ([`PairCounts`]), so that a pair costs one look into memory.
+//! ([`PairCounts`]), so that a pair costs one look into memory. While there are few tokens, there is a slot for each two of
+//! them, which none others are in.
 
 use std::collections::BTreeSet;
 
@@ -100,6 +101,16 @@ impl PairTable {
         prefetch(&self.slots[hash(key, self.bits)]);
     }
 
+    /// The entries of all pairs of the first few tokens, where each has a place of its own.
+    pub(super) fn square(&self, tokens: usize) -> Square {
+        let mut square = Square { entries: vec![NO_ENTRY; tokens * tokens], tokens };
+        for (entry, at) in self.entries.iter().zip(0..) {
+            let place = square.place(entry.key);
+            square.entries[place] = at;
+        }
+        square
+    }
+
     fn grow(&mut self) {
         self.bits += 1;
         self.slots.clear();
@@ -109,6 +120,34 @@ impl PairTable {
             let at = self.slot(key);
             self.slots[at] = Slot { key, entry: entry as u32 };
         }
+    }
+}
+
+const NO_ENTRY: u32 = u32::MAX;
+
+/// Entries by the tokens of their pairs.
+pub(super) struct Square {
+    entries: Vec<u32>,
+    tokens: usize,
+}
+
+impl Square {
+    #[inline(always)]
+    fn place(&self, key: Key) -> usize {
+        parts(key).0 as usize * self.tokens + parts(key).1 as usize
+    }
+
+    /// Asks for the place of a pair ahead, which may be none of two tokens.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, key: Key) {
+        if let Some(entry) = self.entries.get(self.place(key)) {
+            prefetch(entry);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn find(&self, key: Key) -> Option<u32> {
+        Some(self.entries[self.place(key)]).filter(|&entry| entry != NO_ENTRY)
     }
 }
 
@@ -129,6 +168,8 @@ const NOT_COUNTED: Counted = Counted { key: NONE, count: 0, places: 0 };
 pub(super) struct PairCounts {
     slots: Vec<Counted>,
     bits: u32,
+    /// Where not 0, there are so many tokens, and each two of them have a slot of their own.
+    tokens: usize,
     len: usize,
     /// Pairs that 64 bits do not count.
     pub(super) overflow: BTreeSet<Key>,
@@ -137,13 +178,26 @@ pub(super) struct PairCounts {
 impl PairCounts {
     pub(super) fn new() -> Self {
         const BITS: u32 = 8;
-        Self { slots: vec![NOT_COUNTED; 1 << BITS], bits: BITS, len: 0, overflow: BTreeSet::new() }
+        Self { slots: vec![NOT_COUNTED; 1 << BITS], bits: BITS, tokens: 0, len: 0, overflow: BTreeSet::new() }
     }
 
-    /// Asks for the slot of a pair ahead.
+    /// Counts of pairs of the first few tokens.
+    pub(super) fn of_few(tokens: usize) -> Self {
+        Self { slots: vec![NOT_COUNTED; tokens * tokens], bits: 0, tokens, len: 0, overflow: BTreeSet::new() }
+    }
+
+    /// Asks for the slot of a pair ahead, which may be none of two tokens.
     #[inline(always)]
     pub(super) fn prefetch(&self, key: Key) {
-        prefetch(&self.slots[hash(key, self.bits)]);
+        let at = if self.tokens > 0 { self.square(key) } else { hash(key, self.bits) };
+        if let Some(slot) = self.slots.get(at) {
+            prefetch(slot);
+        }
+    }
+
+    #[inline(always)]
+    fn square(&self, key: Key) -> usize {
+        parts(key).0 as usize * self.tokens + parts(key).1 as usize
     }
 
     /// Counts a pair.
@@ -159,7 +213,7 @@ impl PairCounts {
         if slot.key == NONE {
             slot.key = pair.key;
             self.len += 1;
-            if 2 * self.len > self.slots.len() {
+            if 2 * self.len > self.slots.len() && self.tokens == 0 {
                 self.grow();
             }
         }
@@ -168,6 +222,9 @@ impl PairCounts {
     /// The slot of a pair, or the empty one where it would stand.
     #[inline(always)]
     fn slot(&self, key: Key) -> usize {
+        if self.tokens > 0 {
+            return self.square(key);
+        }
         let mut at = hash(key, self.bits);
         while self.slots[at].key != key && self.slots[at].key != NONE {
             at = (at + 1) & (self.slots.len() - 1);

@@ -3,10 +3,14 @@
 //! **Rare pairs are left out.** A pair occurs nowhere but where the later of its tokens is made, so its count only
 //! falls, and one that is rare now need not be kept: it cannot come up before all that are as frequent as the threshold
 //! are used up. Then the threshold falls, and the words are counted anew. So the table holds the few pairs that may
-//! come up, and stays in the cache, where most pairs of a text occur once or twice. The words are counted in two
-//! rounds: the first adds the counts of pairs of the same hash, the second looks only at those whose sum reaches the
-//! threshold. Each is done by several threads, of which each has a part of the words; their sums do not depend on how
-//! many there are, and places are put together in order.
+//! come up, and stays in the cache, where most pairs of a text occur once or twice. While there are few tokens, each
+//! two of them have a counter of their own, and the words are looked at once. Later they are counted in two rounds: the
+//! first adds the counts of pairs of the same hash, the second looks only at those whose sum reaches the threshold. Each
+//! is done by several threads, of which each has a part of the words; their sums do not depend on how many there are,
+//! and places are put together in order.
+//!
+//! Tried and lost: cutting words where a pair is rarer than the last one that is merged, and counting equal pieces once
+//! (of 6.7 million cells 5.4 are left: finding the equal ones takes longer than they save).
 //!
 //! **A merge touches its neighbours.** Where `a b` becomes `n` between `x` and `y`, `x a` and `b y` are gone, `x n` and
 //! `n y` have come. These are added up by `x` and by `y` in two lists indexed by token; the table is asked once for
@@ -28,12 +32,16 @@ use crate::error::Error;
 use crate::segment::prefetch;
 
 /// By what the threshold of the first counting is below the most frequent pair.
-const FALL: u64 = 256;
+const FALL: u64 = 64;
 
-/// How counts fall with the merges done: as this power of them, or less. (From the 1,000th to the 32,000th merge it was
-/// 1.43 in Chinese, 1.56 in English and 1.50 in source code, of 30 MB each.) It tells how rare the last pairs will be that are asked
-/// for, so that no rarer ones are kept; where that is wrong, the pairs are counted once more.
-const DECLINE: f64 = 1.6;
+/// How counts are taken to fall with the merges done: as this power of them. It tells how rare the last pairs will be that
+/// are asked for, so that few rarer ones are kept. They fall faster (from the 1,000th to the 32,000th merge by 1.43 in
+/// Chinese, 1.56 in English and 1.50 in source code, of 30 MB each), so the last pairs are counted once more; that takes
+/// less time than to keep them all along.
+const DECLINE: f64 = 1.25;
+
+/// Tokens of which all pairs are counted in one round, at the most. (Tests count by both ways.)
+const FEW: usize = if cfg!(test) { 258 } else { 1 << 10 };
 
 /// Bits of a hash in the first round, at the most.
 const MAX_BITS: u32 = 20;
@@ -42,7 +50,7 @@ const MAX_BITS: u32 = 20;
 const MAX_PARTS: usize = 8;
 
 /// Places of a pair from which on threads merge it together.
-const MANY_PLACES: usize = if cfg!(test) { 3 } else { 1 << 13 };
+const MANY_PLACES: usize = if cfg!(test) { 3 } else { 1 << 11 };
 
 /// Cells from which on there is a further part: each makes a merge in few places slower. (With two parts English, which
 /// has a million cells, took a tenth longer.) Tests have parts of few.
@@ -105,8 +113,14 @@ impl Frequent {
 impl Pairs {
     /// The pairs of words. Those below `fewest` are never asked for, nor more than `room`.
     pub(super) fn new(arenas: Vec<Arena>, rules: Rules, fewest: u64, room: usize, tokens: &Tokens) -> Self {
-        let mut occurs = vec![false; tokens.len()];
-        arenas.iter().flat_map(Arena::tokens).for_each(|token| occurs[token as usize] = true);
+        let of_arena = |arena: &Arena| {
+            let mut occurs = vec![false; tokens.len()];
+            arena.tokens().for_each(|token| occurs[token as usize] = true);
+            occurs
+        };
+        let either =
+            |left: Vec<bool>, right: Vec<bool>| left.iter().zip(right).map(|(left, right)| left | right).collect();
+        let occurs = arenas.par_iter().map(of_arena).reduce(|| vec![false; tokens.len()], either);
         Self {
             parts: arenas.into_iter().map(Part::new).collect(),
             rules,
@@ -155,22 +169,32 @@ impl Pairs {
             part.places = Vec::new();
             part.arena.compact();
         });
+        let frequent = if tokens.len() > FEW { Some(self.frequent(watch)?) } else { None };
+        self.keep_frequent(tokens, frequent.as_ref(), watch)?;
+        self.place_all(tokens.len(), frequent.as_ref(), watch)?;
+        let entries = self.table.entries.iter().zip(0..);
+        self.queue = entries.map(|(entry, at)| (entry.count, Reverse(entry.key), at)).collect();
+        Ok(())
+    }
+
+    /// The first of two rounds: which pairs may be frequent, by the threshold that comes of it.
+    fn frequent(&mut self, watch: &mut Watch<'_>) -> Outcome<Frequent> {
         let cells: usize = self.parts.iter().map(|part| part.arena.len()).sum();
         let bits = (usize::BITS - cells.leading_zeros()).clamp(8, MAX_BITS);
         let sums = self.sums(bits, watch)?;
-        let highest = sums.iter().copied().max().unwrap_or(0).min(self.threshold);
+        let highest = sums.iter().copied().max().unwrap_or(0);
+        self.threshold = self.foretold(highest);
+        Ok(Frequent::new(&sums, bits, self.threshold))
+    }
+
+    /// The threshold after a counting, where the most frequent pair occurs so often.
+    fn foretold(&self, highest: u64) -> u64 {
+        let highest = highest.min(self.threshold);
         let next = match self.merges {
             0 => highest / FALL,
             merges => (highest as f64 * (merges as f64 / self.room.max(merges) as f64).powf(DECLINE)) as u64,
         };
-        self.threshold = next.min(self.threshold).max(self.fewest);
-        let frequent = Frequent::new(&sums, bits, self.threshold);
-        drop(sums);
-        self.keep_frequent(tokens, &frequent, watch)?;
-        self.place_all(&frequent, watch)?;
-        let entries = self.table.entries.iter().zip(0..);
-        self.queue = entries.map(|(entry, at)| (entry.count, Reverse(entry.key), at)).collect();
-        Ok(())
+        next.min(self.threshold).max(self.fewest)
     }
 
     /// The counts of all pairs, added up by their hashes.
@@ -193,20 +217,22 @@ impl Pairs {
         Ok(sums)
     }
 
-    /// Puts those pairs into the table that are frequent, and makes room for their places.
-    fn keep_frequent(&mut self, tokens: &Tokens, frequent: &Frequent, watch: &mut Watch<'_>) -> Outcome<()> {
-        let mut tables: Vec<PairCounts> = self.parts.iter().map(|_| PairCounts::new()).collect();
+    /// Puts those pairs into the table that are frequent, and makes room for their places. Where none were looked for
+    /// before, there are few tokens, and their pairs tell the threshold.
+    fn keep_frequent(&mut self, tokens: &Tokens, frequent: Option<&Frequent>, watch: &mut Watch<'_>) -> Outcome<()> {
+        let table = || if frequent.is_some() { PairCounts::new() } else { PairCounts::of_few(tokens.len()) };
+        let mut tables: Vec<PairCounts> = self.parts.iter().map(|_| table()).collect();
         each_pair(
             &mut self.parts,
             watch,
             &mut tables,
             |_, table, pair| {
-                if frequent.may_be(pair) {
+                if frequent.is_none_or(|frequent| frequent.may_be(pair)) {
                     table.prefetch(pair);
                 }
             },
             |_, table, pair, count, _| {
-                if frequent.may_be(pair) {
+                if frequent.is_none_or(|frequent| frequent.may_be(pair)) {
                     table.add(Counted { key: pair, count, places: 1 });
                 }
             },
@@ -225,6 +251,9 @@ impl Pairs {
         if let Some(&pair) = all.overflow.iter().find(|&&pair| allowed(pair)) {
             let (left, right) = tokens.ids(pair);
             return Err(Error::CountOverflow { left, right }.into());
+        }
+        if frequent.is_none() {
+            self.threshold = self.foretold(all.iter().map(|pair| pair.count).max().unwrap_or(0));
         }
         for pair in all.iter().filter(|pair| pair.count >= self.threshold && allowed(pair.key)) {
             let entry = self.table.entry(pair.key);
@@ -247,10 +276,24 @@ impl Pairs {
         Ok(())
     }
 
-    /// Notes the places of the pairs of the table.
-    fn place_all(&mut self, frequent: &Frequent, watch: &mut Watch<'_>) -> Outcome<()> {
+    /// Notes the places of the pairs of the table; where it is not known which ones may be in it, there are few tokens.
+    fn place_all(&mut self, tokens: usize, frequent: Option<&Frequent>, watch: &mut Watch<'_>) -> Outcome<()> {
         let table = &self.table;
         let mut nothing = vec![(); self.parts.len()];
+        let Some(frequent) = frequent else {
+            let few = table.square(tokens);
+            return each_pair(
+                &mut self.parts,
+                watch,
+                &mut nothing,
+                |_, (), pair| few.prefetch(pair),
+                |places, (), pair, _, at| {
+                    if let Some(entry) = few.find(pair) {
+                        places[entry as usize].push(at as u32);
+                    }
+                },
+            );
+        };
         each_pair(
             &mut self.parts,
             watch,

@@ -19,9 +19,17 @@ pub(super) struct Part {
 /// A pair that was merged in the words.
 #[derive(Debug, Default)]
 struct Joined {
-    /// Where.
-    places: Vec<u32>,
+    places: Vec<Place>,
     made: Made,
+}
+
+/// Where a pair was merged, and what stands beside it.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    at: u32,
+    before: u32,
+    left: u32,
+    right: u32,
 }
 
 /// What a merge did.
@@ -111,14 +119,14 @@ impl Part {
     pub(super) fn join(&mut self, pair: Key, entry: u32, result: u32, tokens: usize) -> Made {
         [&mut self.left, &mut self.right].into_iter().for_each(|sides| sides.make_room(tokens));
         let (a, b) = parts(pair);
-        let mut places = self.places.get_mut(entry as usize).map(std::mem::take).unwrap_or_default();
-        let (mut kept, mut weights) = (0, Weights::default());
-        let mut made = Made::default();
-        for at in 0..places.len() {
-            if let Some(ahead) = places.get(at + AHEAD) {
+        let places = self.places.get_mut(entry as usize).map(std::mem::take).unwrap_or_default();
+        let mut weights = Weights::default();
+        let (joined, made) = (&mut self.joined.places, &mut self.joined.made);
+        for (number, &place) in places.iter().enumerate() {
+            if let Some(ahead) = places.get(number + AHEAD) {
                 prefetch(self.arena.cell(*ahead as usize));
             }
-            let left = places[at] as usize;
+            let left = place as usize;
             if *self.arena.cell(left) != a {
                 continue;
             }
@@ -127,9 +135,14 @@ impl Part {
                 continue;
             }
             let (end, weight) = (self.arena.behind(right), self.arena.weight(left, &mut weights));
-            let (x, y) = (*self.arena.cell(self.arena.before(left)), *self.arena.cell(end));
+            let before = self.arena.before(left);
+            let (x, y) = (*self.arena.cell(before), *self.arena.cell(end));
             if x == result {
                 made.beside = (made.beside.0 + weight, made.beside.1 + 1);
+                // What stood to the right of the place before has become the new token.
+                if let Some(last) = joined.last_mut() {
+                    last.right = result;
+                }
             } else if x != EDGE {
                 self.left.add(x, weight, 1);
             }
@@ -138,13 +151,10 @@ impl Part {
             }
             self.arena.join(left, right, end, result);
             made.tokens += weight;
-            places[kept] = left as u32;
-            kept += 1;
+            joined.push(Place { at: place, before: before as u32, left: x, right: y });
         }
-        places.truncate(kept);
-        made.places = kept;
-        self.joined = Joined { places, made };
-        made
+        made.places = joined.len();
+        *made
     }
 
     /// Adds up what stands beside the places of the last merge.
@@ -165,18 +175,12 @@ impl Part {
                 }
             }
         }
-        let joined = &self.joined.places;
-        for (at, &place) in joined.iter().enumerate() {
-            if let Some(ahead) = joined.get(at + AHEAD) {
-                prefetch(self.arena.cell(*ahead as usize));
+        for place in &self.joined.places {
+            if let Some(entry) = left.entry(place.left) {
+                self.places[entry as usize].push(place.before);
             }
-            let place = place as usize;
-            let before = self.arena.before(place);
-            if let Some(entry) = left.entry(*self.arena.cell(before)) {
-                self.places[entry as usize].push(before as u32);
-            }
-            if let Some(entry) = right.entry(*self.arena.cell(self.arena.behind(place))) {
-                self.places[entry as usize].push(place as u32);
+            if let Some(entry) = right.entry(place.right) {
+                self.places[entry as usize].push(place.at);
             }
         }
     }
@@ -185,6 +189,7 @@ impl Part {
     pub(super) fn clear(&mut self) {
         self.left.clear();
         self.right.clear();
-        self.joined = Joined::default();
+        self.joined.places.clear();
+        self.joined.made = Made::default();
     }
 }
