@@ -68,6 +68,10 @@ fn any_number_of_ranks_counts_as_one_process() {
             plan(&workshop, "out", more);
         }
     }
+    // A rank says what it has counted, and of no tokens.
+    plan(&workshop, "other", &[]);
+    let shown = workshop.run(&["run", "other"]).ok();
+    assert!(shown.contains("\ncounted ") && !shown.contains("tokens"), "{shown}");
     // What was counted is learned from.
     let counts = format!("out/{COUNTS_FILE}");
     let chars = ["--han", "chars", "--granularity", "char", "--vocab-size", "300"];

@@ -96,6 +96,26 @@ fn any_bound_of_memory_and_number_of_threads_gives_the_same_bytes() {
     assert_eq!(files_in(&workshop.path("out")), ["c", "t.json"]);
 }
 
+/// What a killed run has left in files goes with the next run beside it.
+#[test]
+fn killed_while_counts_wait_in_files() {
+    use std::io::Write;
+    let workshop = Workshop::new();
+    std::fs::create_dir_all(workshop.path("out")).unwrap();
+    let bounded = ["learn", "-", "--format", "jsonl", "-o", "out/t.json", "--memory", "1"];
+    let mut child = workshop.command(&bounded).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    while !files_in(&workshop.path("out")).iter().any(|name| name.ends_with(".tmp")) {
+        stdin.write_all("{\"text\": \"some words\"}\n".repeat(500).as_bytes()).unwrap();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(files_in(&workshop.path("out")).iter().any(|name| name.ends_with(".tmp")));
+    workshop.write("in.jsonl", "{\"text\": \"some words\"}\n".repeat(9));
+    workshop.run(&["learn", "in.jsonl", "-o", "out/t.json", "--vocab-size", "260"]).ok();
+    assert_eq!(files_in(&workshop.path("out")), ["t.json"]);
+}
+
 #[test]
 fn a_table_that_finds_no_room_is_refused_with_what_would_help() {
     let workshop = Workshop::new();

@@ -44,9 +44,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let _lock = FolderLock::share(&args.folder)?;
     let done = context.with_progress(|progress| run_rank(&args.folder, rank, world_size, progress))?;
     context.show(&Result { rank, world_size, done }, || {
-        let RankDone { units, encoded, documents, tokens, .. } = done;
+        let RankDone { units, encoded, documents, tokens, counted_bytes, .. } = done;
+        let made = match counted_bytes {
+            Some(bytes) => format!("counted      {bytes} bytes of text"),
+            None => format!("tokens       {tokens}"),
+        };
         format!(
-            "rank         {rank} of {world_size}\nunits        {units}, {encoded} of them by this run\ndocuments    {documents}\ntokens       {tokens}\n"
+            "rank         {rank} of {world_size}\nunits        {units}, {encoded} of them by this run\ndocuments    {documents}\n{made}\n"
         )
     })
 }

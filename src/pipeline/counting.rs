@@ -13,6 +13,7 @@ use super::documents::{ReadTally, sum_of};
 use super::learning::LearnSettings;
 use super::progress::{Progress, Unit};
 use super::reading::{LinesBefore, Reading, readers};
+use super::scratch::sweep_scratch;
 use super::text_counting::{Group, TextCounter};
 use super::treatment::Treatment;
 use crate::clean::CleanSettings;
@@ -49,7 +50,8 @@ pub struct CountPlan {
     /// every document; and how many the one table may take that is learned from at the end. If that needs more, the answer
     /// is [`Error::Memory`], before merging begins; what merging takes is looked at as well ([`Counts::memory_to_learn`]).
     pub memory: Option<u64>,
-    /// The folder in which those files are, while they are needed.
+    /// The folder in which those files are, while they are needed. What runs that were killed have left of them there is
+    /// removed.
     pub scratch: PathBuf,
     /// Where the counts that are learned from are kept.
     pub save: Option<PathBuf>,
@@ -83,6 +85,7 @@ impl CountPlan {
         to_learn: bool,
         progress: &Progress<'_>,
     ) -> Result<Counted> {
+        sweep_scratch(&self.scratch);
         let scratch = Scratch::new(&self.scratch);
         let made_with = settings.counts_settings()?.of_texts_with(self.clean().changes());
         let (groups, tally) = match &self.input {

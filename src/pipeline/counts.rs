@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::progress::Progress;
+use super::scratch::ScratchFolder;
 use crate::error::{Error, Result};
 use crate::learn::{
     AddedCounts, CountStream, Counts, CountsHead, CountsReader, CountsTotals, CountsWriter, SortedCounts,
@@ -152,20 +153,13 @@ fn streams(parts: Vec<Part>, read: &AtomicU64) -> Result<Vec<Stream<'_>>> {
     parts.into_iter().map(stream).collect()
 }
 
-/// A folder for parts that find no room in memory. It is made when the first is written, and removed with all of them
-/// when it is dropped, however the work ends.
-pub(super) struct Scratch {
-    folder: PathBuf,
-    files: AtomicU64,
-}
+/// Parts that find no room in memory.
+pub(super) struct Scratch(ScratchFolder);
 
 impl Scratch {
-    /// A folder of its own inside `parent`.
+    /// Parts in a folder of their own inside `parent`.
     pub(super) fn new(parent: &Path) -> Self {
-        static FOLDERS: AtomicU64 = AtomicU64::new(0);
-        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let folder = parent.join(format!(".ciyuan-counts-{}-{number}.tmp", std::process::id()));
-        Self { folder, files: AtomicU64::new(0) }
+        Self(ScratchFolder::new(parent))
     }
 
     /// Writes a part. It is not flushed to the disk: after a power cut nobody asks for it.
@@ -175,9 +169,7 @@ impl Scratch {
         stream: &mut (impl CountStream + ?Sized),
         progress: &Progress<'_>,
     ) -> Result<Part> {
-        std::fs::create_dir_all(&self.folder).map_err(|error| Error::io("create", &self.folder, error))?;
-        let number = self.files.fetch_add(1, Ordering::Relaxed);
-        let path = self.folder.join(format!("{number:06}.ciyuan-counts"));
+        let path = self.0.file()?;
         let io = |op: &'static str| {
             let path = path.clone();
             move |error| Error::io(op, path.clone(), error)
@@ -187,15 +179,6 @@ impl Scratch {
         write_to(&mut sink, head, stream, progress, &mut |_, _| Ok(()))?;
         file.flush().map_err(io("write"))?;
         Ok(Part::File(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if self.folder.exists() {
-            // Nothing depends on it any more; what cannot be removed is only in the way.
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
     }
 }
 

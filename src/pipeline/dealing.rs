@@ -10,7 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::progress::{Progress, Unit};
-use super::sorter::ScratchFolder;
+use super::scratch::ScratchFolder;
 use crate::error::{Error, Result};
 use crate::shard::{ShardEntry, ShardInfo, ShardWriter, Split};
 use crate::vocab::TokenId;

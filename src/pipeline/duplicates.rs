@@ -18,7 +18,8 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::sorter::{ScratchFolder, Sorter, write_records};
+use super::scratch::ScratchFolder;
+use super::sorter::{Sorter, write_records};
 use crate::error::{Error, ManifestFault, Result};
 use crate::shard::AtomicFile;
 use crate::text::Origin;

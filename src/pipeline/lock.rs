@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::sorter::is_scratch;
+use super::scratch::sweep_scratch;
 use crate::error::{Error, Result};
 use crate::shard::sweep_temporary;
 
@@ -31,7 +31,7 @@ impl FolderLock {
         let lock = FileLock::try_take(&folder.join(LOCK_FILE))?;
         let lock = lock.ok_or_else(|| Error::Locked { path: folder.to_owned() })?;
         sweep_temporary(folder)?;
-        sweep_scratch(folder)?;
+        sweep_scratch(folder);
         Ok(Self(lock))
     }
 
@@ -47,18 +47,6 @@ impl FolderLock {
         let lock = FileLock::try_lock(&folder.join(LOCK_FILE), true)?;
         lock.map(Self).ok_or_else(|| Error::Locked { path: folder.to_owned() })
     }
-}
-
-/// Removes the folders that killed runs have sorted in.
-fn sweep_scratch(folder: &Path) -> Result<()> {
-    let error = |error| Error::io("sweep", folder, error);
-    for entry in std::fs::read_dir(folder).map_err(error)? {
-        let path = entry.map_err(error)?.path();
-        if is_scratch(&path) && path.is_dir() {
-            std::fs::remove_dir_all(&path).map_err(error)?;
-        }
-    }
-    Ok(())
 }
 
 /// A lock by a file that is there for as long as it is locked.
@@ -81,7 +69,9 @@ impl FileLock {
 
     fn try_lock(path: &Path, shared: bool) -> Result<Option<Self>> {
         loop {
-            let file = File::create(path).map_err(|error| Error::io("create", path, error))?;
+            // Nothing is cut off if the name leads to a file of another kind.
+            let file = File::options().write(true).create(true).truncate(false).open(path);
+            let file = file.map_err(|error| Error::io("create", path, error))?;
             match if shared { file.try_lock_shared() } else { file.try_lock() } {
                 Ok(()) if is_still_there(&file, path) => {
                     return Ok(Some(Self { file: Some(file), path: path.to_owned(), shared }));

@@ -64,6 +64,7 @@ mod progress;
 mod rank_plan;
 mod ranks;
 mod reading;
+mod scratch;
 mod settings;
 mod shuffling;
 mod sorter;

@@ -39,6 +39,9 @@ pub struct RankDone {
     pub documents: Tally,
     /// Their ids; none where they are counted.
     pub tokens: u64,
+    /// The bytes of text whose pre-tokens were counted, where they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted_bytes: Option<u64>,
     /// How long it took to encode them.
     pub seconds: EncodeSeconds,
 }
@@ -48,6 +51,9 @@ impl RankDone {
         self.units += 1;
         record.read.values().for_each(|tally| self.documents.add(tally.documents));
         self.tokens += record.shards.iter().map(|shard| shard.tokens).sum::<u64>();
+        if let Some(counts) = &record.counts {
+            self.counted_bytes = Some(self.counted_bytes.unwrap_or(0) + counts.bytes);
+        }
     }
 }
 

@@ -7,51 +7,13 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
 
+use super::scratch::ScratchFolder;
 use crate::error::{Error, Result};
 
 /// Most runs that are open at once; when there are as many, they become one.
 const MOST_RUNS: usize = 64;
-
-/// A folder for files that are needed for a while. It is made with the first file, and removed with all of them when it is
-/// dropped, however the work ends.
-pub(super) struct ScratchFolder {
-    folder: PathBuf,
-    files: AtomicU64,
-}
-
-/// Whether a path has the name of such a folder.
-pub(super) fn is_scratch(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with(".ciyuan-sort-") && name.ends_with(".tmp")
-}
-
-impl ScratchFolder {
-    /// A folder of its own inside `parent`.
-    pub(super) fn new(parent: &Path) -> Self {
-        static FOLDERS: AtomicU64 = AtomicU64::new(0);
-        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let folder = parent.join(format!(".ciyuan-sort-{}-{number}.tmp", std::process::id()));
-        Self { folder, files: AtomicU64::new(0) }
-    }
-
-    /// The name of a file that is not there yet, in the folder, which is.
-    pub(super) fn file(&self) -> Result<PathBuf> {
-        std::fs::create_dir_all(&self.folder).map_err(|error| Error::io("create", &self.folder, error))?;
-        Ok(self.folder.join(format!("{:06}", self.files.fetch_add(1, Ordering::Relaxed))))
-    }
-}
-
-impl Drop for ScratchFolder {
-    fn drop(&mut self) {
-        if self.folder.exists() {
-            // Nothing depends on it any more; what cannot be removed is only in the way.
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
-    }
-}
 
 /// Takes records in any order and gives them in theirs.
 pub(super) struct Sorter<'s, const N: usize> {

@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use super::progress::{Progress, Unit};
-use super::sorter::ScratchFolder;
+use super::scratch::ScratchFolder;
 use crate::error::{Error, Result};
 use crate::text::InputFile;
 
