@@ -6,7 +6,7 @@
 Seconds from the start of the process to its end without loading Python's modules, and the peak of memory, of three runs
 by turns: the median (fastest..slowest). ciyuan writes its tokenizer, the others keep it. gigatoken has the pattern of
 r50k and no other, sentencepiece none; a text is read by lines for sentencepiece and rustbpe, by the whole for the rest.
-With `--cores 1` before the rest all are pinned to one core.
+With `--cores 1` before the rest all are pinned to one core; `--peers rustbpe,gigatoken`, before it too, runs these alone.
 """
 
 import os
@@ -94,12 +94,12 @@ def measured(command):
     return time.perf_counter() - start, usage.ru_maxrss
 
 
-def ways(program, path, folder):
+def ways(program, path, folder, peers):
     out = os.path.join(folder, "tokenizer.json")
     learn = [program, "learn", path, "-o", out, "--vocab-size", str(VOCABULARY), "--pattern", "cl100k", "--quiet"]
     yield "ciyuan, runs", lambda: measured([*learn, "--special", "none", "--han", "runs"])
     yield "ciyuan, words", lambda: measured([*learn, "--special", "none"])
-    for peer in PEERS:
+    for peer in peers:
         command = [sys.executable, __file__, "--peer", peer, path]
         yield peer, lambda command=command: tuple(map(float, subprocess.check_output(command).split()[-2:]))
 
@@ -111,12 +111,16 @@ def main():
     if arguments[0] == "--cores":
         os.sched_setaffinity(0, range(os.cpu_count() - int(arguments[1]), os.cpu_count()))
         arguments = arguments[2:]
+    peers = list(PEERS)
+    if arguments[0] == "--peers":
+        peers = arguments[1].split(",")
+        arguments = arguments[2:]
     program, *paths = arguments
     for path in paths:
         with tempfile.TemporaryDirectory() as folder:
             found = {}
             for _ in range(RUNS):
-                for name, run in ways(program, path, folder):
+                for name, run in ways(program, path, folder, peers):
                     found.setdefault(name, []).append(run())
             for name, runs in found.items():
                 seconds = sorted(run[0] for run in runs)
