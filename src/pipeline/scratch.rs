@@ -18,7 +18,8 @@ const PREFIX: &str = ".ciyuan-scratch-";
 pub(super) struct ScratchFolder {
     parent: PathBuf,
     made: Mutex<Option<Made>>,
-    files: AtomicU64,
+    /// How many were named.
+    pub(super) files: AtomicU64,
 }
 
 /// A folder that is there.

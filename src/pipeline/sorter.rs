@@ -143,6 +143,8 @@ impl<const N: usize> Iterator for Merged<N> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
     use proptest::prelude::*;
 
