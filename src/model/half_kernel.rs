@@ -18,7 +18,7 @@ use super::kernel::Strided;
 use super::panels::Line;
 
 /// Lines of a panel for each step of [`DEPTH`] products.
-const STEP: usize = PANEL * DEPTH / 32;
+pub(super) const STEP: usize = PANEL * DEPTH / 32;
 
 /// Lines of `b` that are gone through for each panel of `a`: a megabyte.
 const NEAR: usize = 1 << 14;

@@ -3,6 +3,7 @@
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
+use super::attention::Shape;
 use super::half::{self, Precision};
 use super::panels::Line;
 
@@ -82,6 +83,22 @@ pub(super) trait Real:
         _products: [usize; 2],
         _panels: &mut Vec<Line>,
     ) {
+    }
+
+    /// [`attention`](super::attention::attention) by a way of its own, if there is one; says whether it is done.
+    fn attention(_shape: Shape, _q: &[Self], _kv: &[Self], _sums: &mut [Self], _mix: &mut [Self]) -> bool {
+        false
+    }
+
+    /// The same of [`attention_backward`](super::attention::attention_backward).
+    fn attention_backward(
+        _shape: Shape,
+        _qkv: &[Self],
+        _sums: &[Self],
+        _dmix: &[Self],
+        _dqkv: &mut [Self],
+    ) -> bool {
+        false
     }
 
     /// Hyperbolic tangent, by [`Real::exp`]: for recurrent models.
@@ -164,6 +181,16 @@ impl Real for f32 {
             // SAFETY: the processor has what is asked for; the caller keeps the rest of the same contract.
             unsafe { half_kernel::keep(right, kernel::Strided { data, rows, columns }, sizes, products, panels) };
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn attention(shape: Shape, q: &[Self], kv: &[Self], sums: &mut [Self], mix: &mut [Self]) -> bool {
+        super::half_attention::forward(shape, q, kv, sums, mix)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn attention_backward(shape: Shape, qkv: &[Self], sums: &[Self], dmix: &[Self], dqkv: &mut [Self]) -> bool {
+        super::half_attention::backward(shape, qkv, sums, dmix, dqkv)
     }
 
     #[allow(unsafe_code)]
