@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 use super::attention::Shape;
 use super::half::PANEL;
-use super::half_kernel::{Multiply, STEP, Sums, Unit, unit};
+use super::half_kernel::{Multiply, STEP, Start, Sums, Unit, unit};
 use super::half_pack::{DEPTH, Side, pack};
 use super::half_tile::{Dots, Tiles};
 use super::panels::Line;
@@ -85,7 +85,7 @@ fn product<M: Multiply>(
     #[allow(unsafe_code)]
     unsafe {
         let (a, b) = (left.part(panel, first, steps), right.part(column, first, steps));
-        unit.tile(a, b, steps, c.as_mut_ptr(), stride, false);
+        unit.tile(a, b, steps, c.as_mut_ptr(), stride, Start::NOTHING);
     }
 }
 
@@ -217,8 +217,10 @@ impl Space {
     fn pack_head(&mut self, shape: Shape, [query, key, value]: [&[f32]; 3], dmix: &[f32]) {
         let (t, d, from) = (shape.queries, shape.head_width, shape.strides[0]);
         let width = shape.heads * d;
-        let (rows, columns) =
-            (Strides { count: t, depth: d, outer: from, inner: 1 }, Strides { count: d, depth: t, outer: 1, inner: from });
+        let (rows, columns) = (
+            Strides { count: t, depth: d, outer: from, inner: 1 },
+            Strides { count: d, depth: t, outer: 1, inner: from },
+        );
         self.queries.fill::<false>(query, rows);
         self.keys.fill::<true>(key, rows);
         self.values.fill::<true>(value, rows);
