@@ -18,7 +18,7 @@ use super::kernel::Strided;
 use super::panels::Line;
 
 /// Lines of a panel for each step of [`DEPTH`] products.
-pub(super) const STEP: usize = PANEL * DEPTH / 32;
+const STEP: usize = PANEL * DEPTH / 32;
 
 /// Lines of `b` that are gone through for each panel of `a`: a megabyte.
 const NEAR: usize = 1 << 14;
@@ -364,6 +364,80 @@ fn combine(sums: &[f32], [alpha, beta]: [f32; 2], c: &mut [f32]) {
         c.iter_mut().zip(sums).for_each(|(c, &sum)| *c = alpha * sum);
     } else {
         c.iter_mut().zip(sums).for_each(|(c, &sum)| *c = beta * *c + alpha * sum);
+    }
+}
+
+/// Panels of one side of products.
+#[derive(Default)]
+pub(super) struct Packed {
+    lines: Vec<Line>,
+    steps: usize,
+}
+
+/// Rows of a matrix (or columns, as right side), how far apart they are, and neighbours in a product.
+#[derive(Clone, Copy)]
+pub(super) struct Strides {
+    pub(super) count: usize,
+    pub(super) depth: usize,
+    pub(super) outer: usize,
+    pub(super) inner: usize,
+}
+
+impl Packed {
+    /// Makes room for panels of so many steps.
+    pub(super) fn room(&mut self, panels: usize, steps: usize) {
+        self.steps = steps;
+        let lines = panels * steps * STEP;
+        if self.lines.len() < lines {
+            self.lines.resize(lines, Line([0.0; 16]));
+        }
+    }
+
+    /// Packs a whole side: the left one, or `B`, the right one.
+    pub(super) fn fill<const B: bool>(&mut self, data: &[f32], strides: Strides) {
+        self.room(strides.count.div_ceil(PANEL), strides.depth.div_ceil(DEPTH));
+        self.put::<B>([0, 0], data, strides);
+    }
+
+    /// Packs a part, from a panel and a step on.
+    pub(super) fn put<const B: bool>(&mut self, [panel, step]: [usize; 2], data: &[f32], strides: Strides) {
+        let Strides { count, depth, outer, inner } = strides;
+        assert!(count > 0 && depth > 0 && (count - 1) * outer + (depth - 1) * inner < data.len(), "a part of a slice");
+        let first = (panel * self.steps + step) * STEP;
+        let end = first + ((count.div_ceil(PANEL) - 1) * self.steps + depth.div_ceil(DEPTH)) * STEP;
+        assert!(end <= self.lines.len(), "room for the panels");
+        let side = Side { data: data.as_ptr(), outer: outer as isize, inner: inner as isize };
+        let to = self.lines[first..].as_mut_ptr();
+        // SAFETY: whoever packs has asked for the unit, which takes the same of the processor; the rest was checked.
+        #[allow(unsafe_code)]
+        unsafe {
+            pack::<B>(side, count, depth, to, self.steps * STEP);
+        }
+    }
+
+    /// So many steps of a panel.
+    fn part(&self, panel: usize, first: usize, steps: usize) -> *const Line {
+        let start = (panel * self.steps + first) * STEP;
+        assert!(first + steps <= self.steps, "steps of one panel");
+        self.lines[start..start + steps * STEP].as_ptr()
+    }
+}
+
+/// The product of two panels along so many steps, written to a square of [`PANEL`] in rows of a stride.
+pub(super) fn product<M: Multiply>(
+    unit: &M,
+    (left, panel): (&Packed, usize),
+    (right, column): (&Packed, usize),
+    [first, steps]: [usize; 2],
+    c: &mut [f32],
+    stride: usize,
+) {
+    assert!(steps > 0 && stride >= PANEL && (PANEL - 1) * stride + PANEL <= c.len(), "a square inside the slice");
+    // SAFETY: the parts and the square were checked; the unit was set up.
+    #[allow(unsafe_code)]
+    unsafe {
+        let (a, b) = (left.part(panel, first, steps), right.part(column, first, steps));
+        unit.tile(a, b, steps, c.as_mut_ptr(), stride, Start::NOTHING);
     }
 }
 
