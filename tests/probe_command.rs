@@ -106,6 +106,9 @@ fn plans_and_what_cannot_be() {
     let plan = probe(&workshop, &vary, &["--dry-run", "--json"]).json();
     assert_eq!(plan["trainings"], 3 * 4 + 2 + 2);
     assert!(plan["seconds"].as_f64().unwrap() > 0.0 && plan["steps"].as_u64().unwrap() >= 20);
+    assert!(plan["precision"].is_null());
+    let plan = probe(&workshop, &vary, &["--dry-run", "--json", "--precision", "bf16"]).json();
+    assert_eq!(plan["precision"], "bf16");
     assert!(plan["smallest_difference"].as_f64().unwrap() > 0.0);
     assert!(!workshop.path("out").exists());
     probe(&workshop, &["--vary", "han=learn-words"], &["-o", "out"]).fails(2, &["tokenizers", "two or more"]);
@@ -113,4 +116,23 @@ fn plans_and_what_cannot_be() {
     workshop.write("one.txt", "one line\n");
     let single = ["probe", "--vary", "han=learn-words,runs", "-o", "out", "--on", "zh=one.txt"];
     workshop.run(&single).fails(1, &["`zh` has no documents", "--txt-documents"]);
+}
+
+/// Trainings in bf16 are others than those in f32, come to nearly the same, and are said to be so.
+#[test]
+fn in_bf16() {
+    let workshop = Workshop::new();
+    let vary = ["--vary", "han=learn-words,chars", "--vary", "vocab-size=400", "--no-anchors", "--no-noise"];
+    let run = |more: &[&str]| probe(&workshop, &vary, &[&["-o", "out"], more].concat());
+    let files = || std::fs::read_dir(workshop.path("out").join("runs")).unwrap().count();
+    let single = run(&["--json"]).json();
+    assert_eq!((files(), single["precision"].is_null()), (8, true));
+    let half = run(&["--json", "--precision", "bf16"]).json();
+    assert_eq!((files(), half["precision"].as_str()), (16, Some("bf16")));
+    let bits = |report: &Value| report["corpora"][2]["arms"][0]["bits_per_byte"]["mean"].as_f64().unwrap();
+    assert!((bits(&single) - bits(&half)).abs() < 0.02, "{} {}", bits(&single), bits(&half));
+    // Kept, and said.
+    let again = run(&["--precision", "bf16"]).ok();
+    assert!(files() == 16 && again.starts_with("trained in bf16 on "), "{again}");
+    assert!(run(&[]).ok().starts_with("trained on "));
 }

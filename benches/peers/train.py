@@ -5,9 +5,9 @@
 
 The last arguments: configuration (C1, C2 or default, as in benches/train.rs), threads, rounds. In each round every program
 makes STEPS steps, each with its forward and backward pass, clipping of gradients and AdamW. Rows give the median of all
-rounds and the ratio of ciyuan's to it. PyTorch takes its fused AdamW and scaled_dot_product_attention. With PRECISION=bf16 in the
-environment, PyTorch goes by torch.autocast in bfloat16, and with OWN=1 a row of ciyuan's f32 stands beside. Pause other work
-yourself.
+rounds, the lowest and the highest, and the ratio of ciyuan's median to it, of the same arithmetic. PyTorch takes its fused
+AdamW and scaled_dot_product_attention, and goes by torch.autocast in bfloat16. PRECISION in the environment: f32, bf16, or
+both, by a comma, in one run; f32 by default. PEERS likewise: eager, compile. Pause other work yourself.
 """
 
 import os
@@ -17,7 +17,7 @@ import sys
 import time
 
 STEPS = 2
-PRECISION = os.environ.get("PRECISION", "f32")
+PRECISIONS = os.environ.get("PRECISION", "f32").split(",")
 SIZES = {
     "C1": dict(V=4096, T=256, L=6, H=8, C=256, B=16),
     "C2": dict(V=8192, T=512, L=6, H=6, C=384, B=8),
@@ -25,7 +25,7 @@ SIZES = {
 }
 
 
-def worker(mode, size, threads):
+def worker(mode, precision, size, threads):
     """Makes STEPS steps for each line of its input, and prints tokens a second."""
     import torch
     import torch.nn as nn
@@ -69,7 +69,7 @@ def worker(mode, size, threads):
 
     def step():
         ids = torch.randint(0, V, (B, T + 1))
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=PRECISION == "bf16"):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
             loss = run(ids[:, :-1], ids[:, 1:])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -87,35 +87,39 @@ def worker(mode, size, threads):
 
 
 def main(bench, name, threads, rounds):
-    def peer(mode):
-        arguments = [sys.executable, __file__, "--worker", mode, name, threads]
+    def peer(mode, precision):
+        arguments = [sys.executable, __file__, "--worker", mode, precision, name, threads]
         return subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    peers = {mode: peer(mode) for mode in os.environ.get("PEERS", "eager,compile").split(",")}
+    def own(precision):
+        environment = dict(os.environ, RAYON_NUM_THREADS=threads, STEPS=str(STEPS), OPTIMIZER="adamw", PRECISION=precision)
+        table = subprocess.run([bench, name], env=environment, capture_output=True, text=True, check=True).stdout
+        return float(table.splitlines()[-1].split("|")[3])
+
+    modes = os.environ.get("PEERS", "eager,compile").split(",")
+    peers = {(mode, precision): peer(mode, precision) for precision in PRECISIONS for mode in modes}
     for process in peers.values():
         assert process.stdout.readline() == "ready\n"
-    own = {"ciyuan": PRECISION, **({"ciyuan in f32": "f32"} if "OWN" in os.environ else {})}
-    rates = {mode: [] for mode in [*own, *peers]}
+    rates = {(mode, precision): [] for precision in PRECISIONS for mode in ["ciyuan", *modes]}
     for _ in range(int(rounds)):
-        for mode, precision in own.items():
-            environment = dict(os.environ, RAYON_NUM_THREADS=threads, STEPS=str(STEPS), OPTIMIZER="adamw")
-            environment["PRECISION"] = precision
-            table = subprocess.run([bench, name], env=environment, capture_output=True, text=True, check=True).stdout
-            rates[mode].append(float(table.splitlines()[-1].split("|")[3]))
-        for mode, process in peers.items():
+        for (mode, precision), values in rates.items():
+            if mode == "ciyuan":
+                values.append(own(precision))
+                continue
+            process = peers[mode, precision]
             process.stdin.write("\n")
             process.stdin.flush()
-            rates[mode].append(float(process.stdout.readline()))
+            values.append(float(process.stdout.readline()))
     for process in peers.values():
         process.stdin.close()
-    ours = statistics.median(rates["ciyuan"])
     print(f"| {name}, {threads} threads | tokens/s | lowest..highest | ciyuan is faster by |")
-    for mode, values in rates.items():
+    for (mode, precision), values in rates.items():
         median = statistics.median(values)
-        print(f"| {mode} | {median:.0f} | {min(values):.0f}..{max(values):.0f} | {ours / median:.2f} |")
+        ours = statistics.median(rates["ciyuan", precision])
+        print(f"| {mode} {precision} | {median:.0f} | {min(values):.0f}..{max(values):.0f} | {ours / median:.2f} |")
 
 
 if sys.argv[1] == "--worker":
-    worker(sys.argv[2], SIZES[sys.argv[3]], int(sys.argv[4]))
+    worker(sys.argv[2], sys.argv[3], SIZES[sys.argv[4]], int(sys.argv[5]))
 else:
     main(*sys.argv[1:])

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use ciyuan::evaluate::probe_to_html;
-use ciyuan::model::GptForm;
+use ciyuan::model::{GptForm, Precision};
 use ciyuan::pipeline::{
     FolderLock, LearnSettings, Probe, ProbeArm, ProbeCorpus, ProbeSettings, REPORT_FILE, REPORT_PAGE, ValFraction,
 };
 use ciyuan::shard::write_atomic;
 use clap::Parser;
 
-use super::args::{LearnArgs, ReadArgs, RejectArgs, val_fraction};
+use super::args::{LearnArgs, ReadArgs, RejectArgs, val_fraction, word};
 use super::compare::{by_language, load};
 use super::compare_table::Style;
 use super::context::Context;
@@ -119,6 +119,10 @@ struct Model {
     /// What the parts of the models are: GPT-2's, or today's
     #[arg(long, default_value = "modern", value_parser = ["gpt2", "modern"], value_name = "FORM")]
     form: String,
+    /// What activations and weights are rounded to before they are multiplied in training, as in `train`. bf16 is faster where
+    /// the processor multiplies it (AMX, AVX512-BF16), and imitated elsewhere
+    #[arg(long, default_value = "f32", value_parser = word::<Precision>(&["f32", "bf16"]))]
+    precision: Precision,
     /// Learning rates to try, by commas; each tokenizer gets its best
     #[arg(long, value_delimiter = ',', default_values_t = ProbeSettings::default().learning_rates, value_name = "LIST")]
     learning_rates: Vec<f64>,
@@ -130,8 +134,18 @@ struct Model {
 impl Args {
     fn settings(&self) -> ProbeSettings {
         let Design { seeds, seed, margin, val, no_anchors, no_noise, no_equal_compute, cuts, force } = self.design;
-        let Model { context_bytes, batch, epochs, layers, heads, width, ref form, ref learning_rates, sweep } =
-            self.model;
+        let Model {
+            context_bytes,
+            batch,
+            epochs,
+            layers,
+            heads,
+            width,
+            ref form,
+            precision,
+            ref learning_rates,
+            sweep,
+        } = self.model;
         ProbeSettings {
             seeds,
             seed,
@@ -143,6 +157,7 @@ impl Args {
             heads,
             width,
             form: if form == "modern" { GptForm::MODERN } else { GptForm::GPT2 },
+            precision,
             learning_rates: learning_rates.clone(),
             sweep,
             val,

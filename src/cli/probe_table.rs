@@ -1,6 +1,7 @@
 //! Tables of a probe.
 
 use ciyuan::evaluate::{Better, OverSeeds, PairedDifference, ProbeDifference, ProbeReport, ProbedArm, ProbedCorpus};
+use ciyuan::model::Precision;
 use ciyuan::pipeline::ProbePlan;
 
 use super::compare_table::{Style, head, of_rows, word};
@@ -26,12 +27,18 @@ pub(super) fn plan_table(plan: &ProbePlan, style: Style) -> String {
         |smallest| format!("{:.2} %, if differences deviate by 0.15 % as they did elsewhere", 100.0 * smallest),
     );
     format!(
-        "{}\ntrainings             {}\ntime                  about {}, as far as a few steps can tell\nmemory                about {} MB\nsmallest difference   {smallest}\n",
+        "{}\ntrainings             {}{}\ntime                  about {}, as far as a few steps can tell\nmemory                about {} MB\nsmallest difference   {smallest}\n",
         of_rows(rows, style),
         plan.trainings,
+        in_bf16(plan.precision),
         duration(plan.seconds),
         plan.memory.div_ceil(1_000_000)
     )
+}
+
+/// Says so where it is not the usual f32.
+fn in_bf16(precision: Precision) -> &'static str {
+    if precision.is_f32() { "" } else { " in bf16" }
 }
 
 fn duration(seconds: f64) -> String {
@@ -41,8 +48,12 @@ fn duration(seconds: f64) -> String {
 /// What it came to.
 pub(super) fn report_table(report: &ProbeReport, style: Style) -> String {
     let mut out = format!(
-        "trained on {} documents of {} bytes, {} seeds; {} documents like held-out ones were left out\n\n",
-        report.train[0], report.train[1], report.seeds, report.near_duplicates
+        "trained{} on {} documents of {} bytes, {} seeds; {} documents like held-out ones were left out\n\n",
+        in_bf16(report.precision),
+        report.train[0],
+        report.train[1],
+        report.seeds,
+        report.near_duplicates
     );
     out += &of_rows(arms(report), style);
     for corpus in &report.corpora {

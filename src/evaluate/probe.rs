@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::bootstrap::{Bootstrap, Estimate, Ratio};
 use super::paired::{OverSeeds, PairedDifference};
 use super::report::ColouredPage;
+use crate::model::Precision;
 use crate::vocab::Fingerprint;
 
 /// Tokenizers judged by models.
@@ -14,6 +15,9 @@ pub struct ProbeReport {
     pub margin: f64,
     /// Seeds.
     pub seeds: u64,
+    /// What activations and weights were rounded to in training.
+    #[serde(skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
     /// Documents for training, and their bytes.
     pub train: [u64; 2],
     /// Documents that were left out of training because they are like held-out ones.

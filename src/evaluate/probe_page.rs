@@ -22,8 +22,9 @@ fn write(report: &ProbeReport, out: &mut String) -> std::fmt::Result {
     out.push_str(&head("ciyuan probe", "probe"));
     writeln!(
         out,
-        "<p class=\"lead\">{} tokenizers, judged by small GPTs trained with {} seeds each on the same {} bytes of text.</p>",
+        "<p class=\"lead\">{} tokenizers, judged by small GPTs trained{} with {} seeds each on the same {} bytes of text.</p>",
         report.arms.iter().filter(|arm| !arm.anchor).count(),
+        if report.precision.is_f32() { "" } else { " in bf16" },
         report.seeds,
         grouped(report.train[1])
     )?;

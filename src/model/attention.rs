@@ -41,7 +41,7 @@ struct Block {
 }
 
 impl Shape {
-    fn scale<R: Real>(self) -> R {
+    pub(super) fn scale<R: Real>(self) -> R {
         R::of(1.0 / (self.head_width as f64).sqrt())
     }
 
@@ -64,7 +64,7 @@ impl Shape {
     }
 
     /// Where the keys (part 0) or values (1) that a head sees begin in a token's.
-    fn offset(self, head: usize, part: usize) -> usize {
+    pub(super) fn offset(self, head: usize, part: usize) -> usize {
         (part * self.kv_heads + head / (self.heads / self.kv_heads)) * self.head_width
     }
 
@@ -106,6 +106,9 @@ pub(super) fn attention<R: Real>(
     mix: &mut [R],
     scratch: &mut Scratch<R>,
 ) {
+    if R::attention(shape, q, kv, sums, mix) {
+        return;
+    }
     let width = shape.heads * shape.head_width;
     for head in 0..shape.heads {
         for block in shape.blocks() {
@@ -135,6 +138,9 @@ pub(super) fn attention_backward<R: Real>(
     dqkv: &mut [R],
     scratch: &mut Scratch<R>,
 ) {
+    if R::attention_backward(shape, qkv, sums, dmix, dqkv) {
+        return;
+    }
     let stride = shape.strides[0];
     let first = shape.heads * shape.head_width;
     let kv = &qkv[first..];

@@ -5,9 +5,9 @@ use std::ops::Range;
 use super::activation::activate_backward;
 use super::attention::attention_backward;
 use super::gpt::Gpt;
-use super::half::Precision;
+use super::half::{PANEL, Precision};
 use super::kept::Kept;
-use super::layers::{bias_backward, cross_entropy, linear_backward};
+use super::layers::{cross_entropy, linear_backward};
 use super::layout::{Block, Linear, Norm};
 use super::matmul::{Matrix, matmul};
 use super::norms::{Stats, head_norm_backward, norm_backward};
@@ -64,16 +64,25 @@ impl<R: Real> Gpt<R> {
         let rows = if pass.kept.is_some() { KEPT_ROWS } else { HEAD_ROWS };
         for start in (0..t).step_by(rows) {
             let range = start..(start + rows).min(t);
-            let logits = self.logits(range.clone(), pass);
-            loss += cross_entropy(logits, &targets[range.clone()], weight);
-            let dlogits = Matrix::dense(&pass.logits, range.len(), v);
-            matmul(R::of(1.0), dlogits, head, R::of(0.0), &mut pass.narrow[start * c..], c);
+            self.logits(range.clone(), pass);
+            let logits = &mut pass.logits[..range.len() * v];
+            let narrow = &mut pass.narrow[range.start * c..range.end * c];
             let normed = Matrix::dense(&pass.normed[start * c..], range.len(), c).by(pass.precision);
             if let Some(kept) = &mut pass.kept {
-                kept.left(&self.layout.head, dlogits, [start, t]);
+                // A panel of rows at a time, which stay in the cache until they are packed.
+                let panels = logits.chunks_mut(PANEL * v).zip(targets[range].chunks(PANEL));
+                for (at, (logits, targets)) in panels.enumerate() {
+                    loss += cross_entropy(logits, targets, weight);
+                    let dlogits = Matrix::dense(logits, targets.len(), v);
+                    kept.logits(&self.layout.head, dlogits, at * PANEL, [start + at * PANEL, t]);
+                }
                 kept.right(&self.layout.head, normed, [start, t]);
+                kept.product(head, (R::of(0.0), &[]), narrow);
                 continue;
             }
+            loss += cross_entropy(logits, &targets[range.clone()], weight);
+            let dlogits = Matrix::dense(logits, range.len(), v);
+            matmul(R::of(1.0), dlogits, head, R::of(0.0), narrow, c);
             let dhead = &mut gradients[self.layout.head.clone()];
             matmul(R::of(1.0), dlogits.transposed(), normed, R::of(1.0), dhead, c);
         }
@@ -98,9 +107,22 @@ impl<R: Real> Gpt<R> {
 
         self.linear_backward(&block.out, &p.act, stream, act, kept, gradients);
         laps.end(Part::MatrixMultiply);
-        activate_backward(config.form.activation, &p.fc[..t * fan], act, fc, f);
-        laps.end(Part::Elementwise);
-        self.linear_backward(&block.fc, &p.norm2, fc, narrow, kept, gradients);
+        if let (precision, Some(kept)) = kept {
+            let [_, db] = both(gradients, [&block.fc.weight, &block.fc.bias]);
+            // A panel of rows at a time, which stay in the cache until they are packed.
+            for (at, (x, dy)) in p.fc[..t * fan].chunks(PANEL * fan).zip(act.chunks(PANEL * f)).enumerate() {
+                activate_backward(config.form.activation, x, dy, &mut fc[..x.len()], f);
+                laps.end(Part::Elementwise);
+                kept.output(&block.fc.weight, &fc[..x.len()], [at * PANEL, t], db);
+                laps.end(Part::MatrixMultiply);
+            }
+            let back = self.matrix(&block.fc.weight, block.fc.outputs, Way::Transposed, *precision);
+            kept.product(back, (R::of(0.0), &[]), narrow);
+        } else {
+            activate_backward(config.form.activation, &p.fc[..t * fan], act, fc, f);
+            laps.end(Part::Elementwise);
+            self.linear_backward(&block.fc, &p.norm2, fc, narrow, kept, gradients);
+        }
         laps.end(Part::MatrixMultiply);
         self.norm_backward(&block.norm2, &p.middle[..t * c], &p.stats2, narrow, stream, gradients);
         laps.end(Part::Elementwise);
@@ -150,12 +172,8 @@ impl<R: Real> Gpt<R> {
         let [dw, db] = both(gradients, [&linear.weight, &linear.bias]);
         let back = self.matrix(&linear.weight, linear.outputs, Way::Transposed, precision);
         if let Some(kept) = kept {
-            let [outputs, inputs] = back.size();
-            let rows = dy.len() / outputs;
-            let dys = Matrix::dense(dy, rows, outputs);
-            kept.right(&linear.weight, dys, [0, rows]);
-            matmul(R::of(1.0), dys, back, R::of(0.0), dx, inputs);
-            bias_backward(dy, outputs, db);
+            kept.output(&linear.weight, dy, [0, dy.len() / linear.outputs], db);
+            kept.product(back, (R::of(0.0), &[]), dx);
         } else {
             linear_backward(x, back, dy, dx, dw, db);
         }

@@ -70,12 +70,12 @@ impl<R: Real> Gpt<R> {
         let (p, stream) = (&mut cache.row, &mut cache.stream[..rows * c]);
         self.embed(ids, past, stream);
         for (block, layer) in self.layout.blocks.iter().zip(&mut cache.layers) {
-            self.queries(block, past, stream, p, &mut Laps::default());
+            self.queries(block, past, stream, p, None, &mut Laps::default());
             for (own, kept) in p.qkv.chunks_exact(qkv).zip(layer[past * kv..].chunks_exact_mut(kv)).take(rows) {
                 kept.copy_from_slice(&own[qkv - kv..]);
             }
             attention(shape, &p.qkv, layer, &mut p.sums, &mut p.mix, &mut cache.scratch);
-            self.rest(block, p, stream, &mut Laps::default());
+            self.rest(block, p, stream, None, &mut Laps::default());
         }
         cache.len += rows;
         let last = &stream[(rows - 1) * c..];

@@ -5,8 +5,9 @@ use std::ops::Range;
 use super::activation::activate;
 use super::attention::{Shape, attention};
 use super::config::{GptConfig, Positions};
-use super::half::Precision;
-use super::layers::linear;
+use super::half::{PANEL, Precision};
+use super::kept::Kept;
+use super::layers::{add_bias, linear};
 use super::layout::{Block, Kind, Layout, Linear, Norm};
 use super::matmul::{Matrix, matmul};
 use super::norms::{Stats, head_norm, norm};
@@ -120,18 +121,11 @@ impl<R: Real> Gpt<R> {
                 p.take_inputs(before);
             }
             let p = &mut pass.blocks[at];
-            self.queries(block, 0, stream, p, &mut pass.laps);
+            let kept = &mut pass.kept;
+            self.queries(block, 0, stream, p, kept.as_mut(), &mut pass.laps);
             attention(self.shape(t).by(p.precision), &p.qkv, &p.qkv[own..], &mut p.sums, &mut p.mix, &mut pass.scratch);
             pass.laps.end(Part::Attention);
-            self.rest(block, p, stream, &mut pass.laps);
-            if let Some(kept) = &mut pass.kept {
-                let inputs =
-                    [(&block.qkv, &p.norm1), (&block.proj, &p.mix), (&block.fc, &p.norm2), (&block.out, &p.act)];
-                for (linear, x) in inputs {
-                    kept.left(&linear.weight, Matrix::dense(x, t, linear.weight.len() / linear.outputs), [0, t]);
-                }
-                pass.laps.end(Part::MatrixMultiply);
-            }
+            self.rest(block, p, stream, kept.as_mut(), &mut pass.laps);
         }
         if let (true, [first, .., last]) = (pass.kept.is_some(), &mut pass.blocks[..]) {
             first.take_inputs(last);
@@ -153,14 +147,23 @@ impl<R: Real> Gpt<R> {
     }
 
     /// From the residual stream (T, C) to queries, keys and values in `p`, normed and rotated as the form says.
-    pub(super) fn queries(&self, block: &Block, past: usize, stream: &[R], p: &mut BlockPass<R>, laps: &mut Laps) {
+    pub(super) fn queries(
+        &self,
+        block: &Block,
+        past: usize,
+        stream: &[R],
+        p: &mut BlockPass<R>,
+        kept: Option<&mut Kept<R>>,
+        laps: &mut Laps,
+    ) {
         let config = &self.config;
         let (rows, d) = (stream.len() / config.width, config.head_width());
         let all = config.heads + config.kv_heads();
         p.input[..stream.len()].copy_from_slice(stream);
         self.norm(&block.norm1, stream, &mut p.norm1, &mut p.stats1);
         laps.end(Part::Elementwise);
-        self.linear(&block.qkv, &p.norm1, &mut p.qkv[..rows * config.qkv()], false, p.precision);
+        let qkv = &mut p.qkv[..rows * config.qkv()];
+        self.linear(&block.qkv, &p.norm1[..stream.len()], qkv, false, (p.precision, kept));
         laps.end(Part::MatrixMultiply);
         for (at, row) in p.qkv.chunks_exact_mut(config.qkv()).take(rows).enumerate() {
             let row = &mut row[..all * d];
@@ -179,19 +182,41 @@ impl<R: Real> Gpt<R> {
     }
 
     /// From the mixed values in `p` to the residual stream behind the layer.
-    pub(super) fn rest(&self, block: &Block, p: &mut BlockPass<R>, stream: &mut [R], laps: &mut Laps) {
+    pub(super) fn rest(
+        &self,
+        block: &Block,
+        p: &mut BlockPass<R>,
+        stream: &mut [R],
+        mut kept: Option<&mut Kept<R>>,
+        laps: &mut Laps,
+    ) {
         let rows = stream.len() / self.config.width;
-        let (fan, f) = (rows * self.config.fan(), self.config.hidden());
-        self.linear(&block.proj, &p.mix, stream, true, p.precision);
+        let (fan, f, activation) = (self.config.fan(), self.config.hidden(), self.config.form.activation);
+        self.linear(&block.proj, &p.mix[..stream.len()], stream, true, (p.precision, kept.as_deref_mut()));
         laps.end(Part::MatrixMultiply);
         p.middle[..stream.len()].copy_from_slice(stream);
         self.norm(&block.norm2, stream, &mut p.norm2, &mut p.stats2);
         laps.end(Part::Elementwise);
-        self.linear(&block.fc, &p.norm2, &mut p.fc[..fan], false, p.precision);
+        let fc = &mut p.fc[..rows * fan];
+        self.linear(&block.fc, &p.norm2[..stream.len()], fc, false, (p.precision, kept.as_deref_mut()));
         laps.end(Part::MatrixMultiply);
-        activate(self.config.form.activation, &p.fc[..fan], &mut p.act[..rows * f], f);
-        laps.end(Part::Elementwise);
-        self.linear(&block.out, &p.act, stream, true, p.precision);
+        let Some(kept) = kept else {
+            activate(activation, fc, &mut p.act[..rows * f], f);
+            laps.end(Part::Elementwise);
+            self.linear(&block.out, &p.act[..rows * f], stream, true, (p.precision, None));
+            return laps.end(Part::MatrixMultiply);
+        };
+        // A panel of rows at a time, which stay in the cache until they are packed.
+        for (at, fc) in fc.chunks(PANEL * fan).enumerate() {
+            let act = &mut p.act[..fc.len() / fan * f];
+            activate(activation, fc, act, f);
+            laps.end(Part::Elementwise);
+            kept.input(&block.out.weight, act, [at * PANEL, rows]);
+            laps.end(Part::MatrixMultiply);
+        }
+        add_bias(self.get(&block.out.bias), stream);
+        let matrix = self.matrix(&block.out.weight, block.out.outputs, Way::Plain, p.precision);
+        kept.product(matrix, (R::of(1.0), &[]), stream);
         laps.end(Part::MatrixMultiply);
     }
 
@@ -199,9 +224,23 @@ impl<R: Real> Gpt<R> {
         norm(self.config.form.norm, x, self.get(&place.scale), self.get(&place.bias), y, stats);
     }
 
-    fn linear(&self, place: &Linear, x: &[R], y: &mut [R], added: bool, precision: Precision) {
+    fn linear(
+        &self,
+        place: &Linear,
+        x: &[R],
+        y: &mut [R],
+        added: bool,
+        (precision, kept): (Precision, Option<&mut Kept<R>>),
+    ) {
         let matrix = self.matrix(&place.weight, place.outputs, Way::Plain, precision);
-        linear(x, matrix, self.get(&place.bias), y, added);
+        let bias = self.get(&place.bias);
+        let Some(kept) = kept else { return linear(x, matrix, bias, y, added) };
+        kept.input(&place.weight, x, [0, y.len() / place.outputs]);
+        if added {
+            add_bias(bias, y);
+        }
+        let start = if added { (R::of(1.0), &[][..]) } else { (R::of(0.0), bias) };
+        kept.product(matrix, start, y);
     }
 
     /// The logits (rows, V) of some positions of the window that `forward` ran over.

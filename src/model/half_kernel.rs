@@ -49,19 +49,30 @@ pub(super) fn unit() -> Option<Unit> {
 /// Sums of a tile of [`PANEL`] by [`PANEL`].
 pub(super) type Sums = [f32; PANEL * PANEL];
 
+/// What sums begin with: nothing (null), or a square in rows of a stride; 0 for one row that stands for all.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    pub(super) data: *const f32,
+    pub(super) stride: usize,
+}
+
+impl Start {
+    pub(super) const NOTHING: Self = Self { data: std::ptr::null(), stride: 0 };
+}
+
 /// Multiplies two panels.
 pub(super) trait Multiply {
     /// What is to be there as long as tiles are multiplied.
     fn begin() -> Self;
 
-    /// The sums of two panels of so many steps, at least one, written to a matrix or added to what is there.
+    /// The sums of two panels of so many steps, at least one, and what they begin with, written to a matrix.
     ///
     /// # Safety
     ///
     /// The processor has what it takes; the panels have so many steps; all [`PANEL`] rows of as many numbers lie inside the
-    /// matrix, whose rows are `stride` numbers apart.
+    /// matrix, whose rows are `stride` numbers apart, and inside what the sums begin with.
     #[allow(unsafe_code)]
-    unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, added: bool);
+    unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, from: Start);
 }
 
 thread_local! {
@@ -133,6 +144,22 @@ pub(super) unsafe fn keep(
     }
 }
 
+/// Packs rows of the left side (m, k) of a product, of which so many stand before, a multiple of [`PANEL`].
+///
+/// # Safety
+///
+/// As [`pack_b`].
+#[allow(unsafe_code)]
+pub(super) unsafe fn keep_rows(matrix: Strided, [rows, columns]: [usize; 2], before: usize, panels: &mut Vec<Line>) {
+    assert!(before.is_multiple_of(PANEL), "whole panels");
+    let side = Side { data: matrix.data, outer: matrix.rows, inner: matrix.columns };
+    // SAFETY: there is room for all panels; the rest is the caller's.
+    unsafe {
+        let to = room(panels, lines(before + rows, columns)).add(lines(before, columns));
+        pack::<false>(side, rows, columns, to, lines(1, columns));
+    }
+}
+
 /// The rows of a sum of products from a panel of the left sides on, or those rows added to what is there.
 ///
 /// # Panics
@@ -177,7 +204,9 @@ unsafe fn add_up_by<M: Multiply>(pairs: &[Pair<'_>], panel: usize, columns: usiz
                 unsafe {
                     let left = pair.left.as_ptr().add((panel + block) * stride);
                     let right = pair.right.as_ptr().add(column / PANEL * stride);
-                    unit.tile(left, right, steps, sums.as_mut_ptr(), PANEL, at > 0);
+                    let sums = sums.as_mut_ptr();
+                    let from = if at > 0 { Start { data: sums, stride: PANEL } } else { Start::NOTHING };
+                    unit.tile(left, right, steps, sums, PANEL, from);
                 }
             }
             for (row, sums) in rows.chunks_exact_mut(columns).zip(sums.chunks_exact(PANEL)) {
@@ -220,15 +249,63 @@ pub(super) unsafe fn multiply(
                 pack_b(b, [k, n], b_panels);
             }
             let b = if packed.is_empty() { b_panels.as_ptr() } else { packed.as_ptr() };
-            match unit {
-                Unit::Tiles => walk::<Tiles>(sizes, factors, a_panels, b, c, c_stride),
-                Unit::Dots => walk::<Dots>(sizes, factors, a_panels, b, c, c_stride),
-            }
+            walk_by(unit, sizes, (factors, &[]), a_panels, b, c, c_stride);
         }
     });
 }
 
-/// All tiles of packed matrices.
+/// `c = a b + beta c`, or that and a row of biases if there are any, for what [`keep_rows`] made of `a` and [`pack_b`] of `b`.
+///
+/// # Panics
+///
+/// If the panels, the biases or `c` are too few, or there is nothing that multiplies bf16.
+pub(super) fn multiply_rows(
+    [m, k, n]: [usize; 3],
+    a: &[Line],
+    b: &[Line],
+    (beta, bias): (f32, &[f32]),
+    c: &mut [f32],
+    c_stride: usize,
+) {
+    assert!(a.len() >= lines(m, k) && b.len() == lines(n, k), "panels of another size");
+    assert!(bias.is_empty() || (bias.len() == n && beta == 0.0), "a bias for each column, instead of what is there");
+    assert!(
+        m > 0 && n > 0 && c_stride >= n && (m - 1) * c_stride + n <= c.len(),
+        "the product must lie inside its slice"
+    );
+    let unit = unit().expect("what was packed is multiplied by the same processor");
+    // SAFETY: all sizes were checked.
+    #[allow(unsafe_code)]
+    unsafe {
+        walk_by(unit, [m, k, n], ([1.0, beta], bias), a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), c_stride);
+    }
+}
+
+/// [`walk`] by a unit.
+///
+/// # Safety
+///
+/// As [`multiply`].
+#[allow(unsafe_code)]
+unsafe fn walk_by(
+    unit: Unit,
+    sizes: [usize; 3],
+    factors: ([f32; 2], &[f32]),
+    a: *const Line,
+    b: *const Line,
+    c: *mut f32,
+    c_stride: usize,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        match unit {
+            Unit::Tiles => walk::<Tiles>(sizes, factors, a, b, c, c_stride),
+            Unit::Dots => walk::<Dots>(sizes, factors, a, b, c, c_stride),
+        }
+    }
+}
+
+/// All tiles of packed matrices; a bias for each column, or none.
 ///
 /// # Safety
 ///
@@ -237,7 +314,7 @@ pub(super) unsafe fn multiply(
 #[target_feature(enable = "avx512f")]
 unsafe fn walk<M: Multiply>(
     [m, k, n]: [usize; 3],
-    [alpha, beta]: [f32; 2],
+    ([alpha, beta], bias): ([f32; 2], &[f32]),
     a: *const Line,
     b: *const Line,
     c: *mut f32,
@@ -249,18 +326,26 @@ unsafe fn walk<M: Multiply>(
     let mut sums: Sums = [0.0; PANEL * PANEL];
     let mut tile = |row: usize, column: usize| {
         let (height, width) = (PANEL.min(m - row), PANEL.min(n - column));
+        let bias = if bias.is_empty() { bias } else { &bias[column..column + width] };
         // SAFETY: the panels have all rows and columns, and `c` these.
         unsafe {
             let (a, b) = (a.add(row / PANEL * steps * STEP), b.add(column / PANEL * steps * STEP));
             let c = c.add(row * c_stride + column);
             if direct && width == PANEL && height == PANEL {
-                return unit.tile(a, b, steps, c, c_stride, beta != 0.0);
+                let from = match bias {
+                    [] if beta == 0.0 => Start::NOTHING,
+                    [] => Start { data: c, stride: c_stride },
+                    bias => Start { data: bias.as_ptr(), stride: 0 },
+                };
+                return unit.tile(a, b, steps, c, c_stride, from);
             }
             if steps > 0 {
-                unit.tile(a, b, steps, sums.as_mut_ptr(), PANEL, false);
+                unit.tile(a, b, steps, sums.as_mut_ptr(), PANEL, Start::NOTHING);
             }
             for (row, sums) in sums.chunks_exact(PANEL).take(height).enumerate() {
-                combine(&sums[..width], [alpha, beta], std::slice::from_raw_parts_mut(c.add(row * c_stride), width));
+                let row = std::slice::from_raw_parts_mut(c.add(row * c_stride), width);
+                combine(&sums[..width], [alpha, beta], row);
+                row.iter_mut().zip(bias).for_each(|(c, &bias)| *c += bias);
             }
         }
     };
@@ -279,6 +364,80 @@ fn combine(sums: &[f32], [alpha, beta]: [f32; 2], c: &mut [f32]) {
         c.iter_mut().zip(sums).for_each(|(c, &sum)| *c = alpha * sum);
     } else {
         c.iter_mut().zip(sums).for_each(|(c, &sum)| *c = beta * *c + alpha * sum);
+    }
+}
+
+/// Panels of one side of products.
+#[derive(Default)]
+pub(super) struct Packed {
+    lines: Vec<Line>,
+    steps: usize,
+}
+
+/// Rows of a matrix (or columns, as right side), how far apart they are, and neighbours in a product.
+#[derive(Clone, Copy)]
+pub(super) struct Strides {
+    pub(super) count: usize,
+    pub(super) depth: usize,
+    pub(super) outer: usize,
+    pub(super) inner: usize,
+}
+
+impl Packed {
+    /// Makes room for panels of so many steps.
+    pub(super) fn room(&mut self, panels: usize, steps: usize) {
+        self.steps = steps;
+        let lines = panels * steps * STEP;
+        if self.lines.len() < lines {
+            self.lines.resize(lines, Line([0.0; 16]));
+        }
+    }
+
+    /// Packs a whole side: the left one, or `B`, the right one.
+    pub(super) fn fill<const B: bool>(&mut self, data: &[f32], strides: Strides) {
+        self.room(strides.count.div_ceil(PANEL), strides.depth.div_ceil(DEPTH));
+        self.put::<B>([0, 0], data, strides);
+    }
+
+    /// Packs a part, from a panel and a step on.
+    pub(super) fn put<const B: bool>(&mut self, [panel, step]: [usize; 2], data: &[f32], strides: Strides) {
+        let Strides { count, depth, outer, inner } = strides;
+        assert!(count > 0 && depth > 0 && (count - 1) * outer + (depth - 1) * inner < data.len(), "a part of a slice");
+        let first = (panel * self.steps + step) * STEP;
+        let end = first + ((count.div_ceil(PANEL) - 1) * self.steps + depth.div_ceil(DEPTH)) * STEP;
+        assert!(end <= self.lines.len(), "room for the panels");
+        let side = Side { data: data.as_ptr(), outer: outer as isize, inner: inner as isize };
+        let to = self.lines[first..].as_mut_ptr();
+        // SAFETY: whoever packs has asked for the unit, which takes the same of the processor; the rest was checked.
+        #[allow(unsafe_code)]
+        unsafe {
+            pack::<B>(side, count, depth, to, self.steps * STEP);
+        }
+    }
+
+    /// So many steps of a panel.
+    fn part(&self, panel: usize, first: usize, steps: usize) -> *const Line {
+        let start = (panel * self.steps + first) * STEP;
+        assert!(first + steps <= self.steps, "steps of one panel");
+        self.lines[start..start + steps * STEP].as_ptr()
+    }
+}
+
+/// The product of two panels along so many steps, written to a square of [`PANEL`] in rows of a stride.
+pub(super) fn product<M: Multiply>(
+    unit: &M,
+    (left, panel): (&Packed, usize),
+    (right, column): (&Packed, usize),
+    [first, steps]: [usize; 2],
+    c: &mut [f32],
+    stride: usize,
+) {
+    assert!(steps > 0 && stride >= PANEL && (PANEL - 1) * stride + PANEL <= c.len(), "a square inside the slice");
+    // SAFETY: the parts and the square were checked; the unit was set up.
+    #[allow(unsafe_code)]
+    unsafe {
+        let (a, b) = (left.part(panel, first, steps), right.part(column, first, steps));
+        unit.tile(a, b, steps, c.as_mut_ptr(), stride, Start::NOTHING);
     }
 }
 

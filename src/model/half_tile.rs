@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::mem::transmute;
 
 use super::half::PANEL;
-use super::half_kernel::Multiply;
+use super::half_kernel::{Multiply, Start};
 use super::panels::Line;
 
 /// Whether there is AVX512-BF16, and what packing takes.
@@ -96,17 +96,17 @@ impl Multiply for Tiles {
     }
 
     #[allow(unsafe_code)]
-    unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, added: bool) {
+    unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, from: Start) {
         // SAFETY: the caller keeps what is read and written inside its allocations; there is at least one step. Registers 0
         // to 3 hold the sums, 4 and 5 the rows of `a`, 6 and 7 the columns of `b`.
         unsafe {
             asm!(
-                "test {added:e}, {added:e}",
+                "test {from}, {from}",
                 "jz 2f",
-                "tileloadd tmm0, [{c} + {stride}*1]",
-                "tileloadd tmm1, [{c} + {stride}*1 + 64]",
-                "tileloadd tmm2, [{below} + {stride}*1]",
-                "tileloadd tmm3, [{below} + {stride}*1 + 64]",
+                "tileloadd tmm0, [{from} + {apart}*1]",
+                "tileloadd tmm1, [{from} + {apart}*1 + 64]",
+                "tileloadd tmm2, [{next} + {apart}*1]",
+                "tileloadd tmm3, [{next} + {apart}*1 + 64]",
                 "jmp 3f",
                 "2:",
                 "tilezero tmm0",
@@ -137,7 +137,9 @@ impl Multiply for Tiles {
                 below = in(reg) c.add(PANEL / 2 * stride),
                 stride = in(reg) stride * size_of::<f32>(),
                 line = in(reg) size_of::<Line>(),
-                added = in(reg) u32::from(added),
+                from = in(reg) from.data,
+                next = in(reg) from.data.wrapping_add(PANEL / 2 * from.stride),
+                apart = in(reg) from.stride * size_of::<f32>(),
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack),
@@ -155,12 +157,16 @@ impl Multiply for Dots {
     }
 
     #[allow(unsafe_code)]
-    unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, added: bool) {
+    unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, from: Start) {
         for first in (0..PANEL).step_by(ROWS) {
             // SAFETY: the caller's; the rows are those of the panel.
             unsafe {
                 let a = a.add(first);
-                dots(a, b, steps, c.add(first * stride), stride, added);
+                let from = Start {
+                    data: from.data.wrapping_add(if from.data.is_null() { 0 } else { first * from.stride }),
+                    ..from
+                };
+                dots(a, b, steps, c.add(first * stride), stride, from);
             }
         }
     }
@@ -176,7 +182,7 @@ const ROWS: usize = 8;
 /// As [`Multiply::tile`].
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn dots(a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, added: bool) {
+unsafe fn dots(a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, from: Start) {
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
     // SAFETY: the caller's. A vector of bf16 is as long as one of f32 or of words.
     unsafe {
@@ -196,8 +202,9 @@ unsafe fn dots(a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride
         }
         for (row, sums) in sums.into_iter().enumerate() {
             for (half, sum) in sums.into_iter().enumerate() {
-                let c = c.add(row * stride + half * PANEL / 2);
-                _mm512_storeu_ps(c, if added { _mm512_add_ps(_mm512_loadu_ps(c), sum) } else { sum });
+                let before = from.data.wrapping_add(row * from.stride + half * PANEL / 2);
+                let sum = if from.data.is_null() { sum } else { _mm512_add_ps(_mm512_loadu_ps(before), sum) };
+                _mm512_storeu_ps(c.add(row * stride + half * PANEL / 2), sum);
             }
         }
     }

@@ -9,8 +9,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::half::{PANEL, Pair, Precision, add_up};
+use super::layers::bias_backward;
 use super::layout::{Kind, Layout};
-use super::matmul::Matrix;
+use super::matmul::{Matrix, matmul_rows};
 use super::panels::Line;
 use super::real::Real;
 use crate::vocab::TokenId;
@@ -24,6 +25,8 @@ const PANELS: usize = 4;
 /// What one window keeps.
 pub(super) struct Kept<R> {
     sides: Vec<Sides>,
+    /// The left side of the product that is made next.
+    rows: Vec<Line>,
     /// (T, C): the gradient by the token embeddings.
     pub(super) stream: Vec<R>,
 }
@@ -51,7 +54,42 @@ impl<R: Real> Kept<R> {
             left: Vec::new(),
             right: Vec::new(),
         };
-        Some(Self { sides: layout.matrices().map(empty).collect(), stream: Vec::new() })
+        Some(Self { sides: layout.matrices().map(empty).collect(), rows: Vec::new(), stream: Vec::new() })
+    }
+
+    /// Packs rows (tokens, rows of the matrix) that the matrix is multiplied by, from a token on, a multiple of 32: for
+    /// [`Kept::product`], and as left side of the gradient. Row by row of panels, so that memory is read once.
+    pub(super) fn input(&mut self, place: &Range<usize>, x: &[R], [first, tokens]: [usize; 2]) {
+        let columns = self.of(place).size[0];
+        for (at, block) in x.chunks(PANEL * columns).enumerate() {
+            let (first, block) = (first + at * PANEL, Matrix::dense(block, block.len() / columns, columns));
+            block.keep_rows(first, &mut self.rows);
+            self.left(place, block, [first, tokens]);
+        }
+    }
+
+    /// The same of gradients (tokens, columns of the matrix) by what it gave, the right side; those by its biases are added
+    /// to `db`, which may be empty.
+    pub(super) fn output(&mut self, place: &Range<usize>, dy: &[R], [first, tokens]: [usize; 2], db: &mut [R]) {
+        let columns = self.of(place).size[1];
+        for (at, block) in dy.chunks(PANEL * columns).enumerate() {
+            let (first, rows) = (first + at * PANEL, Matrix::dense(block, block.len() / columns, columns));
+            rows.keep_rows(first, &mut self.rows);
+            self.right(place, rows, [first, tokens]);
+            bias_backward(block, columns, db);
+        }
+    }
+
+    /// Rows of gradients by logits (tokens, V), as [`Kept::input`], of which so many stand before in the product.
+    pub(super) fn logits(&mut self, place: &Range<usize>, dlogits: Matrix<'_, R>, before: usize, at: [usize; 2]) {
+        dlogits.keep_rows(before, &mut self.rows);
+        self.left(place, dlogits, at);
+    }
+
+    /// y = the first rows of what was packed last times `w`, and y times a factor or biases: see [`matmul_rows`].
+    pub(super) fn product(&self, w: Matrix<'_, R>, start: (R, &[R]), y: &mut [R]) {
+        let [_, columns] = w.size();
+        matmul_rows((&self.rows, y.len() / columns), w, start, y, columns);
     }
 
     /// Keeps rows of the left side (tokens, rows of the matrix), from a token on, a multiple of 32, of so many tokens in all.

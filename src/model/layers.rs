@@ -11,14 +11,20 @@ use super::wide::{highest, sum, wide};
 pub(super) fn linear<R: Real>(x: &[R], w: Matrix<'_, R>, b: &[R], y: &mut [R], added: bool) {
     let [inputs, outputs] = w.size();
     let rows = y.len() / outputs;
-    if !b.is_empty() {
-        let each = |row: &mut [R]| {
-            if added { row.iter_mut().zip(b).for_each(|(y, &b)| *y += b) } else { row.copy_from_slice(b) }
-        };
-        y.chunks_exact_mut(outputs).for_each(each);
+    if added {
+        add_bias(b, y);
+    } else if !b.is_empty() {
+        y.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(b));
     }
     let keep = R::of(if added || !b.is_empty() { 1.0 } else { 0.0 });
     matmul(R::of(1.0), Matrix::dense(x, rows, inputs), w, keep, y, outputs);
+}
+
+/// Adds b (O), which may be empty, to each row of y (T, O).
+pub(super) fn add_bias<R: Real>(b: &[R], y: &mut [R]) {
+    if !b.is_empty() {
+        y.chunks_exact_mut(b.len()).for_each(|row| row.iter_mut().zip(b).for_each(|(y, &b)| *y += b));
+    }
 }
 
 /// dx (T, I) = dy wᵀ, dw (I, O) += xᵀ dy, db (O) += the rows of dy (T, O); `back` is wᵀ, `db` may be empty.

@@ -85,6 +85,16 @@ impl<'d, R: Real> Matrix<'d, R> {
         }
     }
 
+    /// Packs it as rows of a left side, of which so many stand before, a multiple of 32; where a processor multiplies bf16.
+    pub(super) fn keep_rows(self, before: usize, panels: &mut Vec<Line>) {
+        let strides = [self.row_stride as isize, self.column_stride as isize];
+        // SAFETY: `Matrix::new` has checked that every element lies inside the slice.
+        #[allow(unsafe_code)]
+        unsafe {
+            R::keep_rows([self.rows, self.columns], self.data.as_ptr(), strides, before, panels);
+        }
+    }
+
     /// Makes panels of it, where there is a kernel that takes them.
     pub(super) fn pack(self, panels: &mut Vec<Line>) {
         let strides = [self.row_stride as isize, self.column_stride as isize];
@@ -94,6 +104,27 @@ impl<'d, R: Real> Matrix<'d, R> {
             R::pack(self.precision, [self.rows, self.columns], self.data.as_ptr(), strides, panels);
         }
     }
+}
+
+/// `c = a b + beta c`, or that and a row of biases if there are any: for so many rows of `a`, packed by
+/// [`Matrix::keep_rows`], and `b` with its panels.
+///
+/// # Panics
+///
+/// If the sizes do not fit, or there is nothing that multiplies bf16.
+pub(super) fn matmul_rows<R: Real>(
+    (a, rows): (&[Line], usize),
+    b: Matrix<'_, R>,
+    start: (R, &[R]),
+    c: &mut [R],
+    c_stride: usize,
+) {
+    if b.panels.is_empty() {
+        let mut panels = Vec::new();
+        b.pack(&mut panels);
+        return R::multiply_rows([rows, b.rows, b.columns], a, &panels, start, c, c_stride);
+    }
+    R::multiply_rows([rows, b.rows, b.columns], a, b.panels, start, c, c_stride);
 }
 
 /// Rows of a product that takes the way without packing.

@@ -30,6 +30,8 @@ mod golden;
 mod gpt;
 mod half;
 #[cfg(target_arch = "x86_64")]
+mod half_attention;
+#[cfg(target_arch = "x86_64")]
 mod half_kernel;
 #[cfg(target_arch = "x86_64")]
 mod half_pack;

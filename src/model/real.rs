@@ -3,6 +3,7 @@
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
+use super::attention::Shape;
 use super::half::{self, Precision};
 use super::panels::Line;
 
@@ -82,6 +83,42 @@ pub(super) trait Real:
         _products: [usize; 2],
         _panels: &mut Vec<Line>,
     ) {
+    }
+
+    /// Packs rows of the left side of a product in bf16: see [`Matrix::keep_rows`](super::matmul::Matrix::keep_rows).
+    ///
+    /// # Safety
+    ///
+    /// As [`Real::pack`].
+    #[allow(unsafe_code)]
+    unsafe fn keep_rows(
+        _sizes: [usize; 2],
+        _data: *const Self,
+        _strides: [isize; 2],
+        _before: usize,
+        _panels: &mut Vec<Line>,
+    ) {
+    }
+
+    /// `c = a b + beta c`, or that and a row of biases, for packed rows: see [`matmul_rows`](super::matmul::matmul_rows).
+    fn multiply_rows(
+        _sizes: [usize; 3],
+        _a: &[Line],
+        _b: &[Line],
+        _start: (Self, &[Self]),
+        _c: &mut [Self],
+        _c_stride: usize,
+    ) {
+    }
+
+    /// [`attention`](super::attention::attention) by a way of its own, if there is one; says whether it is done.
+    fn attention(_shape: Shape, _q: &[Self], _kv: &[Self], _sums: &mut [Self], _mix: &mut [Self]) -> bool {
+        false
+    }
+
+    /// The same of [`attention_backward`](super::attention::attention_backward).
+    fn attention_backward(_shape: Shape, _qkv: &[Self], _sums: &[Self], _dmix: &[Self], _dqkv: &mut [Self]) -> bool {
+        false
     }
 
     /// Hyperbolic tangent, by [`Real::exp`]: for recurrent models.
@@ -164,6 +201,44 @@ impl Real for f32 {
             // SAFETY: the processor has what is asked for; the caller keeps the rest of the same contract.
             unsafe { half_kernel::keep(right, kernel::Strided { data, rows, columns }, sizes, products, panels) };
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    unsafe fn keep_rows(
+        sizes: [usize; 2],
+        data: *const Self,
+        [rows, columns]: [isize; 2],
+        before: usize,
+        panels: &mut Vec<Line>,
+    ) {
+        use super::{half_kernel, kernel};
+        if half_kernel::unit().is_some() {
+            // SAFETY: the processor has what is asked for; the caller keeps the rest of the same contract.
+            unsafe { half_kernel::keep_rows(kernel::Strided { data, rows, columns }, sizes, before, panels) };
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn multiply_rows(
+        sizes: [usize; 3],
+        a: &[Line],
+        b: &[Line],
+        start: (Self, &[Self]),
+        c: &mut [Self],
+        c_stride: usize,
+    ) {
+        super::half_kernel::multiply_rows(sizes, a, b, start, c, c_stride);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn attention(shape: Shape, q: &[Self], kv: &[Self], sums: &mut [Self], mix: &mut [Self]) -> bool {
+        super::half_attention::forward(shape, q, kv, sums, mix)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn attention_backward(shape: Shape, qkv: &[Self], sums: &[Self], dmix: &[Self], dqkv: &mut [Self]) -> bool {
+        super::half_attention::backward(shape, qkv, sums, dmix, dqkv)
     }
 
     #[allow(unsafe_code)]

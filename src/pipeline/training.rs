@@ -16,7 +16,7 @@ use super::verify::verify_corpus;
 use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
-use crate::model::{Gpt, GptConfig, GptForm, Profile, StepReport, TrainConfig, Trainer};
+use crate::model::{Gpt, GptConfig, GptForm, Precision, Profile, StepReport, TrainConfig, Trainer};
 use crate::shard::{Batches, Corpus, ShardInfo, Split};
 use crate::vocab::{Fingerprint, TokenId};
 
@@ -166,11 +166,7 @@ pub fn train_run(
     verify_corpus(&corpus, progress)?;
     held_out.iter().try_for_each(|(corpus, _)| verify_corpus(corpus, progress))?;
     let mut training = Training::begin(size, settings, run, &info)?;
-    if !settings.training.precision.is_native() {
-        progress.note(
-            "this processor has no products in bf16: they are imitated, and slower than --precision f32".to_owned(),
-        );
-    }
+    note_imitation(settings.training.precision, progress);
     progress.stage("training", settings.training.steps, Unit::Steps);
     if run.profile {
         training.trainer.measure(clock);
@@ -287,4 +283,11 @@ struct Evaluation {
     step: u64,
     bits_per_byte: f64,
     languages: BTreeMap<String, f64>,
+}
+/// Says so where products in a precision are imitated.
+pub(super) fn note_imitation(precision: Precision, progress: &Progress<'_>) {
+    if !precision.is_native() {
+        let note = "this processor has no products in bf16: they are imitated, and slower than --precision f32";
+        progress.note(note.to_owned());
+    }
 }

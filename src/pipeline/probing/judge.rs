@@ -39,6 +39,7 @@ pub(super) fn judge(trained: &[Trained<'_>], texts: &Texts, settings: &ProbeSett
     Ok(ProbeReport {
         margin: settings.margin,
         seeds: settings.seeds,
+        precision: settings.precision,
         train: [texts.train.len() as u64, texts.train_bytes()],
         near_duplicates: texts.near_duplicates,
         arms: shown.iter().map(|one| arm_report(one, settings)).collect(),

@@ -36,10 +36,12 @@ use serde::Serialize;
 
 use super::learning::LearnSettings;
 use super::progress::{Progress, Unit};
+use super::training::note_imitation;
 use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
 use crate::evaluate::{OverSeeds, ProbeReport, smallest_visible};
 use crate::learn::{Counts, Granularity, LearnConfig, VocabSize};
+use crate::model::Precision;
 use arm::{Arm, Role};
 pub use corpus::ProbeCorpus;
 use corpus::Texts;
@@ -91,6 +93,9 @@ pub struct Probe {
 pub struct ProbePlan {
     /// The arms.
     pub arms: Vec<PlannedArm>,
+    /// What activations and weights are rounded to in training.
+    #[serde(skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
     /// Steps of each training.
     pub steps: u64,
     /// Trainings in all, the short ones for learning rates among them.
@@ -142,6 +147,7 @@ impl Probe {
             let expected = "two or more".to_owned();
             return Err(Error::Setting { name: "tokenizers", value: arms.len().to_string(), expected });
         }
+        note_imitation(settings.precision, progress);
         let texts = Texts::new(corpora, settings.val)?;
         let mut ready = Vec::new();
         for arm in arms {
@@ -229,6 +235,7 @@ impl Probe {
         let tokens: u64 = self.arms.iter().map(|arm| arm.train.iter().map(|ids| ids.len() as u64).sum::<u64>()).sum();
         Ok(ProbePlan {
             arms,
+            precision: self.settings.precision,
             steps: self.steps,
             trainings,
             seconds: flops * seconds_per_flop,

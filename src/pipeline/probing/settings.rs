@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::split::ValFraction;
 use crate::error::{Error, Result};
-use crate::model::{GptConfig, GptForm};
+use crate::model::{GptConfig, GptForm, Precision};
 
 /// Settings of a probe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct ProbeSettings {
     pub width: usize,
     /// What the parts of the model are.
     pub form: GptForm,
+    /// What activations and weights are rounded to before they are multiplied in training; held-out text is scored in f32.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
     /// Learning rates to try; the best for each tokenizer is taken.
     pub learning_rates: Vec<f64>,
     /// The part of a training that each is tried for.
@@ -61,6 +64,7 @@ impl Default for ProbeSettings {
             heads: 4,
             width: 128,
             form: GptForm::MODERN,
+            precision: Precision::F32,
             learning_rates: vec![3e-3, 6e-3, 12e-3],
             sweep: 0.25,
             val: ValFraction::Auto,

@@ -62,6 +62,7 @@ impl Run {
             learning_rate: self.learning_rate,
             optimizer: Optimizer::Muon,
             schedule: Schedule::Wsd,
+            precision: settings.precision,
             ..TrainConfig::default()
         }
     }
@@ -78,7 +79,11 @@ impl Run {
             (self.seed, self.learning_rate.to_bits(), self.steps, self.short, self.with_cuts),
             (arm.model, settings.batch, settings.cuts),
         );
-        let hash = xxh3_128(format!("{decided:?}").as_bytes());
+        let mut decided = format!("{decided:?}");
+        if !settings.precision.is_f32() {
+            decided += &format!("{:?}", settings.precision);
+        }
+        let hash = xxh3_128(decided.as_bytes());
         PathBuf::from(format!("{hash:032x}.json"))
     }
 
