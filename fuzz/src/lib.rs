@@ -118,13 +118,16 @@ fn spans_of_bytes(segmenter: &Segmenter, bytes: &[u8]) {
     assert_eq!(ends, wanted.collect::<Vec<_>>());
 }
 
-/// Tokenizers learned from a few lines: one with the default pattern, one with a single span a text.
-static TOKENIZERS: LazyLock<[Tokenizer; 2]> = LazyLock::new(|| {
+/// Tokenizers learned from a few lines: one with the default pattern, one with a single span a text; and one of many words
+/// of Chinese.
+static TOKENIZERS: LazyLock<[Tokenizer; 3]> = LazyLock::new(|| {
+    let chinese = include_str!("../../corpora/zh/bicycle-repair.txt");
+    let lines: String = chinese.split_inclusive(['。', '，', '\n']).flat_map(|part| [part, part, "\n"]).collect();
     let text = "词元是语言模型的单位，语言模型学习词元。the cat sat on the mat, the cat's hat; aaaa abab 1234 12 \n\n";
-    ["ciyuan", "regex:(?s).+"].map(|pattern| {
+    [("ciyuan", text, 320), ("regex:(?s).+", text, 320), ("ciyuan", &lines, 2800)].map(|(pattern, text, tokens)| {
         let segmenter = segmenter(Pattern::parse(pattern).unwrap());
         let counts = Counts::of_texts(&segmenter, &[text]).unwrap();
-        let config = LearnConfig { vocab_size: VocabSize::Tokens(320), min_count: 1, ..LearnConfig::default() };
+        let config = LearnConfig { vocab_size: VocabSize::Tokens(tokens), min_count: 1, ..LearnConfig::default() };
         let learned = ciyuan::learn::learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
         let regex = segmenter.pattern().source().to_owned();
         let spec = TokenizerSpec::from_learned(regex, HanEdges::None, &learned.pairs, &config.special).unwrap();

@@ -13,6 +13,9 @@ use std::arch::x86_64::*;
 use super::block::{Block, PLACES, Plain, Reading, STEP, Work};
 use super::characters::Characters;
 use super::cuts::{Cuts, FIRSTS_SHIFT, HASH, LASTS_SHIFT, LEFT, MASK_BITS, MASKS, RIGHT, WORDS};
+use super::whole::WholePairs;
+use super::whole_x86;
+use crate::vocab::TokenId;
 
 /// A value is proof that the machine has the instructions.
 #[derive(Debug, Clone, Copy)]
@@ -93,14 +96,46 @@ impl Reading for Avx512 {
     }
 
     #[inline(always)]
-    fn joined(self, characters: &Characters, block: &mut Block, count: usize) -> u64 {
+    fn joined(self, characters: &Characters, block: &mut Block, count: usize) -> (u64, u64) {
         // SAFETY: `self` proves the instructions.
         unsafe { joined(characters, block, count) }
+    }
+
+    const MERGES: bool = true;
+
+    #[inline(always)]
+    fn tokens(self, characters: &Characters, block: &mut Block) -> u64 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { tokens(characters, block) }
+    }
+
+    #[inline(always)]
+    fn merge(self, pairs: &WholePairs, tokens: &mut [TokenId; PLACES], ends: u64, count: usize) -> u64 {
+        // SAFETY: `self` proves the instructions.
+        unsafe { whole_x86::merge(pairs, tokens, ends, count) }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
-fn joined(characters: &Characters, block: &mut Block, count: usize) -> u64 {
+fn tokens(characters: &Characters, block: &mut Block) -> u64 {
+    let mut single = 0;
+    for at in (0..block.count).step_by(STEP) {
+        let codes = _mm512_and_si512(load(&block.codes, at), all(0xFFFF));
+        let tokens: &mut [u32; STEP] = block.tokens[at..].first_chunk_mut().expect("a step fits behind every count");
+        // SAFETY: an entry of each of these codes has 16 bytes, the first four of which are loaded.
+        unsafe {
+            let entries = characters.entries().as_ptr().cast::<u8>();
+            let gathered = _mm512_i32gather_epi32::<8>(_mm512_slli_epi32::<1>(codes), entries.cast());
+            _mm512_storeu_si512(tokens.as_mut_ptr().cast(), gathered);
+        }
+        let counts = _mm512_and_si512(load(&block.marks, at), all(3));
+        single |= u64::from(_mm512_cmpeq_epi32_mask(counts, all(1))) << at;
+    }
+    single & u64::MAX >> (64 - block.count)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+fn joined(characters: &Characters, block: &mut Block, count: usize) -> (u64, u64) {
     for at in (0..count).step_by(STEP) {
         let codes = _mm512_and_si512(load(&block.codes, at), all(0xFFFF));
         // SAFETY: an entry of each of these codes has 16 bytes, the last four of which are loaded.
@@ -111,19 +146,21 @@ fn joined(characters: &Characters, block: &mut Block, count: usize) -> u64 {
             _mm512_storeu_si512(marks.as_mut_ptr().cast(), gathered);
         }
     }
-    let mut joined = 0;
+    let (mut joined, mut partial) = (0, 0);
     for at in (0..count.saturating_sub(1)).step_by(STEP) {
         let before = Sides { codes: load(&block.codes, at), marks: load(&block.marks, at) };
         let behind = Sides { codes: load(&block.codes, at + 1), marks: load(&block.marks, at + 1) };
-        joined |= u64::from(edges(characters.cuts(), before, behind)) << at;
+        let (spanned, by_part) = edges(characters.cuts(), before, behind);
+        joined |= u64::from(spanned) << at;
+        partial |= u64::from(by_part) << at;
     }
-    joined
+    (joined, partial)
 }
 
 /// Sixteen characters of a block from `at` on.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn load(of: &[u32; PLACES], at: usize) -> __m512i {
+pub(super) fn load(of: &[u32; PLACES], at: usize) -> __m512i {
     let of: &[u32; STEP] = of[at..].first_chunk().expect("a step and one more fit behind every count");
     // SAFETY: the array has 64 bytes.
     unsafe { _mm512_loadu_si512(of.as_ptr().cast()) }
@@ -136,12 +173,14 @@ struct Sides {
     marks: __m512i,
 }
 
-/// Which of 16 edges may be spanned, or lie between two ASCII characters.
+/// Which of 16 edges may be spanned, or lie between two ASCII characters; and which of them do, or may be spanned by a token
+/// that begins or ends inside a character beside them.
 #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
 #[inline]
-fn edges(cuts: &Cuts, before: Sides, behind: Sides) -> u16 {
+fn edges(cuts: &Cuts, before: Sides, behind: Sides) -> (u16, u16) {
     let (set, masks, shift) = cuts.tables();
-    let mut spanned = _mm512_cmplt_epu32_mask(_mm512_or_si512(before.codes, behind.codes), all(0x80));
+    let both_ascii = _mm512_cmplt_epu32_mask(_mm512_or_si512(before.codes, behind.codes), all(0x80));
+    let mut spanned = both_ascii;
     let is_left = _mm512_test_epi32_mask(before.marks, all(LEFT));
     let marked = _mm512_mask_test_epi32_mask(is_left, behind.marks, all(RIGHT));
     if marked != 0 {
@@ -155,8 +194,9 @@ fn edges(cuts: &Cuts, before: Sides, behind: Sides) -> u16 {
     }
     let firsts = _mm512_and_si512(_mm512_srli_epi32::<FIRSTS_SHIFT>(before.marks), all((1 << MASK_BITS) - 1));
     let lasts = _mm512_srli_epi32::<LASTS_SHIFT>(behind.marks);
-    spanned |= of_masks(masks, firsts, first_bits(behind.codes));
-    spanned | of_masks(masks, lasts, _mm512_and_si512(before.codes, all(63)))
+    let by_first = of_masks(masks, firsts, first_bits(behind.codes));
+    let by_part = by_first | of_masks(masks, lasts, _mm512_and_si512(before.codes, all(63)));
+    (spanned | by_part, both_ascii | by_part)
 }
 
 /// Which of the masks with these numbers, of `MASK_BITS` bits, have the bits of these places, below 64.
@@ -195,6 +235,6 @@ fn first_bits(codes: __m512i) -> __m512i {
 
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn all(word: u32) -> __m512i {
+pub(super) fn all(word: u32) -> __m512i {
     _mm512_set1_epi32(word as i32)
 }

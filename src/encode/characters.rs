@@ -100,12 +100,18 @@ impl Characters {
         self.cuts.spanned(side(before), side(behind))
     }
 
+    /// The same for a token that holds all of both, and for one that begins or ends inside one of them.
+    #[inline(always)]
+    pub(super) fn spanned_by(&self, before: u32, behind: u32) -> (bool, bool) {
+        let side = |code| Side { code, marks: self.entry(code)[3] };
+        self.cuts.spanned_by(side(before), side(behind))
+    }
+
     /// Whether merges of these characters may start from the ids that each has by itself: see the head of this file.
     pub(super) fn merge_whole(&self, codes: &[u32]) -> bool {
-        let side = |code| Side { code, marks: self.entry(code)[3] };
         // Of a character beyond the basic plane nothing is known.
         let known = codes.iter().all(|code| count_of(self.entry(*code)) > 0);
-        known && codes.windows(2).all(|codes| self.cuts.spanned_by_whole(side(codes[0]), side(codes[1])))
+        known && codes.windows(2).all(|codes| !self.spanned_by(codes[0], codes[1]).1)
     }
 
     /// The ids of characters, each by itself.

@@ -124,22 +124,23 @@ impl Cuts {
         known.then_some(Self { set: words(set)?, shift, masks: words(masks)? })
     }
 
-    /// Whether tokens that span the edge of `a` and `b` hold all of both: none ends or begins inside one of them.
-    pub(super) fn spanned_by_whole(&self, a: Side, b: Side) -> bool {
-        let firsts = self.masks[(a.marks >> FIRSTS_SHIFT) as usize & (MASKS - 1)] >> b.first();
-        let lasts = self.masks[(b.marks >> LASTS_SHIFT) as usize & (MASKS - 1)] >> a.last();
-        (firsts | lasts) & 1 == 0
-    }
-
     /// Whether some token may span the edge of `a` and `b`, of which not both are ASCII.
     #[inline(always)]
     pub(super) fn spanned(&self, a: Side, b: Side) -> bool {
+        let (by_whole, by_part) = self.spanned_by(a, b);
+        by_whole | by_part
+    }
+
+    /// The same of two kinds of tokens: one that holds all of both, and
+    /// one that begins or ends inside one of them.
+    #[inline(always)]
+    pub(super) fn spanned_by(&self, a: Side, b: Side) -> (bool, bool) {
         let at = hash(a.code, b.code) >> self.shift;
         let pair = self.set[(at >> 6) as usize & (WORDS - 1)] >> (at & 63);
         let marked = u64::from((a.marks / LEFT) & (b.marks / RIGHT));
         let firsts = self.masks[(a.marks >> FIRSTS_SHIFT) as usize & (MASKS - 1)] >> b.first();
         let lasts = self.masks[(b.marks >> LASTS_SHIFT) as usize & (MASKS - 1)] >> a.last();
-        (pair & marked | firsts | lasts) & 1 == 1
+        (pair & marked & 1 == 1, (firsts | lasts) & 1 == 1)
     }
 }
 

@@ -1,35 +1,19 @@
 //! One thread's encoder.
 //!
-//! A text is cut into pre-tokens; each of them is looked up in a memo, or merged. What makes Chinese fast is that its
-//! pre-tokens, long runs that hardly ever come again, are cut further, where no token can span the edge of two
-//! characters (`cuts.rs`): into single characters, whose ids stand in a table, and pieces of two or three, which do come
-//! again.
-//!
-//! Tried and not faster: asking for the memo's lines of such pieces ahead, as is done for pre-tokens; a smaller memo;
-//! characters read, looked up and told apart in one loop; ids of known pre-tokens gathered in a buffer; keys of long
-//! pieces read as two halves that overlap; the two slots of a set compared without a jump between them.
+//! A text is cut into pre-tokens, and these into pieces, which are looked up or merged (`pieces.rs`).
 
 use std::ops::Range;
 
-use super::block::{self, Block, CHARACTERS, Plain, Reading, Work};
+use super::block;
 use super::character_model::CharacterModel;
 use super::ids::{Counter, Ids};
-use super::memo::{Key, SHORT, set_of, short_key};
 use super::parts::Parts;
+use super::pieces::{All, Pieces};
 use super::prepare::{Finders, Part};
 use super::tokenizer::{Scratch, Tokenizer};
 use crate::error::Result;
 use crate::segment::{Segmenter, kept_pieces};
 use crate::vocab::TokenId;
-
-/// Pre-tokens whose keys are made before the first of them is looked up, so that the look-ups overlap.
-const BLOCK: usize = 64;
-
-/// The high bit of every byte of a key: none of a piece of ASCII.
-const NOT_ASCII: Key = 0x8080_8080_8080_8080_8080_8080_8080_8080;
-
-/// The key of no piece: its length would be 255.
-const NO_KEY: Key = Key::MAX;
 
 /// Encodes text after text with the same scratch space: a memo of 10 MB, taken from the tokenizer and given back to it.
 pub struct Encoder<'t> {
@@ -245,211 +229,6 @@ impl<'t> Encoder<'t> {
 /// Cuts a text, for [`Encoder::bytes_into`].
 fn cut_of(text: &str) -> impl FnOnce(&Segmenter, &mut Vec<u32>, &mut Vec<u32>) -> Result<()> {
     move |segmenter, ends, dropped| segmenter.spans_and_dropped(text, ends, dropped)
-}
-
-/// Encoding the pieces of a text.
-struct Pieces<'e, I> {
-    tokenizer: &'e Tokenizer,
-    /// Whether all pieces are valid UTF-8.
-    is_text: bool,
-    scratch: &'e mut Scratch,
-    ids: &'e mut I,
-}
-
-/// All pieces of a text, which end at `ends`.
-struct All<'a, 'e, I> {
-    pieces: &'a mut Pieces<'e, I>,
-    text: &'a [u8],
-    ends: &'a [u32],
-}
-
-impl<I: Ids> Work for All<'_, '_, I> {
-    #[inline(always)]
-    fn run(self, reading: impl Reading) {
-        self.pieces.all(reading, self.text, self.ends);
-    }
-}
-
-impl<I: Ids> Pieces<'_, I> {
-    /// Appends the ids of the pre-tokens of `text` with these ends.
-    #[inline(always)]
-    fn all(&mut self, reading: impl Reading, text: &[u8], ends: &[u32]) {
-        let mut start = 0;
-        for ends in ends.chunks(BLOCK) {
-            let (keys, others) = self.keys(text, start, ends);
-            let mut at = 0;
-            while at < ends.len() {
-                let end = ends[at] as usize;
-                if others >> at & 1 == 0 {
-                    let (key, set) = keys[at];
-                    match self.scratch.memo.short(key, set) {
-                        Some(few) => self.ids.few(few),
-                        None => self.longer(&text[start..end]),
-                    }
-                    (start, at) = (end, at + 1);
-                } else if self.is_text {
-                    // With all pre-tokens behind it that are not ASCII either.
-                    let behind = at + (others >> at).trailing_ones() as usize;
-                    self.characters(reading, text, start, &ends[at..behind]);
-                    (start, at) = (ends[behind - 1] as usize, behind);
-                } else {
-                    self.parts(&text[start..end]);
-                    (start, at) = (end, at + 1);
-                }
-            }
-        }
-    }
-
-    /// The keys of short pre-tokens, and their sets, which are asked for on the way; [`NO_KEY`] for longer
-    /// ones. Bit k: pre-token k is not ASCII.
-    #[inline(always)]
-    fn keys(&self, text: &[u8], start: usize, ends: &[u32]) -> ([(Key, usize); BLOCK], u64) {
-        let (mut keys, mut others) = ([(NO_KEY, 0); BLOCK], 0);
-        let mut from = start;
-        for (at, (key, end)) in keys.iter_mut().zip(ends).enumerate() {
-            let end = *end as usize;
-            if end - from <= SHORT {
-                let of_piece = short_key(text, from, end);
-                // Others are not looked up as they are.
-                let set = if of_piece & NOT_ASCII == 0 { set_of(of_piece) } else { 0 };
-                others |= u64::from(of_piece & NOT_ASCII != 0) << at;
-                *key = (of_piece, set);
-                self.scratch.memo.prefetch(set);
-            } else {
-                others |= u64::from(!text[from..end].is_ascii()) << at;
-            }
-            from = end;
-        }
-        (keys, others)
-    }
-
-    /// Appends the ids of pre-tokens of valid text, cut where that is safe. `pieces` are their ends.
-    #[inline(always)]
-    fn characters(&mut self, reading: impl Reading, text: &[u8], start: usize, pieces: &[u32]) {
-        let characters = self.tokenizer.characters();
-        let end = pieces[pieces.len() - 1] as usize;
-        let (mut at, mut piece) = (start, 0);
-        while at < end {
-            let begin = at;
-            let block = &mut self.scratch.block;
-            let (stop, ended) = block.read(reading, characters, text, (at, end), &pieces[piece..]);
-            (at, piece) = (stop, piece + ended);
-            if at < end && block.joined.count_ones() as usize + 1 == block.count {
-                let last = block.starts[block.count - 1] as usize;
-                let piece_end =
-                    pieces[piece..].iter().find(|end| **end as usize > last).map_or(end, |end| *end as usize);
-                at = characters.stretch_end(text, last, piece_end);
-                self.part(text, begin, at);
-                piece += pieces[piece..].iter().take_while(|end| **end as usize <= at).count();
-            } else {
-                self.block(text);
-            }
-        }
-    }
-
-    /// Appends the ids of the block of characters.
-    ///
-    /// Single characters and pieces of several are told apart once for the block, and their ids gathered in one loop: a
-    /// jump that is not foreseen costs as much as some characters.
-    #[inline(always)]
-    fn block(&mut self, text: &[u8]) {
-        let Block { count, joined, beyond, .. } = *self.scratch.block;
-        self.scratch.gathered.characters(self.tokenizer.characters(), &self.scratch.block.codes[..count]);
-        let mut heads = !(joined << 1) & u64::MAX >> (CHARACTERS - count);
-        let mut others = heads & (joined | beyond);
-        while others != 0 {
-            let at = others.trailing_zeros() as usize;
-            others &= others - 1;
-            let behind = at + 1 + (joined >> at).trailing_ones() as usize;
-            let Scratch { block, gathered, memo, .. } = &mut *self.scratch;
-            let (start, end) = (block.starts[at] as usize, block.starts[behind] as usize);
-            if end - start <= SHORT {
-                let key = short_key(text, start, end);
-                if let Some(few) = memo.short(key, set_of(key)) {
-                    gathered.put(at, few);
-                    continue;
-                }
-            }
-            self.ids.gathered(gathered, heads & !(u64::MAX << at));
-            heads &= u64::MAX << at << 1;
-            self.several(&text[start..end], at..behind);
-        }
-        self.ids.gathered(&mut self.scratch.gathered, heads);
-    }
-
-    /// Appends the ids of a pre-token that may be a token as a whole.
-    fn whole_or_parts(&mut self, piece: &[u8]) {
-        match self.tokenizer.whole_piece(piece) {
-            Some(id) => self.ids.some(&[id]),
-            None => self.parts(piece),
-        }
-    }
-
-    /// Appends the ids of a piece, cut where that is safe.
-    fn parts(&mut self, piece: &[u8]) {
-        if piece.is_ascii() {
-            return self.part(piece, 0, piece.len());
-        }
-        // A stretch of bytes that are no text has no characters.
-        if self.is_text || std::str::from_utf8(piece).is_ok() {
-            self.characters(Plain, piece, 0, &[piece.len() as u32]);
-        } else {
-            self.part(piece, 0, piece.len());
-        }
-    }
-
-    /// Appends the ids of the piece `text[start..end]`, which is not cut. More of the text than the piece is wanted for
-    /// its key: bytes behind it may be loaded with it.
-    fn part(&mut self, text: &[u8], start: usize, end: usize) {
-        if end - start <= SHORT {
-            let key = short_key(text, start, end);
-            if let Some(few) = self.scratch.memo.short(key, set_of(key)) {
-                return self.ids.few(few);
-            }
-        }
-        self.longer(&text[start..end]);
-    }
-
-    /// Appends the ids of a piece that is none of the memo's short ones.
-    fn longer(&mut self, piece: &[u8]) {
-        match self.scratch.memo.long(piece) {
-            Some(known) => self.ids.some(known),
-            None => self.merged(piece),
-        }
-    }
-
-    /// Appends the ids of a piece that is none of the memo's short ones, these characters of the block.
-    fn several(&mut self, piece: &[u8], characters: Range<usize>) {
-        match self.scratch.memo.long(piece) {
-            Some(known) => self.ids.some(known),
-            None => self.merged_characters(piece, characters),
-        }
-    }
-
-    /// As [`Pieces::merged`], of these characters of the block.
-    #[cold]
-    fn merged_characters(&mut self, piece: &[u8], characters: Range<usize>) {
-        let Scratch { memo, merger, block, .. } = &mut *self.scratch;
-        let (tokenizer, codes) = (self.tokenizer, &block.codes[characters]);
-        let ids = self.ids.merged(|ids| match tokenizer.reached(piece) {
-            Some(id) => ids.push(id),
-            None => tokenizer.merge_characters(merger, codes, piece, ids),
-        });
-        memo.keep(piece, ids);
-    }
-
-    /// Appends the ids of a piece that is a token, or else by merging, and keeps them. Looking tokens up when they are
-    /// met saves filling the memo with all of them at first.
-    #[cold]
-    fn merged(&mut self, piece: &[u8]) {
-        let Scratch { memo, merger, .. } = &mut *self.scratch;
-        let tokenizer = self.tokenizer;
-        let ids = self.ids.merged(|ids| match tokenizer.reached(piece) {
-            Some(id) => ids.push(id),
-            None => tokenizer.merge(merger, piece, ids),
-        });
-        memo.keep(piece, ids);
-    }
 }
 
 #[cfg(test)]

@@ -8,11 +8,12 @@
 //! pieces, a [`DecodeStream`] gives one so. **Does not know** files, documents or shards.
 //!
 //! `naive.rs` is the merge loop of the textbooks: find the pair of lowest rank, merge it, again. It is the oracle. What
-//! runs is `encoder.rs`: pre-tokens are looked up in a memo (`memo.rs`), Chinese ones cut where no token can reach over
-//! (`cuts.rs`, which holds the proof), and what is left is merged (`merge.rs`). Long texts are taken in parts (`parts.rs`):
-//! a part after the other, on all threads (`parallel.rs`), or as they come (`stream.rs`). Where the merges themselves are
-//! wanted (`explain.rs`), or some of them are left out (`dropout.rs`), they are done one by one (`steps.rs`).
-//! `prefix.rs` says which ids of a text stay however the text goes on.
+//! runs is `encoder.rs`, and for pre-tokens `pieces.rs`: they are looked up in a memo (`memo.rs`), Chinese ones cut where
+//! no token can reach over (`cuts.rs`, which holds the proof), and what is left is merged (`merge.rs`), many pieces at once
+//! where there are many (`whole.rs`). Long texts are taken in parts (`parts.rs`): a part after the other, on all threads
+//! (`parallel.rs`), or as they come (`stream.rs`). Where the merges themselves are wanted (`explain.rs`), or some of them
+//! are left out (`dropout.rs`), they are done one by one (`steps.rs`). `prefix.rs` says which ids of a text stay however
+//! the text goes on.
 //!
 //! A tokenizer may do more to a text: `prepare.rs` finds added tokens, `normalize.rs` normalizes what is between them,
 //! and `character_model.rs` merges characters instead of bytes. A text of one that does none of this does not pass there.
@@ -47,6 +48,7 @@ mod pairs;
 mod parallel;
 mod parts;
 mod paths;
+mod pieces;
 mod prebuilt;
 mod prefix;
 mod prepare;
@@ -58,6 +60,10 @@ mod stream;
 mod testing;
 mod tokenizer;
 mod unreachable;
+mod whole;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod whole_x86;
 
 pub use decode_stream::DecodeStream;
 pub use dropout::Dropout;

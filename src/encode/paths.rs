@@ -10,6 +10,8 @@
 //! | tokens known to be reached without merging them (`reached.rs`) | merges come after those of their parts, one a token | `walk` |
 //! | pre-tokens by blocks (`encoder.rs`) | no token but those that merges reach is taken whole, no text is dropped | `Encoder` |
 //! | cuts between characters (`cuts.rs`) | none: the table of cuts says no where a token may reach over | `Cuts::new` |
+//! | merges from characters' ids (`characters.rs`) | merges come after those that make what they join | `Pairs::are_in_order` |
+//! | many of these at once (`whole.rs`) | besides, ids and ranks below 2²⁰, no crowd of pairs on the same slots | `WholePairs::new` |
 //! | ids of 24 bits in the memo (`memo.rs`) | none: no vocabulary has a higher one ([`MAX_ID`](crate::vocab::MAX_ID)) | `Vocab::new` |
 
 use serde::Serialize;

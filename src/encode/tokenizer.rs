@@ -19,6 +19,7 @@ use super::pairs::Pairs;
 use super::prepare::Preparation;
 use super::reached::Reached;
 use super::seams::Seams;
+use super::whole::WholePairs;
 use crate::error::{Result, TokenizerFault};
 use crate::segment::{Pattern, Segmenter};
 use crate::vocab::{Fingerprint, TokenId, TokenizerSpec};
@@ -51,6 +52,8 @@ struct Shared {
     short_tokens: OnceLock<ShortTokens>,
     /// Asked for when a piece of several characters is merged.
     in_order: OnceLock<bool>,
+    /// Asked for when characters beyond ASCII are encoded.
+    whole_pairs: OnceLock<Option<WholePairs>>,
     pool: Pool,
 }
 
@@ -147,6 +150,7 @@ impl Tokenizer {
             character_model,
             short_tokens: OnceLock::new(),
             in_order: OnceLock::new(),
+            whole_pairs: OnceLock::new(),
             pool: Pool::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -292,6 +296,11 @@ impl Tokenizer {
         } else {
             self.merge(merger, piece, ids);
         }
+    }
+
+    /// The pairs of whole characters, if merges may start from the ids that characters have by themselves.
+    pub(super) fn whole_pairs(&self) -> Option<&WholePairs> {
+        self.shared.whole_pairs.get_or_init(|| WholePairs::new(self.spec())).as_ref()
     }
 
     /// Whether merges stand behind those that make what they join.

@@ -1,0 +1,356 @@
+//! The ids of the pre-tokens of a text.
+//!
+//! Each pre-token is looked up in a memo, or merged. What makes Chinese fast is that its pre-tokens, long runs that hardly
+//! ever come again, are cut further, where no token can span the edge of two characters (`cuts.rs`): into single
+//! characters, whose ids stand in a table, and pieces of two or three, which do come again. With a vocabulary of much
+//! Chinese the pieces are longer, and hardly come again either: all those of a block are merged together (`whole.rs`).
+//! Where there is much Chinese, a block holds pre-tokens of ASCII too, in the place of a character each: lines and
+//! sentences are shorter than a block.
+//!
+//! Tried and not faster: asking for the memo's lines of such pieces ahead, as is done for pre-tokens; a smaller memo;
+//! characters read, looked up and told apart in one loop; ids of known pre-tokens gathered in a buffer; keys of long
+//! pieces read as two halves that overlap; the two slots of a set compared without a jump between them; pieces of whole
+//! characters merged one by one in the block, with cl100k and o200k; with o200k, merged together (a fifth slower).
+
+use std::ops::Range;
+
+use super::block::{Block, CHARACTERS, PRE_TOKENS, Plain, PreTokens, Reading, Work};
+use super::ids::Ids;
+use super::memo::{Key, SHORT, of_few, set_of, short_key};
+use super::tokenizer::{Scratch, Tokenizer};
+use super::whole::WholePairs;
+
+/// So many pre-tokens of 64 that are not ASCII are read together with those that are.
+const MANY: u32 = 8;
+
+/// The high bit of every byte of a key: none of a piece of ASCII.
+const NOT_ASCII: Key = 0x8080_8080_8080_8080_8080_8080_8080_8080;
+
+/// The keys of pre-tokens, and their sets in the memo.
+type Keys = [(Key, usize); PRE_TOKENS];
+
+/// The key of no piece: its length would be 255.
+const NO_KEY: Key = Key::MAX;
+
+/// The places of these bits.
+#[inline(always)]
+fn places(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let at = (bits != 0).then(|| bits.trailing_zeros() as usize);
+        bits &= bits.wrapping_sub(1);
+        at
+    })
+}
+
+/// Encoding the pieces of a text.
+pub(super) struct Pieces<'e, I> {
+    pub(super) tokenizer: &'e Tokenizer,
+    /// Whether all pieces are valid UTF-8.
+    pub(super) is_text: bool,
+    pub(super) scratch: &'e mut Scratch,
+    pub(super) ids: &'e mut I,
+}
+
+/// All pieces of a text, which end at `ends`.
+pub(super) struct All<'a, 'e, I> {
+    pub(super) pieces: &'a mut Pieces<'e, I>,
+    pub(super) text: &'a [u8],
+    pub(super) ends: &'a [u32],
+}
+
+impl<I: Ids> Work for All<'_, '_, I> {
+    #[inline(always)]
+    fn run(self, reading: impl Reading) {
+        self.pieces.all(reading, self.text, self.ends);
+    }
+}
+
+impl<I: Ids> Pieces<'_, I> {
+    /// Appends the ids of the pre-tokens of `text` with these ends.
+    #[inline(always)]
+    fn all(&mut self, reading: impl Reading, text: &[u8], ends: &[u32]) {
+        let mut start = 0;
+        for ends in ends.chunks(PRE_TOKENS) {
+            let (keys, others) = self.keys(text, start, ends);
+            if self.is_text && others.count_ones() >= MANY {
+                self.characters(reading, text, PreTokens { start, ends, others }, &keys);
+                start = ends[ends.len() - 1] as usize;
+                continue;
+            }
+            let mut at = 0;
+            while at < ends.len() {
+                let end = ends[at] as usize;
+                if others >> at & 1 == 0 {
+                    let (key, set) = keys[at];
+                    match self.scratch.memo.short(key, set) {
+                        Some(few) => self.ids.few(few),
+                        None => self.longer(&text[start..end]),
+                    }
+                    (start, at) = (end, at + 1);
+                } else if self.is_text {
+                    // With all pre-tokens behind it that are not ASCII either.
+                    let behind = at + (others >> at).trailing_ones() as usize;
+                    let pre_tokens = PreTokens { start, ends: &ends[at..behind], others: u64::MAX };
+                    self.characters(reading, text, pre_tokens, &keys);
+                    (start, at) = (ends[behind - 1] as usize, behind);
+                } else {
+                    self.parts(&text[start..end]);
+                    (start, at) = (end, at + 1);
+                }
+            }
+        }
+    }
+
+    /// The keys of short pre-tokens, and their sets, which are asked for on the way; [`NO_KEY`] for longer
+    /// ones. Bit k: pre-token k is not ASCII.
+    #[inline(always)]
+    fn keys(&self, text: &[u8], start: usize, ends: &[u32]) -> (Keys, u64) {
+        let (mut keys, mut others) = ([(NO_KEY, 0); PRE_TOKENS], 0);
+        let mut from = start;
+        for (at, (key, end)) in keys.iter_mut().zip(ends).enumerate() {
+            let end = *end as usize;
+            if end - from <= SHORT {
+                let of_piece = short_key(text, from, end);
+                // Others are not looked up as they are.
+                let set = if of_piece & NOT_ASCII == 0 { set_of(of_piece) } else { 0 };
+                others |= u64::from(of_piece & NOT_ASCII != 0) << at;
+                *key = (of_piece, set);
+                self.scratch.memo.prefetch(set);
+            } else {
+                others |= u64::from(!text[from..end].is_ascii()) << at;
+            }
+            from = end;
+        }
+        (keys, others)
+    }
+
+    /// Appends the ids of pre-tokens of valid text, cut where that is safe. Of those that are ASCII these are the keys.
+    #[inline(always)]
+    fn characters<R: Reading>(&mut self, reading: R, text: &[u8], pre_tokens: PreTokens<'_>, keys: &Keys) {
+        let characters = self.tokenizer.characters();
+        let pairs = if R::MERGES { self.tokenizer.whole_pairs() } else { None };
+        let PreTokens { start, ends, .. } = pre_tokens;
+        let (mut at, mut piece) = (start, 0);
+        while piece < ends.len() {
+            let begin = at;
+            let block = &mut self.scratch.block;
+            (at, piece) = block.read(reading, characters, text, pre_tokens, (at, piece));
+            let is_inside = piece < ends.len() && at > pre_tokens.start_of(piece);
+            if is_inside && block.joined.count_ones() as usize + 1 == block.count {
+                let last = block.starts[block.count - 1] as usize;
+                at = characters.stretch_end(text, last, ends[piece] as usize);
+                self.part(text, begin, at);
+                piece += usize::from(at == ends[piece] as usize);
+            } else {
+                match pairs {
+                    Some(pairs) => self.merged_at_once(reading, pairs, text, keys),
+                    None => self.looked_up(text, keys),
+                }
+            }
+        }
+    }
+
+    /// Appends the ids of the block, whose pieces of several characters are looked up.
+    ///
+    /// Single characters and pieces of several are told apart once for the block, and their ids gathered in one loop: a
+    /// jump that is not foreseen costs as much as some characters.
+    #[inline(always)]
+    fn looked_up(&mut self, text: &[u8], keys: &Keys) {
+        let Scratch { block, gathered, memo, .. } = &mut *self.scratch;
+        let Block { count, joined, beyond, ascii, .. } = **block;
+        gathered.characters(self.tokenizer.characters(), &block.codes[..count]);
+        let mut missed = 0;
+        for at in places(ascii) {
+            let (key, set) = keys[block.pieces[at] as usize % PRE_TOKENS];
+            match memo.short(key, set) {
+                Some(few) => gathered.put(at, few),
+                None => missed |= 1 << at,
+            }
+        }
+        let mut heads = !(joined << 1) & u64::MAX >> (CHARACTERS - count);
+        for at in places(heads & (joined | beyond | missed)) {
+            let behind = at + 1 + (joined >> at).trailing_ones() as usize;
+            let Scratch { block, gathered, memo, .. } = &mut *self.scratch;
+            let (start, end) = (block.starts[at] as usize, block.starts[behind] as usize);
+            if end - start <= SHORT {
+                let key = short_key(text, start, end);
+                if let Some(few) = memo.short(key, set_of(key)) {
+                    gathered.put(at, few);
+                    continue;
+                }
+            }
+            self.ids.gathered(gathered, heads & !(u64::MAX << at));
+            heads &= u64::MAX << at << 1;
+            self.several(&text[start..end], at..behind);
+        }
+        self.ids.gathered(&mut self.scratch.gathered, heads);
+    }
+
+    /// Appends the ids of the block, whose pieces of whole characters are merged all at once.
+    #[inline(always)]
+    fn merged_at_once(&mut self, reading: impl Reading, pairs: &WholePairs, text: &[u8], keys: &Keys) {
+        let Scratch { block, memo, .. } = &mut *self.scratch;
+        let Block { count, mut joined, ascii, .. } = **block;
+        let mut single = reading.tokens(self.tokenizer.characters(), block) & !ascii;
+        for at in places(ascii) {
+            let (key, set) = keys[block.pieces[at] as usize % PRE_TOKENS];
+            if let Some((ids, 1)) = memo.short(key, set).map(of_few) {
+                block.tokens[at] = ids[0];
+                single |= 1 << at;
+            }
+        }
+        let merged = joined & !block.not_whole(single);
+        let left = reading.merge(pairs, &mut block.tokens, !merged, count);
+        joined &= !merged;
+        // The first of the block's tokens that is not written yet.
+        let mut token = 0;
+        for at in places(left & !(joined << 1) & (!single | joined)) {
+            let behind = at + 1 + (joined >> at).trailing_ones() as usize;
+            let below = |place: usize| u64::MAX.checked_shr((CHARACTERS - place) as u32).unwrap_or(0);
+            let before = |place: usize| (left & below(place)).count_ones() as usize;
+            let block = &self.scratch.block;
+            self.ids.some(&block.tokens[token..before(at)]);
+            token = before(behind);
+            let (start, end) = (block.starts[at] as usize, block.starts[behind] as usize);
+            self.piece(text, (start, end), at..behind);
+        }
+        self.ids.some(&self.scratch.block.tokens[token..left.count_ones() as usize]);
+    }
+
+    /// Appends the ids of these characters of the block, or of this pre-token of ASCII in it.
+    #[inline]
+    fn piece(&mut self, text: &[u8], (start, end): (usize, usize), characters: Range<usize>) {
+        if end - start <= SHORT {
+            let key = short_key(text, start, end);
+            if let Some(few) = self.scratch.memo.short(key, set_of(key)) {
+                return self.ids.few(few);
+            }
+        }
+        self.several(&text[start..end], characters);
+    }
+
+    /// Appends the ids of a pre-token that may be a token as a whole.
+    pub(super) fn whole_or_parts(&mut self, piece: &[u8]) {
+        match self.tokenizer.whole_piece(piece) {
+            Some(id) => self.ids.some(&[id]),
+            None => self.parts(piece),
+        }
+    }
+
+    /// Appends the ids of a piece, cut where that is safe.
+    fn parts(&mut self, piece: &[u8]) {
+        if piece.is_ascii() {
+            return self.part(piece, 0, piece.len());
+        }
+        // A stretch of bytes that are no text has no characters.
+        if self.is_text || std::str::from_utf8(piece).is_ok() {
+            let pre_tokens = PreTokens { start: 0, ends: &[piece.len() as u32], others: u64::MAX };
+            self.characters(Plain, piece, pre_tokens, &[(NO_KEY, 0); PRE_TOKENS]);
+        } else {
+            self.part(piece, 0, piece.len());
+        }
+    }
+
+    /// Appends the ids of the piece `text[start..end]`, which is not cut. More of the text than the piece is wanted for
+    /// its key: bytes behind it may be loaded with it.
+    fn part(&mut self, text: &[u8], start: usize, end: usize) {
+        if end - start <= SHORT {
+            let key = short_key(text, start, end);
+            if let Some(few) = self.scratch.memo.short(key, set_of(key)) {
+                return self.ids.few(few);
+            }
+        }
+        self.longer(&text[start..end]);
+    }
+
+    /// Appends the ids of a piece that is none of the memo's short ones.
+    fn longer(&mut self, piece: &[u8]) {
+        match self.scratch.memo.long(piece) {
+            Some(known) => self.ids.some(known),
+            None => self.merged(piece),
+        }
+    }
+
+    /// Appends the ids of a piece that is none of the memo's short ones, these characters of the block.
+    fn several(&mut self, piece: &[u8], characters: Range<usize>) {
+        match self.scratch.memo.long(piece) {
+            Some(known) => self.ids.some(known),
+            None => self.merged_characters(piece, characters),
+        }
+    }
+
+    /// As [`Pieces::merged`], of these characters of the block.
+    #[cold]
+    fn merged_characters(&mut self, piece: &[u8], characters: Range<usize>) {
+        let Scratch { memo, merger, block, .. } = &mut *self.scratch;
+        let (tokenizer, codes) = (self.tokenizer, &block.codes[characters]);
+        let ids = self.ids.merged(|ids| match tokenizer.reached(piece) {
+            Some(id) => ids.push(id),
+            // A pre-token of ASCII has no codes.
+            None if piece.is_ascii() => tokenizer.merge(merger, piece, ids),
+            None => tokenizer.merge_characters(merger, codes, piece, ids),
+        });
+        memo.keep(piece, ids);
+    }
+
+    /// Appends the ids of a piece that is a token, or else by merging, and keeps them. Looking tokens up when they are
+    /// met saves filling the memo with all of them at first.
+    #[cold]
+    fn merged(&mut self, piece: &[u8]) {
+        let Scratch { memo, merger, .. } = &mut *self.scratch;
+        let tokenizer = self.tokenizer;
+        let ids = self.ids.merged(|ids| match tokenizer.reached(piece) {
+            Some(id) => ids.push(id),
+            None => tokenizer.merge(merger, piece, ids),
+        });
+        memo.keep(piece, ids);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::super::testing::learned;
+    use super::super::{Tokenizer, naive_encode};
+
+    const TEXT: &str = include_str!("../../corpora/zh/bicycle-repair.txt");
+    static CHARACTERS: LazyLock<Vec<char>> = LazyLock::new(|| TEXT.chars().collect());
+    /// One of words of Chinese, and one with tokens that begin and end inside characters.
+    static CHINESE: LazyLock<[Tokenizer; 2]> = LazyLock::new(|| {
+        let lines: String = TEXT.split_inclusive(['。', '，', '\n']).flat_map(|part| [part, part, "\n\n"]).collect();
+        [learned("ciyuan", &lines, 2500), learned(r"regex:\S+|\s+", TEXT, 1500)]
+    });
+
+    #[test]
+    fn words_of_chinese_are_merged_at_once() {
+        assert!(CHINESE[0].whole_pairs().is_some());
+        for tokenizer in &*CHINESE {
+            assert_eq!(tokenizer.encode(TEXT).unwrap(), naive_encode(tokenizer, TEXT).unwrap());
+        }
+    }
+
+    proptest! {
+        /// Stretches of real text, and what may stand between them.
+        #[test]
+        fn chinese_among_others(
+            parts in proptest::collection::vec(
+                (any::<u16>(), 0usize..40, prop::sample::select(vec!["", "\n", " ", "，", "the then ", "é", "𠮷", "a", "。\n\n"])),
+                1..60,
+            ),
+        ) {
+            let mut text = String::new();
+            for (start, length, between) in parts {
+                text.extend(CHARACTERS.iter().cycle().skip(usize::from(start) % CHARACTERS.len()).take(length));
+                text.push_str(between);
+            }
+            for tokenizer in &*CHINESE {
+                let ids = tokenizer.encode(&text).unwrap();
+                prop_assert_eq!(&ids, &naive_encode(tokenizer, &text).unwrap());
+                prop_assert_eq!(tokenizer.count(&text).unwrap(), ids.len());
+            }
+        }
+    }
+}
