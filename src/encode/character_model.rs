@@ -228,7 +228,7 @@ impl CharacterModel {
                 return ids.extend_from_slice(&few[..count]);
             }
         }
-        if let Some(known) = scratch.memo.long(bytes) {
+        if let Some(known) = scratch.memo.long(bytes, 0..bytes.len()) {
             return ids.extend_from_slice(known);
         }
         let before = ids.len();

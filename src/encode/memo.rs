@@ -2,8 +2,11 @@
 //!
 //! A key holds the bytes of its piece, so two pieces never share an entry. Pieces of up to 15 bytes and 4 ids stand in
 //! slots of 32 bytes, two to a line of the cache; those of up to 31 bytes and 7 ids in slots of 64 bytes; longer ones, as
-//! lines of `=` and long names, wherever the allocator puts them. An entry that is put in takes the place of an older one;
+//! lines of `=` and long names, wherever the allocator puts them. A piece of up to 15 bytes with more ids than four leaves a
+//! mark in a short slot: without it nothing else need be looked at to know that a short piece is new. An entry that is put in takes the place of an older one;
 //! which entries are there changes time alone, never ids.
+
+use std::ops::Range;
 
 use crate::segment::Pages;
 use crate::segment::prefetch;
@@ -14,7 +17,7 @@ pub(super) const SHORT: usize = 15;
 /// The longest piece of a long slot, in bytes.
 const LONG: usize = 31;
 /// The longest piece that is kept, in bytes.
-const LONGEST: usize = 512;
+const LONGEST: usize = 2048;
 /// The most ids of a long slot.
 const LONG_IDS: usize = 7;
 
@@ -29,6 +32,9 @@ const LONGEST_BITS: u32 = 12;
 
 /// The piece as a number: its bytes, and its length in the top byte. No piece has key 0.
 pub(super) type Key = u128;
+
+/// Added to the key of a short piece that has a long slot.
+const HAS_LONG: Key = 1 << 126;
 
 #[derive(Clone, Copy, Default)]
 #[repr(align(64))]
@@ -70,11 +76,16 @@ pub(super) fn of_few(few: FewIds) -> ([TokenId; 4], usize) {
 #[inline(always)]
 pub(super) fn short_key(text: &[u8], start: usize, end: usize) -> Key {
     let length = end - start;
-    let bytes = match text[start..].first_chunk() {
+    sixteen(text, start, end) & !(Key::MAX << (8 * length)) | (length as Key) << 120
+}
+
+/// The bytes from `start` on, of which at least those before `end` are right, at most 16.
+#[inline(always)]
+fn sixteen(text: &[u8], start: usize, end: usize) -> Key {
+    match text[start..].first_chunk() {
         Some(sixteen) => Key::from_le_bytes(*sixteen),
         None => padded(&text[start..end]),
-    };
-    bytes & !(Key::MAX << (8 * length)) | (length as Key) << 120
+    }
 }
 
 #[cold]
@@ -85,9 +96,14 @@ fn padded(bytes: &[u8]) -> Key {
 }
 
 /// The keys of 1 to [`LONG`] bytes, the second with their number on top.
-fn long_keys(piece: &[u8]) -> [Key; 2] {
-    let (first, second) = piece.split_at(piece.len().min(16));
-    [padded(first), padded(second) | (piece.len() as Key) << 120]
+fn long_keys(text: &[u8], piece: Range<usize>) -> [Key; 2] {
+    let length = piece.len();
+    if length <= SHORT {
+        return [short_key(text, piece.start, piece.end), (length as Key) << 120];
+    }
+    let second = piece.start + 16;
+    let rest = sixteen(text, second, piece.end) & !(Key::MAX << (8 * (length - 16)));
+    [sixteen(text, piece.start, second), rest | (length as Key) << 120]
 }
 
 /// The set of a short key.
@@ -136,13 +152,18 @@ impl Memo {
         }
     }
 
-    /// The ids of a piece that is longer than a short one, or has more ids, if they are known.
-    pub(super) fn long(&self, piece: &[u8]) -> Option<&[TokenId]> {
+    /// The ids of a piece of a text that is longer than a short one, or has more ids, if they are known.
+    pub(super) fn long(&self, text: &[u8], piece: Range<usize>) -> Option<&[TokenId]> {
+        if piece.len() <= SHORT {
+            let key = short_key(text, piece.start, piece.end);
+            self.short(key | HAS_LONG, set_of(key))?;
+        }
         if piece.len() <= LONG {
-            let keys = long_keys(piece);
+            let keys = long_keys(text, piece);
             let slot = &self.long[long_slot(keys)];
             return (slot.keys == keys).then(|| &slot.ids[..slot.count as usize]);
         }
+        let piece = &text[piece];
         if piece.len() > LONGEST {
             return None;
         }
@@ -153,18 +174,12 @@ impl Memo {
     /// Keeps the ids of a piece, if both are short enough.
     pub(super) fn keep(&mut self, piece: &[u8], ids: &[TokenId]) {
         match few_ids(ids) {
-            Some(few) if piece.len() <= SHORT => {
-                let key = short_key(piece, 0, piece.len());
-                let set = 64 * set_of(key);
-                let slots = &mut self.short.bytes_mut()[set..set + 64];
-                slots.copy_within(..32, 32);
-                slots[..16].copy_from_slice(&key.to_le_bytes());
-                for (place, id) in slots[16..32].as_chunks_mut::<4>().0.iter_mut().zip(few) {
-                    *place = id.to_le_bytes();
-                }
-            }
+            Some(few) if piece.len() <= SHORT => self.keep_short(short_key(piece, 0, piece.len()), 0, few),
             _ if piece.len() <= LONG && ids.len() <= LONG_IDS => {
-                let keys = long_keys(piece);
+                if piece.len() <= SHORT {
+                    self.keep_short(short_key(piece, 0, piece.len()), HAS_LONG, [0; 4]);
+                }
+                let keys = long_keys(piece, 0..piece.len());
                 let mut slot = Long { keys, count: ids.len() as u32, ids: [0; LONG_IDS] };
                 slot.ids[..ids.len()].copy_from_slice(ids);
                 self.long[long_slot(keys)] = slot;
@@ -177,6 +192,17 @@ impl Memo {
                 slot.ids.extend_from_slice(ids);
             }
             _ => {}
+        }
+    }
+
+    /// Puts a key with a mark into its set, in the place of the older one there.
+    fn keep_short(&mut self, key: Key, mark: Key, few: FewIds) {
+        let set = 64 * set_of(key);
+        let slots = &mut self.short.bytes_mut()[set..set + 64];
+        slots.copy_within(..32, 32);
+        slots[..16].copy_from_slice(&(key | mark).to_le_bytes());
+        for (place, id) in slots[16..32].as_chunks_mut::<4>().0.iter_mut().zip(few) {
+            *place = id.to_le_bytes();
         }
     }
 }
@@ -217,7 +243,7 @@ mod tests {
                 let short = (length <= SHORT).then(|| short_key(text, 0, length));
                 let found = short.and_then(|key| memo.short(key, set_of(key)));
                 let found = found.map(of_few).map(|(ids, count)| ids[..count].to_vec());
-                let long = memo.long(piece).map(<[TokenId]>::to_vec);
+                let long = memo.long(text, 0..length).map(<[TokenId]>::to_vec);
                 match (length, count) {
                     (..=SHORT, ..=4) => assert_eq!(found, Some(ids)),
                     (..=LONG, ..=LONG_IDS) => assert_eq!(long, Some(ids)),
@@ -235,6 +261,6 @@ mod tests {
         let key = short_key(b"a\0", 0, 2);
         assert_eq!(memo.short(key, set_of(key)), None);
         assert_eq!(short_key(b"xab", 1, 3), short_key(b"ab and much more text", 0, 2));
-        assert_ne!(long_keys(b"0123456789abcdef\0"), long_keys(b"0123456789abcdef"));
+        assert_ne!(long_keys(b"0123456789abcdef\0", 0..17), long_keys(b"0123456789abcdef", 0..16));
     }
 }

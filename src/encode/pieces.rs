@@ -85,7 +85,7 @@ impl<I: Ids> Pieces<'_, I> {
                     let (key, set) = keys[at];
                     match self.scratch.memo.short(key, set) {
                         Some(few) => self.ids.few(few),
-                        None => self.longer(&text[start..end]),
+                        None => self.longer(text, start..end),
                     }
                     (start, at) = (end, at + 1);
                 } else if self.is_text {
@@ -182,7 +182,7 @@ impl<I: Ids> Pieces<'_, I> {
             }
             self.ids.gathered(gathered, heads & !(u64::MAX << at));
             heads &= u64::MAX << at << 1;
-            self.several(&text[start..end], at..behind);
+            self.several(text, start..end, at..behind);
         }
         self.ids.gathered(&mut self.scratch.gathered, heads);
     }
@@ -227,7 +227,7 @@ impl<I: Ids> Pieces<'_, I> {
                 return self.ids.few(few);
             }
         }
-        self.several(&text[start..end], characters);
+        self.several(text, start..end, characters);
     }
 
     /// Appends the ids of a pre-token that may be a token as a whole.
@@ -261,22 +261,22 @@ impl<I: Ids> Pieces<'_, I> {
                 return self.ids.few(few);
             }
         }
-        self.longer(&text[start..end]);
+        self.longer(text, start..end);
     }
 
     /// Appends the ids of a piece that is none of the memo's short ones.
-    fn longer(&mut self, piece: &[u8]) {
-        match self.scratch.memo.long(piece) {
+    fn longer(&mut self, text: &[u8], piece: Range<usize>) {
+        match self.scratch.memo.long(text, piece.clone()) {
             Some(known) => self.ids.some(known),
-            None => self.merged(piece),
+            None => self.merged(&text[piece]),
         }
     }
 
     /// Appends the ids of a piece that is none of the memo's short ones, these characters of the block.
-    fn several(&mut self, piece: &[u8], characters: Range<usize>) {
-        match self.scratch.memo.long(piece) {
+    fn several(&mut self, text: &[u8], piece: Range<usize>, characters: Range<usize>) {
+        match self.scratch.memo.long(text, piece.clone()) {
             Some(known) => self.ids.some(known),
-            None => self.merged_characters(piece, characters),
+            None => self.merged_characters(&text[piece], characters),
         }
     }
 
