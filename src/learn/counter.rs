@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::counts::Counts;
 use crate::error::Result;
-use crate::segment::{Segmenter, kept_pieces};
+use crate::segment::{Segmenter, kept_ranges};
 
 /// Counts the spans of texts, one after the other. One a thread; [`Counts::of_parts`] adds what they counted.
 ///
@@ -45,7 +45,7 @@ impl<'s> Counter<'s> {
     /// As [`Counts::of_texts`].
     pub fn add_text(&mut self, text: &str) -> Result<()> {
         self.segmenter.spans_and_dropped(text, &mut self.ends, &mut self.dropped)?;
-        kept_pieces(text.as_bytes(), &self.ends, &self.dropped).try_for_each(|span| self.counts.add(span, 1))
+        self.counts.add_spans(text.as_bytes(), kept_ranges(&self.ends, &self.dropped))
     }
 
     /// What was counted so far.

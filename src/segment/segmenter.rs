@@ -230,13 +230,20 @@ impl Segmenter {
         ends.clear();
         dropped.clear();
         self.pattern.spans(instructions, text, ends, dropped)?;
-        if self.edges != HanEdges::None {
+        if self.edges != HanEdges::None && !text.is_ascii() {
             let (pre_tokens, gone) = (std::mem::take(ends), std::mem::take(dropped));
+            ends.reserve(pre_tokens.len());
             let mut gone = gone.into_iter().peekable();
-            let mut start = 0;
+            // What stands from `start` to `wide` is ASCII.
+            let (mut start, mut wide) = (0, 0);
             for (at, end) in (0..).zip(pre_tokens) {
+                if end as usize > wide {
+                    wide = first_wide(text.as_bytes(), start.max(wide));
+                }
                 if gone.next_if_eq(&at).is_some() {
                     dropped.push(ends.len() as u32);
+                    ends.push(end);
+                } else if end as usize <= wide {
                     ends.push(end);
                 } else {
                     self.cut(text, start, end as usize, ends);
@@ -250,10 +257,6 @@ impl Segmenter {
     /// Cuts the span `start..end` at the edges of its Han runs and inside them.
     fn cut(&self, text: &str, start: usize, end: usize, ends: &mut Vec<u32>) {
         let span = &text[start..end];
-        if span.is_ascii() {
-            ends.push(end as u32);
-            return;
-        }
         han_runs(span, |run| {
             if run.start > 0 && ends.last() != Some(&((start + run.start) as u32)) {
                 ends.push((start + run.start) as u32);
@@ -281,6 +284,13 @@ impl Segmenter {
             }
         }
     }
+}
+
+/// The place of the first byte from `from` on that is not ASCII, or the end.
+fn first_wide(bytes: &[u8], from: usize) -> usize {
+    let chunks = bytes[from..].chunks(64);
+    let from = (from + 64 * chunks.take_while(|chunk| chunk.is_ascii()).count()).min(bytes.len());
+    from + bytes[from..].iter().position(|byte| !byte.is_ascii()).unwrap_or(bytes.len() - from)
 }
 
 /// Offsets are numbers of 32 bits.
@@ -316,6 +326,25 @@ pub(crate) fn kept_ranges(ends: &[u32], dropped: &[u32]) -> impl Iterator<Item =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segment::is_han;
+
+    #[test]
+    fn ascii_of_any_length_before_han() {
+        let segmenter = |edges| Segmenter::new(Pattern::default(), edges).unwrap();
+        let (plain, cut) = (segmenter(HanEdges::None), segmenter(HanEdges::Chars));
+        for before in 0..140 {
+            let words = "a word, and ".chars().cycle().take(before).collect::<String>();
+            let text = [&words, "词元", &words, "é", &words, "词", &words].concat();
+            let (mut ends, mut all) = (Vec::new(), Vec::new());
+            plain.spans(&text, &mut ends).unwrap();
+            cut.spans(&text, &mut all).unwrap();
+            let han = text.char_indices().filter(|(_, c)| is_han(*c));
+            ends.extend(han.flat_map(|(at, c)| [at as u32, (at + c.len_utf8()) as u32]).filter(|end| *end > 0));
+            ends.sort_unstable();
+            ends.dedup();
+            assert_eq!(all, ends, "{text}");
+        }
+    }
 
     fn pieces(pattern: &str, edges: HanEdges, text: &str) -> Vec<String> {
         let segmenter = Segmenter::new(Pattern::parse(pattern).unwrap(), edges).unwrap();
