@@ -32,11 +32,14 @@ mod half;
 #[cfg(target_arch = "x86_64")]
 mod half_attention;
 #[cfg(target_arch = "x86_64")]
+mod half_head;
+#[cfg(target_arch = "x86_64")]
 mod half_kernel;
 #[cfg(target_arch = "x86_64")]
 mod half_pack;
 #[cfg(target_arch = "x86_64")]
 mod half_tile;
+mod head;
 mod hugging_face;
 mod kept;
 #[cfg(target_arch = "x86_64")]

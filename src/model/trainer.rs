@@ -297,8 +297,10 @@ impl Trainer {
             self.profile.add(part, seconds(clock) - start);
         }
         let start = seconds(clock);
-        let windows: Vec<_> = kept.into_iter().zip(rows.iter().map(|row| &row[..row.len() - 1])).collect();
-        kept::add_embeddings(&windows, layout.width, &mut gradients[layout.wte.clone()]);
+        let targets: Vec<_> = kept.iter().zip(rows).map(|(kept, row)| (&kept.normed[..], &row[1..])).collect();
+        kept::add_rows(&targets, layout.width, &mut gradients[layout.head.clone()]);
+        let ids: Vec<_> = kept.iter().zip(rows).map(|(kept, row)| (&kept.stream[..], &row[..row.len() - 1])).collect();
+        kept::add_rows(&ids, layout.width, &mut gradients[layout.wte.clone()]);
         self.profile.add(Part::Elementwise, seconds(clock) - start);
         self.lanes[0].gradients = gradients;
     }

@@ -1,0 +1,181 @@
+//! The output matrix and the loss in bf16 on x86-64, as `head.rs` has them, straight through the tiles of the kernel.
+//!
+//! A part of the vocabulary at a time goes by all tokens of a window: logits of 32 tokens by 32 ids stand in the first cache
+//! until they are powers, rounded, as left side of the product with the output matrix and as right side of the one with
+//! rows, which is turned when it is done ([`add_up`](super::half::add_up)): so nothing is turned that is as large as logits.
+//! Sums over the vocabulary are made in the same order as in the plain version, and are the same bits.
+
+use std::arch::x86_64::{
+    __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_permutex2var_epi16,
+    _mm512_storeu_si512,
+};
+use std::cell::RefCell;
+use std::mem::transmute;
+
+use super::half::PANEL;
+use super::half_kernel::{Multiply, Packed, STEP, Start, Strides, Sums, Unit, lines, room, unit};
+use super::half_tile::{Dots, Tiles};
+use super::head::Window;
+use super::panels::Line;
+use super::real::Real;
+
+/// Panels of the vocabulary that go by all tokens together: powers of a panel of tokens are half of the first cache, and the
+/// matrix both ways is a quarter of the second in C1.
+const PART: usize = 16;
+
+/// A sum beyond this one says that the reference is far below other logits: the plain version finds a better one.
+const LARGE: f32 = 1e30;
+
+/// Numbers of a vector.
+const LANES: usize = 16;
+
+#[derive(Default)]
+struct Space {
+    x: Packed,
+    /// Powers of a panel of tokens, as left side.
+    left: Vec<Line>,
+    /// (T, C) in whole panels.
+    dx: Vec<f32>,
+    /// By token, sums in lanes.
+    lanes: Vec<[f32; LANES]>,
+}
+
+thread_local! {
+    /// Every thread has its own, which it keeps.
+    static SPACE: RefCell<Space> = RefCell::default();
+}
+
+/// Fills what a window is to be filled with; or says that it cannot be.
+///
+/// # Panics
+///
+/// If the sizes do not fit.
+pub(super) fn head(window: Window<'_, f32>) -> bool {
+    let [c, v] = window.sizes;
+    let (t, [ahead, back]) = (window.targets.len(), window.panels);
+    if ahead.is_empty() || back.is_empty() || t == 0 {
+        return false;
+    }
+    assert!(ahead.len() >= lines(v, c) && back.len() >= lines(c, v), "panels of another size");
+    assert!(window.x.len() == t * c && window.dx.len() == t * c, "a row for each token");
+    assert!(window.references.len() == t && window.sums.len() == t && window.logits.len() == t, "one for each token");
+    // SAFETY: the processor has the unit, which takes what the function is compiled for; sizes were checked.
+    #[allow(unsafe_code)]
+    unsafe {
+        match unit() {
+            Some(Unit::Tiles) => head_by::<Tiles>(window),
+            Some(Unit::Dots) => head_by::<Dots>(window),
+            None => false,
+        }
+    }
+}
+
+/// [`head`] by a unit.
+///
+/// # Safety
+///
+/// The processor has it and AVX-512, and sizes are as [`head`] checks them.
+#[allow(unsafe_code)]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn head_by<M: Multiply>(window: Window<'_, f32>) -> bool {
+    let unit = M::begin();
+    let Window { x, targets, references, sizes: [c, v], panels: [ahead, back], right, dx, sums, logits } = window;
+    let (t, steps, ids) = (targets.len(), c.div_ceil(PANEL), v.div_ceil(PANEL));
+    let (stride, width) = (lines(1, t), steps * PANEL);
+    let mut space = SPACE.take();
+    space.x.fill::<false>(x, Strides { count: t, depth: c, outer: c, inner: 1 });
+    space.dx.resize(t.next_multiple_of(PANEL) * width, 0.0);
+    space.lanes.clear();
+    space.lanes.resize(t, [0.0; LANES]);
+    let (left, right) = (room(&mut space.left, PART * STEP), room(right, ids * stride));
+    let mut square: Sums = [0.0; PANEL * PANEL];
+    for first in (0..ids).step_by(PART) {
+        let count = PART.min(ids - first);
+        for (panel, targets) in targets.chunks(PANEL).enumerate() {
+            let start = panel * PANEL;
+            let tokens = start..start + targets.len();
+            for id in first..first + count {
+                // SAFETY: panels are as large as the sizes say; there is room for all that is written.
+                unsafe {
+                    let matrix = ahead.as_ptr().add(id * steps * STEP);
+                    unit.tile(space.x.part(panel, 0, steps), matrix, steps, square.as_mut_ptr(), PANEL, Start::NOTHING);
+                }
+                for (at, &target) in targets.iter().enumerate() {
+                    if target as usize / PANEL == id {
+                        logits[start + at] = square[at * PANEL + target as usize % PANEL];
+                    }
+                }
+                let has = PANEL.min(v - id * PANEL);
+                powers(&mut square, has, &references[tokens.clone()], &mut space.lanes[tokens.clone()]);
+                // SAFETY: as above.
+                unsafe { pack(&square, left.add((id - first) * STEP), right.add(id * stride + panel * STEP)) };
+            }
+            for column in 0..steps {
+                // SAFETY: as above.
+                unsafe {
+                    let matrix = back.as_ptr().add(column * lines(1, v) + first * STEP);
+                    let sums = space.dx.as_mut_ptr().add(start * width + column * PANEL);
+                    let from = if first == 0 { Start::NOTHING } else { Start { data: sums, stride: width } };
+                    unit.tile(left, matrix, count, sums, width, from);
+                }
+            }
+        }
+    }
+    dx.chunks_exact_mut(c).zip(space.dx.chunks_exact(width)).for_each(|(dx, sums)| dx.copy_from_slice(&sums[..c]));
+    sums.iter_mut().zip(&space.lanes).for_each(|(sum, lanes)| *sum = lanes.iter().sum());
+    SPACE.set(space);
+    sums.iter().all(|sum| *sum <= LARGE)
+}
+
+/// Logits of some tokens become powers, of which so many are added to their sums; all others are 0.
+#[inline(always)]
+fn powers(square: &mut Sums, has: usize, references: &[f32], lanes: &mut [[f32; LANES]]) {
+    let (rows, _) = square.as_chunks_mut::<PANEL>();
+    for ((row, &reference), lanes) in rows.iter_mut().zip(references).zip(lanes) {
+        row.iter_mut().for_each(|value| *value = Real::exp(*value - reference));
+        row[has..].fill(0.0);
+        for at in 0..LANES {
+            lanes[at] = lanes[at] + row[at] + row[LANES + at];
+        }
+    }
+    rows[references.len()..].as_flattened_mut().fill(0.0);
+}
+
+/// Rounds a square, and packs it as a step of a left side and of a right side.
+///
+/// # Safety
+///
+/// There is room for a step in both.
+#[allow(unsafe_code)]
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn pack(square: &Sums, left: *mut Line, right: *mut Line) {
+    /// Number n of one row and number n of the next, from a number on.
+    const fn pairs(first: usize) -> [u16; 2 * LANES] {
+        let mut order = [0; 2 * LANES];
+        let mut at = 0;
+        while at < 2 * LANES {
+            order[at] = (first + at / 2 + at % 2 * PANEL) as u16;
+            at += 1;
+        }
+        order
+    }
+    const ORDERS: [[u16; 2 * LANES]; 2] = [pairs(0), pairs(LANES)];
+    // SAFETY: rows are inside the square, lines inside a step; vectors of bf16 and of words have one length.
+    unsafe {
+        let orders = [_mm512_loadu_si512(ORDERS[0].as_ptr().cast()), _mm512_loadu_si512(ORDERS[1].as_ptr().cast())];
+        for pair in 0..PANEL / 2 {
+            let mut rows = [orders[0]; 2];
+            for (at, rounded) in rows.iter_mut().enumerate() {
+                let row = square.as_ptr().add((2 * pair + at) * PANEL);
+                let numbers = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(row.add(LANES)), _mm512_loadu_ps(row));
+                *rounded = transmute::<__m512bh, __m512i>(numbers);
+                _mm512_storeu_si512(left.add(2 * pair + at).cast(), *rounded);
+            }
+            for (half, order) in orders.into_iter().enumerate() {
+                let words = _mm512_permutex2var_epi16(rows[0], order, rows[1]);
+                _mm512_storeu_si512(right.add(half * PANEL / 2 + pair).cast(), words);
+            }
+        }
+    }
+}
