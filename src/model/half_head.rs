@@ -134,9 +134,12 @@ fn powers(square: &mut Sums, has: usize, references: &[f32], lanes: &mut [[f32; 
     for ((row, &reference), lanes) in rows.iter_mut().zip(references).zip(lanes) {
         row.iter_mut().for_each(|value| *value = Real::exp(*value - reference));
         row[has..].fill(0.0);
-        for at in 0..LANES {
-            lanes[at] = lanes[at] + row[at] + row[LANES + at];
+        // By way of registers: the compiler takes rows and lanes for one memory otherwise.
+        let mut sums = *lanes;
+        for half in row.as_chunks::<LANES>().0 {
+            sums.iter_mut().zip(half).for_each(|(sum, value)| *sum += value);
         }
+        *lanes = sums;
     }
     rows[references.len()..].as_flattened_mut().fill(0.0);
 }
