@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::half::Precision;
 use super::layout::{Kind, Tensor};
 use super::muon;
 
@@ -37,6 +38,7 @@ pub(super) struct Settings {
 #[derive(Debug, Clone)]
 pub(super) struct AdamW {
     settings: Settings,
+    precision: Precision,
     /// Running means of gradients; Muon's momentum, where it moves a tensor.
     mean: Vec<f32>,
     /// Running means of their squares; zeros where Muon moves a tensor.
@@ -55,7 +57,13 @@ struct Job<'j> {
 
 impl AdamW {
     pub(super) fn new(parameters: usize, settings: Settings) -> Self {
-        Self { settings, mean: vec![0.0; parameters], square: vec![0.0; parameters], step: 0 }
+        let (mean, square) = (vec![0.0; parameters], vec![0.0; parameters]);
+        Self { settings, precision: Precision::F32, mean, square, step: 0 }
+    }
+
+    /// The same with Muon's products in another precision.
+    pub(super) fn by(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The running means of gradients and of their squares.
@@ -78,13 +86,13 @@ impl AdamW {
         learning_rate: f64,
     ) {
         self.step += 1;
-        let (settings, step) = (self.settings, self.step);
+        let (settings, precision, step) = (self.settings, self.precision, self.step);
         let jobs = jobs(tensors, parameters, gradients, &mut self.mean, &mut self.square);
         jobs.into_par_iter().for_each(|job| match settings.optimizer {
             Optimizer::Muon if muon::is_hidden(job.tensor) => {
                 let Job { tensor, parameters, gradients, mean, .. } = job;
                 let rates = [learning_rate, settings.weight_decay];
-                muon::update(tensor, parameters, gradients, mean, scale, rates);
+                muon::update(precision, tensor, parameters, gradients, mean, scale, rates);
             }
             Optimizer::Muon => adam(job, settings, step, scale, EMBEDDING_RATE * learning_rate),
             Optimizer::AdamW => adam(job, settings, step, scale, learning_rate),

@@ -161,7 +161,8 @@ impl Trainer {
         config.check()?;
         let parameters = gpt.parameters.len();
         let TrainConfig { optimizer, beta1, beta2, weight_decay, .. } = config;
-        let adam = AdamW::new(parameters, Settings { optimizer, beta1, beta2, epsilon: 1e-8, weight_decay });
+        let adam = AdamW::new(parameters, Settings { optimizer, beta1, beta2, epsilon: 1e-8, weight_decay })
+            .by(config.precision);
         Ok(Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: 0, clock: None, profile: Profile::default() })
     }
 
