@@ -93,6 +93,6 @@ pub use recurrent_trainer::RecurrentTrainer;
 pub use resume::Resumed;
 pub use sampler::{Draw, SampleConfig, Sampler};
 pub use schedule::{Schedule, decay_begins};
-pub use score::{WithStride, score};
+pub use score::{WithStride, score, score_all};
 pub use trainer::{StepReport, TrainConfig, Trainer};
 pub use unigram::Unigram;
