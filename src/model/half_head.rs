@@ -18,10 +18,12 @@ use super::half_tile::{Dots, Tiles};
 use super::head::Window;
 use super::panels::Line;
 use super::real::Real;
+use crate::vocab::TokenId;
 
-/// Panels of the vocabulary that go by all tokens together: powers of a panel of tokens are half of the first cache, and the
-/// matrix both ways is a quarter of the second in C1.
-const PART: usize = 16;
+/// Panels of the vocabulary that go by all tokens together, and panels of tokens that they go by at a time: their powers are
+/// two thirds of the first cache, and the matrix both ways an eighth of the second in C1.
+const PART: usize = 8;
+const PANELS: usize = 2;
 
 /// A sum beyond this one says that the reference is far below other logits: the plain version finds a better one.
 const LARGE: f32 = 1e30;
@@ -87,36 +89,45 @@ unsafe fn head_by<M: Multiply>(window: Window<'_, f32>) -> bool {
     space.dx.resize(t.next_multiple_of(PANEL) * width, 0.0);
     space.lanes.clear();
     space.lanes.resize(t, [0.0; LANES]);
-    let (left, right) = (room(&mut space.left, PART * STEP), room(right, ids * stride));
-    let mut square: Sums = [0.0; PANEL * PANEL];
+    let (left, right) = (room(&mut space.left, PANELS * PART * STEP), room(right, ids * stride));
+    let mut squares: [Sums; 2] = [[0.0; PANEL * PANEL]; 2];
     for first in (0..ids).step_by(PART) {
         let count = PART.min(ids - first);
-        for (panel, targets) in targets.chunks(PANEL).enumerate() {
-            let start = panel * PANEL;
-            let tokens = start..start + targets.len();
-            for id in first..first + count {
-                // SAFETY: panels are as large as the sizes say; there is room for all that is written.
-                unsafe {
-                    let matrix = ahead.as_ptr().add(id * steps * STEP);
-                    unit.tile(space.x.part(panel, 0, steps), matrix, steps, square.as_mut_ptr(), PANEL, Start::NOTHING);
-                }
-                for (at, &target) in targets.iter().enumerate() {
-                    if target as usize / PANEL == id {
-                        logits[start + at] = square[at * PANEL + target as usize % PANEL];
+        for start in (0..t).step_by(PANELS * PANEL) {
+            let panels = PANELS.min((t - start).div_ceil(PANEL));
+            // The tiles multiply one square while the other one is gone through.
+            for at in 0..=count * panels {
+                if at < count * panels {
+                    let (id, panel) = (first + at / panels, start / PANEL + at % panels);
+                    // SAFETY: panels are as large as the sizes say; there is room for all that is written.
+                    unsafe {
+                        let (x, matrix) = (space.x.part(panel, 0, steps), ahead.as_ptr().add(id * steps * STEP));
+                        unit.tile(x, matrix, steps, squares[at % 2].as_mut_ptr(), PANEL, Start::NOTHING);
                     }
                 }
-                let has = PANEL.min(v - id * PANEL);
-                powers(&mut square, has, &references[tokens.clone()], &mut space.lanes[tokens.clone()]);
-                // SAFETY: as above.
-                unsafe { pack(&square, left.add((id - first) * STEP), right.add(id * stride + panel * STEP)) };
+                if let Some(at) = at.checked_sub(1) {
+                    let (id, panel, square) = (at / panels, at % panels, &mut squares[at % 2]);
+                    let tokens = start + panel * PANEL..t.min(start + (panel + 1) * PANEL);
+                    let step = tokens.start / PANEL;
+                    take(square, first + id, &targets[tokens.clone()], &mut logits[tokens.clone()]);
+                    let has = PANEL.min(v - (first + id) * PANEL);
+                    powers(square, has, &references[tokens.clone()], &mut space.lanes[tokens]);
+                    // SAFETY: as above.
+                    unsafe {
+                        let right = right.add((first + id) * stride + step * STEP);
+                        pack(square, left.add((panel * PART + id) * STEP), right);
+                    }
+                }
             }
             for column in 0..steps {
-                // SAFETY: as above.
-                unsafe {
-                    let matrix = back.as_ptr().add(column * lines(1, v) + first * STEP);
-                    let sums = space.dx.as_mut_ptr().add(start * width + column * PANEL);
-                    let from = if first == 0 { Start::NOTHING } else { Start { data: sums, stride: width } };
-                    unit.tile(left, matrix, count, sums, width, from);
+                for panel in 0..panels {
+                    // SAFETY: as above.
+                    unsafe {
+                        let matrix = back.as_ptr().add(column * lines(1, v) + first * STEP);
+                        let sums = space.dx.as_mut_ptr().add((start + panel * PANEL) * width + column * PANEL);
+                        let from = if first == 0 { Start::NOTHING } else { Start { data: sums, stride: width } };
+                        unit.tile(left.add(panel * PART * STEP), matrix, count, sums, width, from);
+                    }
                 }
             }
         }
@@ -125,6 +136,16 @@ unsafe fn head_by<M: Multiply>(window: Window<'_, f32>) -> bool {
     sums.iter_mut().zip(&space.lanes).for_each(|(sum, lanes)| *sum = lanes.iter().sum());
     SPACE.set(space);
     sums.iter().all(|sum| *sum <= LARGE)
+}
+
+/// The logits of targets in a panel of the vocabulary.
+#[inline(always)]
+fn take(square: &Sums, id: usize, targets: &[TokenId], logits: &mut [f32]) {
+    for (at, (&target, logit)) in targets.iter().zip(logits).enumerate() {
+        if target as usize / PANEL == id {
+            *logit = square[at * PANEL + target as usize % PANEL];
+        }
+    }
 }
 
 /// Logits of some tokens become powers, of which so many are added to their sums; all others are 0.
