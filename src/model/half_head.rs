@@ -203,3 +203,98 @@ unsafe fn pack(square: &Sums, left: *mut Line, right: *mut Line) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::half::rounded;
+    use super::super::half_kernel::pack_b;
+    use super::super::kernel::Strided;
+    use super::super::random::Random;
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        /// What the formulas say, in f64 of what is rounded; sizes cross each border of the loops.
+        #[test]
+        fn is_as_the_formulas_say(
+            t in prop_oneof![1usize..70, 90usize..140], c in 1usize..70, v in prop_oneof![1usize..70, 250usize..600], seed: u64,
+        ) {
+            if unit().is_none() {
+                return Ok(());
+            }
+            let mut random = Random::new(seed);
+            let x: Vec<f32> = (0..t * c).map(|_| random.normal() as f32).collect();
+            let matrix: Vec<f32> = (0..v * c).map(|_| 0.5 * random.normal() as f32).collect();
+            let targets: Vec<TokenId> = (0..t).map(|at| (at * at * 7 % v) as TokenId).collect();
+            let references: Vec<f32> = (0..t).map(|_| random.normal() as f32).collect();
+            let [mut ahead, mut back] = [Vec::new(), Vec::new()];
+            // SAFETY: the matrix has V rows of C, and the processor was asked for.
+            #[allow(unsafe_code)]
+            unsafe {
+                let (data, one, row) = (matrix.as_ptr(), 1, c as isize);
+                pack_b(Strided { data, rows: one, columns: row }, [c, v], &mut ahead);
+                pack_b(Strided { data, rows: row, columns: one }, [v, c], &mut back);
+            }
+            let (mut right, mut dx) = (Vec::new(), vec![f32::NAN; t * c]);
+            let (mut sums, mut logits) = (vec![0.0; t], vec![0.0; t]);
+            let window = Window {
+                x: &x, targets: &targets, references: &references, sizes: [c, v], panels: [&ahead, &back],
+                right: &mut right, dx: &mut dx, sums: &mut sums, logits: &mut logits,
+            };
+            prop_assert!(head(window));
+            for (at, x) in x.chunks(c).enumerate() {
+                let logit = |id: usize| -> f64 {
+                    let row = matrix[id * c..][..c].iter().zip(x);
+                    row.map(|(&a, &b)| f64::from(rounded(a)) * f64::from(rounded(b))).sum()
+                };
+                let powers: Vec<f64> = (0..v).map(|id| (logit(id) - f64::from(references[at])).exp()).collect();
+                let sum: f64 = powers.iter().sum();
+                prop_assert!((f64::from(sums[at]) - sum).abs() < 1e-4 * sum);
+                prop_assert!((f64::from(logits[at]) - logit(targets[at] as usize)).abs() < 1e-4);
+                for column in 0..c {
+                    let product = |id: usize| powers[id] * f64::from(matrix[id * c + column]);
+                    let (own, whole) = (0..v).map(product).fold((0.0, 0.0), |(a, b), p| (a + p, b + p.abs()));
+                    prop_assert!((f64::from(dx[at * c + column]) - own).abs() < 0.01 * whole);
+                }
+                for (id, power) in powers.iter().enumerate() {
+                    // A line has pairs of tokens of 16 ids.
+                    let line = id / PANEL * lines(1, t) + at / PANEL * STEP + id % PANEL / LANES * LANES + at % PANEL / 2;
+                    let word = right[line].0[id % LANES].to_bits();
+                    let half = f32::from_bits(if at % 2 == 0 { word << 16 } else { word & 0xFFFF_0000 });
+                    prop_assert!((f64::from(half) - power).abs() < 0.005 * power, "{half} should be {power}");
+                }
+            }
+        }
+    }
+
+    /// A reference far below the logits is refused, and so is what is no number.
+    #[test]
+    fn far_references_are_refused() {
+        if unit().is_none() {
+            return;
+        }
+        let (mut ahead, mut back, matrix) = (Vec::new(), Vec::new(), [1.0f32; 2]);
+        // SAFETY: two rows of one number, and the processor was asked for.
+        #[allow(unsafe_code)]
+        unsafe {
+            pack_b(Strided { data: matrix.as_ptr(), rows: 1, columns: 1 }, [1, 2], &mut ahead);
+            pack_b(Strided { data: matrix.as_ptr(), rows: 1, columns: 1 }, [2, 1], &mut back);
+        }
+        for (x, fits) in [(60.0, true), (100.0, false), (f32::NAN, false), (f32::INFINITY, false)] {
+            let window = Window {
+                x: &[x],
+                targets: &[1],
+                references: &[0.0],
+                sizes: [1, 2],
+                panels: [&ahead, &back],
+                right: &mut Vec::new(),
+                dx: &mut [0.0],
+                sums: &mut [0.0],
+                logits: &mut [0.0],
+            };
+            assert_eq!(head(window), fits, "{x}");
+        }
+    }
+}
