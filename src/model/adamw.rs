@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::half::Precision;
 use super::layout::{Kind, Tensor};
 use super::muon;
-use super::real::Real;
 use super::wide::wide;
 
 /// Numbers that one task works on. Sums over gradients are taken chunk by chunk, so it is a part of the results.
