@@ -19,7 +19,8 @@ use crate::vocab::TokenId;
 /// Ids whose rows of the token embedding one task adds to.
 const ROWS: usize = 256;
 
-/// Panels of a left side that one task goes through: with all windows of C1 half a megabyte.
+/// Panels of a left side that one task goes through: with all windows of C1 half a megabyte. With one and two it is as fast as
+/// noise can tell, with sixteen not faster.
 const PANELS: usize = 4;
 
 /// What one window keeps.
