@@ -1,12 +1,12 @@
 //! Tokens a second of training: `cargo bench --bench train -- C1 C2 default`.
 //!
-//! C1 and C2 are reference configurations (5.9 and 14 million parameters); `default` is what `prepare` trains; `sizes` are
-//! seven from 0.5 to 98 million; `-modern` behind a name takes today's form. Ids are drawn like words of a text (the n-th
-//! with a share of 1/n): what they are does not change the time. Rows give the median and the fastest of `STEPS` steps
-//! behind `WARM`, the time of a token, the floating-point operations of the model (6 for each parameter of a matrix, and
-//! those of attention's half square) as a share of what the processor can do on all threads, as a loop of multiplications
-//! and additions in registers shows before and behind each row (the higher counts), and the loss of the last step as a
-//! sign that all went well.
+//! C1 and C2 are reference configurations (5.9 and 14 million parameters); `default` is what `prepare` trains, `probe-modern`
+//! what `probe` does; `sizes` are seven from 0.5 to 98 million; `-modern` behind a name takes today's form. Ids are drawn
+//! like words of a text (the n-th with a share of 1/n): what they are does not change the time. Rows give the median and the
+//! fastest of `STEPS` steps behind `WARM`, the time of a token, the floating-point operations of the model (6 for each
+//! parameter of a matrix, and those of attention's half square) as a share of what the processor can do on all threads, as a
+//! loop of multiplications and additions in registers shows before and behind each row (the higher counts), and the loss of
+//! the last step as a sign that all went well.
 //!
 //! `RAYON_NUM_THREADS=1` for one core, `OPTIMIZER=adamw` instead of Muon, `PROFILE=1` for a row of the time by part.
 
@@ -151,12 +151,13 @@ fn configuration(name: &str) -> (GptConfig, usize) {
         "C1" => [4096, 256, 6, 8, 256, 16],
         "C2" => [8192, 512, 6, 6, 384, 8],
         "default" => [2048, 128, 2, 4, 96, 8],
+        "probe" => [4096, 320, 2, 4, 128, 8],
         "S0.5" => [2048, 128, 3, 4, 96, 16],
         "S2" => [4096, 256, 4, 5, 160, 8],
         "S36" => [8192, 256, 10, 8, 512, 8],
         "S57" => [8192, 256, 10, 10, 640, 8],
         "S98" => [16384, 256, 12, 12, 768, 8],
-        other => panic!("`{other}` is no configuration: C1, C2, default, sizes, {}", SIZES.join(", ")),
+        other => panic!("`{other}` is no configuration: C1, C2, default, probe, sizes, {}", SIZES.join(", ")),
     };
     (GptConfig { vocab_size, context, layers, heads, width, form }, batch)
 }

@@ -4,8 +4,10 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::half::Precision;
 use super::layout::{Kind, Tensor};
 use super::muon;
+use super::wide::wide;
 
 /// Numbers that one task works on. Sums over gradients are taken chunk by chunk, so it is a part of the results.
 const CHUNK: usize = 1 << 14;
@@ -37,6 +39,7 @@ pub(super) struct Settings {
 #[derive(Debug, Clone)]
 pub(super) struct AdamW {
     settings: Settings,
+    precision: Precision,
     /// Running means of gradients; Muon's momentum, where it moves a tensor.
     mean: Vec<f32>,
     /// Running means of their squares; zeros where Muon moves a tensor.
@@ -55,7 +58,13 @@ struct Job<'j> {
 
 impl AdamW {
     pub(super) fn new(parameters: usize, settings: Settings) -> Self {
-        Self { settings, mean: vec![0.0; parameters], square: vec![0.0; parameters], step: 0 }
+        let (mean, square) = (vec![0.0; parameters], vec![0.0; parameters]);
+        Self { settings, precision: Precision::F32, mean, square, step: 0 }
+    }
+
+    /// The same with Muon's products in another precision.
+    pub(super) fn by(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The running means of gradients and of their squares.
@@ -78,13 +87,13 @@ impl AdamW {
         learning_rate: f64,
     ) {
         self.step += 1;
-        let (settings, step) = (self.settings, self.step);
+        let (settings, precision, step) = (self.settings, self.precision, self.step);
         let jobs = jobs(tensors, parameters, gradients, &mut self.mean, &mut self.square);
         jobs.into_par_iter().for_each(|job| match settings.optimizer {
             Optimizer::Muon if muon::is_hidden(job.tensor) => {
                 let Job { tensor, parameters, gradients, mean, .. } = job;
                 let rates = [learning_rate, settings.weight_decay];
-                muon::update(tensor, parameters, gradients, mean, scale, rates);
+                muon::update(precision, tensor, parameters, gradients, mean, scale, rates);
             }
             Optimizer::Muon => adam(job, settings, step, scale, EMBEDDING_RATE * learning_rate),
             Optimizer::AdamW => adam(job, settings, step, scale, learning_rate),
@@ -128,21 +137,53 @@ fn adam(job: Job<'_>, settings: Settings, step: u64, scale: f32, learning_rate: 
         .zip(job.gradients.par_chunks(CHUNK))
         .zip(job.mean.par_chunks_mut(CHUNK))
         .zip(job.square.par_chunks_mut(CHUNK));
-    chunks.for_each(|(((parameters, gradients), mean), square)| {
-        for at in 0..parameters.len() {
-            let gradient = gradients[at] * scale;
-            mean[at] = beta1 * mean[at] + (1.0 - beta1) * gradient;
-            square[at] = beta2 * square[at] + (1.0 - beta2) * gradient * gradient;
-            parameters[at] = keep * parameters[at] - rate * mean[at] / (square[at].sqrt() * root + epsilon);
+    let factors = Factors { scale, beta1, beta2, epsilon, rate, root, keep };
+    chunks
+        .for_each(|(((parameters, gradients), mean), square)| step_of(factors, parameters, gradients, [mean, square]));
+}
+
+/// What numbers are multiplied with in a step.
+#[derive(Clone, Copy)]
+struct Factors<R> {
+    scale: R,
+    beta1: R,
+    beta2: R,
+    epsilon: R,
+    rate: R,
+    root: R,
+    keep: R,
+}
+
+wide! {
+    fn step_of<R>(factors: Factors<R>, parameters: &mut [R], gradients: &[R], moments: [&mut [R]; 2]) {
+        let Factors { scale, beta1, beta2, epsilon, rate, root, keep } = factors;
+        let (one, [mean, square]) = (R::of(1.0), moments);
+        for (((parameter, &gradient), mean), square) in parameters.iter_mut().zip(gradients).zip(mean).zip(square) {
+            let gradient = gradient * scale;
+            *mean = beta1 * *mean + (one - beta1) * gradient;
+            *square = beta2 * *square + (one - beta2) * gradient * gradient;
+            *parameter = keep * *parameter - rate * *mean / (square.sqrt() * root + epsilon);
         }
-    });
+    }
 }
 
 /// The Euclidean norm of the gradients, summed in f64 in a fixed order.
 pub(super) fn norm(gradients: &[f32]) -> f64 {
-    let squares: Vec<f64> =
-        gradients.par_chunks(CHUNK).map(|chunk| chunk.iter().map(|&value| f64::from(value).powi(2)).sum()).collect();
+    let squares: Vec<f64> = gradients.par_chunks(CHUNK).map(squared).collect();
     squares.iter().sum::<f64>().sqrt()
+}
+
+wide! {
+    /// The sum of squares, in lanes.
+    fn squared<R>(numbers: &[R]) -> f64 {
+        let mut lanes = [0.0; 16];
+        let (chunks, rest) = numbers.as_chunks::<16>();
+        for chunk in chunks {
+            lanes.iter_mut().zip(chunk).for_each(|(lane, number)| *lane += number.f64() * number.f64());
+        }
+        lanes.iter_mut().zip(rest).for_each(|(lane, number)| *lane += number.f64() * number.f64());
+        lanes.into_iter().sum()
+    }
 }
 
 #[cfg(test)]

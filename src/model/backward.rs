@@ -7,9 +7,8 @@ use super::attention::attention_backward;
 use super::gpt::Gpt;
 use super::half::{PANEL, Precision};
 use super::kept::Kept;
-use super::layers::{cross_entropy, linear_backward};
+use super::layers::linear_backward;
 use super::layout::{Block, Linear, Norm};
-use super::matmul::{Matrix, matmul};
 use super::norms::{Stats, head_norm_backward, norm_backward};
 use super::panels::Way;
 use super::pass::{BlockPass, Pass};
@@ -19,8 +18,6 @@ use crate::vocab::TokenId;
 
 /// Rows whose logits are held at a time. It decides the order of sums, so it is a part of the results.
 pub(super) const HEAD_ROWS: usize = 128;
-/// The same where gradients of matrices are kept: they need no longer sums, and fewer logits stay in the cache.
-const KEPT_ROWS: usize = 64;
 
 #[allow(private_bounds)]
 impl<R: Real> Gpt<R> {
@@ -58,34 +55,12 @@ impl<R: Real> Gpt<R> {
 
     /// The loss, and the gradient by the residual stream behind the last layer, through output matrix and final norm.
     fn head_backward(&self, targets: &[TokenId], weight: R, pass: &mut Pass<R>, gradients: &mut [R]) -> f64 {
-        let (v, c, t) = (self.config().vocab_size, self.config().width, targets.len());
-        let head = self.matrix(&self.layout.head, c, Way::Plain, pass.precision);
-        let mut loss = 0.0;
-        let rows = if pass.kept.is_some() { KEPT_ROWS } else { HEAD_ROWS };
-        for start in (0..t).step_by(rows) {
-            let range = start..(start + rows).min(t);
-            self.logits(range.clone(), pass);
-            let logits = &mut pass.logits[..range.len() * v];
-            let narrow = &mut pass.narrow[range.start * c..range.end * c];
-            let normed = Matrix::dense(&pass.normed[start * c..], range.len(), c).by(pass.precision);
-            if let Some(kept) = &mut pass.kept {
-                // A panel of rows at a time, which stay in the cache until they are packed.
-                let panels = logits.chunks_mut(PANEL * v).zip(targets[range].chunks(PANEL));
-                for (at, (logits, targets)) in panels.enumerate() {
-                    loss += cross_entropy(logits, targets, weight);
-                    let dlogits = Matrix::dense(logits, targets.len(), v);
-                    kept.logits(&self.layout.head, dlogits, at * PANEL, [start + at * PANEL, t]);
-                }
-                kept.right(&self.layout.head, normed, [start, t]);
-                kept.product(head, (R::of(0.0), &[]), narrow);
-                continue;
-            }
-            loss += cross_entropy(logits, &targets[range.clone()], weight);
-            let dlogits = Matrix::dense(logits, range.len(), v);
-            matmul(R::of(1.0), dlogits, head, R::of(0.0), narrow, c);
-            let dhead = &mut gradients[self.layout.head.clone()];
-            matmul(R::of(1.0), dlogits.transposed(), normed, R::of(1.0), dhead, c);
-        }
+        let (c, t) = (self.config().width, targets.len());
+        let loss = if pass.precision.is_f32() {
+            self.head_single(targets, weight, pass, gradients)
+        } else {
+            self.head_half(targets, weight, pass, gradients)
+        };
         pass.laps.end(Part::Head);
         pass.stream[..t * c].fill(R::default());
         let (dy, dx) = (&pass.narrow[..t * c], &mut pass.stream[..t * c]);

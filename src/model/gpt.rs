@@ -11,7 +11,7 @@ use super::layers::{add_bias, linear};
 use super::layout::{Block, Kind, Layout, Linear, Norm};
 use super::matmul::{Matrix, matmul};
 use super::norms::{Stats, head_norm, norm};
-use super::panels::{Panels, Way};
+use super::panels::{Line, Panels, Way};
 use super::pass::{BlockPass, Pass};
 use super::profile::{Laps, Part};
 use super::random::Random;
@@ -90,6 +90,11 @@ impl<R: Real> Gpt<R> {
         let matrix = Matrix::dense(self.get(place), place.len() / outputs, outputs);
         let matrix = if way == Way::Transposed { matrix.transposed() } else { matrix };
         matrix.by(precision).with(self.panels.of(place, way, precision))
+    }
+
+    /// The panels of the matrix at a place, or nothing.
+    pub(super) fn panels_of(&self, place: &Range<usize>, way: Way, precision: Precision) -> &[Line] {
+        self.panels.of(place, way, precision)
     }
 
     pub(super) fn get(&self, range: &Range<usize>) -> &[R] {

@@ -48,13 +48,13 @@ pub(super) struct Pair<'p> {
     pub(super) tokens: usize,
 }
 
-/// The rows of a sum of products from a panel of the left sides on, or those rows added to what is there; where bf16
-/// is native.
-pub(super) fn add_up(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mut [f32], added: bool) {
+/// The rows of a sum of products from a panel of the left sides on, or those rows added to what is there; or those of the
+/// product turned; where bf16 is native.
+pub(super) fn add_up(pairs: &[Pair<'_>], turned: bool, panel: usize, columns: usize, rows: &mut [f32], added: bool) {
     #[cfg(target_arch = "x86_64")]
-    super::half_kernel::add_up(pairs, panel, columns, rows, added);
+    super::half_kernel::add_up(pairs, turned, panel, columns, rows, added);
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (pairs, panel, columns, rows, added);
+    let _ = (pairs, turned, panel, columns, rows, added);
 }
 
 /// The nearest bf16, the even one of two; what is too small for a normal f32 becomes 0, as processors have it.

@@ -8,17 +8,18 @@
 //! sheets say while its other thread works; asking for the next panel early, and taking 64 rows at a time through the matrices
 //! of a layer so that they stay in the cache, won nothing that could be seen there.
 
+use std::arch::x86_64::{_mm512_loadu_si512, _mm512_storeu_si512};
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use super::half::{PANEL, Pair};
-use super::half_pack::{DEPTH, Side, pack};
+use super::half_pack::{DEPTH, Side, pack, transposed};
 use super::half_tile::{Dots, Tiles, has_dots, has_tiles};
 use super::kernel::Strided;
 use super::panels::Line;
 
 /// Lines of a panel for each step of [`DEPTH`] products.
-const STEP: usize = PANEL * DEPTH / 32;
+pub(super) const STEP: usize = PANEL * DEPTH / 32;
 
 /// Lines of `b` that are gone through for each panel of `a`: a megabyte.
 const NEAR: usize = 1 << 14;
@@ -80,7 +81,7 @@ thread_local! {
     static PANELS: RefCell<[Vec<Line>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
-fn room(lines: &mut Vec<Line>, count: usize) -> *mut Line {
+pub(super) fn room(lines: &mut Vec<Line>, count: usize) -> *mut Line {
     if lines.len() < count {
         lines.resize(count, Line([0.0; 16]));
     }
@@ -88,7 +89,7 @@ fn room(lines: &mut Vec<Line>, count: usize) -> *mut Line {
 }
 
 /// Lines of the panels of so many rows or columns and products.
-fn lines(count: usize, depth: usize) -> usize {
+pub(super) fn lines(count: usize, depth: usize) -> usize {
     count.div_ceil(PANEL) * depth.div_ceil(DEPTH) * STEP
 }
 
@@ -160,23 +161,25 @@ pub(super) unsafe fn keep_rows(matrix: Strided, [rows, columns]: [usize; 2], bef
     }
 }
 
-/// The rows of a sum of products from a panel of the left sides on, or those rows added to what is there.
+/// The rows of a sum of products from a panel of the left sides on, or those rows added to what is there. `turned`: the rows
+/// of the product turned, which are those of the right sides.
 ///
 /// # Panics
 ///
 /// If the panels are of another size, or there is nothing that multiplies bf16.
-pub(super) fn add_up(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mut [f32], added: bool) {
+pub(super) fn add_up(pairs: &[Pair<'_>], turned: bool, panel: usize, columns: usize, rows: &mut [f32], added: bool) {
     let height = rows.len() / columns;
     for pair in pairs {
-        let fits = lines(panel * PANEL + height, pair.tokens) <= pair.left.len();
-        assert!(fits && lines(columns, pair.tokens) <= pair.right.len(), "panels of another size");
+        let (left, right) = if turned { (pair.right, pair.left) } else { (pair.left, pair.right) };
+        let fits = lines(panel * PANEL + height, pair.tokens) <= left.len();
+        assert!(fits && lines(columns, pair.tokens) <= right.len(), "panels of another size");
     }
     // SAFETY: the panels are as large as was checked, and the unit is that of the processor.
     #[allow(unsafe_code)]
     unsafe {
         match unit().expect("what was packed is multiplied by the same processor") {
-            Unit::Tiles => add_up_by::<Tiles>(pairs, panel, columns, rows, added),
-            Unit::Dots => add_up_by::<Dots>(pairs, panel, columns, rows, added),
+            Unit::Tiles => add_up_by::<Tiles>(pairs, turned, panel, columns, rows, added),
+            Unit::Dots => add_up_by::<Dots>(pairs, turned, panel, columns, rows, added),
         }
     }
 }
@@ -188,7 +191,14 @@ pub(super) fn add_up(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mu
 /// The processor has it and AVX-512, and the panels are as large as the sizes say.
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f")]
-unsafe fn add_up_by<M: Multiply>(pairs: &[Pair<'_>], panel: usize, columns: usize, rows: &mut [f32], added: bool) {
+unsafe fn add_up_by<M: Multiply>(
+    pairs: &[Pair<'_>],
+    turned: bool,
+    panel: usize,
+    columns: usize,
+    rows: &mut [f32],
+    added: bool,
+) {
     let unit = M::begin();
     let mut sums: Sums = [0.0; PANEL * PANEL];
     // A panel of the right sides comes from far away, and is multiplied with all of the left ones that are near.
@@ -202,16 +212,40 @@ unsafe fn add_up_by<M: Multiply>(pairs: &[Pair<'_>], panel: usize, columns: usiz
                 }
                 // SAFETY: the caller's.
                 unsafe {
-                    let left = pair.left.as_ptr().add((panel + block) * stride);
-                    let right = pair.right.as_ptr().add(column / PANEL * stride);
+                    let (row, column) = (panel + block, column / PANEL);
+                    let (left, right) = if turned { (column, row) } else { (row, column) };
+                    let (left, right) =
+                        (pair.left.as_ptr().add(left * stride), pair.right.as_ptr().add(right * stride));
                     let sums = sums.as_mut_ptr();
                     let from = if at > 0 { Start { data: sums, stride: PANEL } } else { Start::NOTHING };
                     unit.tile(left, right, steps, sums, PANEL, from);
                 }
             }
+            if turned {
+                turn(&mut sums);
+            }
             for (row, sums) in rows.chunks_exact_mut(columns).zip(sums.chunks_exact(PANEL)) {
                 let factors = if added { [1.0, 1.0] } else { [1.0, 0.0] };
                 combine(&sums[..width], factors, &mut row[column..column + width]);
+            }
+        }
+    }
+}
+
+/// Turns a square.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn turn(sums: &mut Sums) {
+    const HALF: usize = PANEL / 2;
+    let before = *sums;
+    for (row, column) in [(0, 0), (0, HALF), (HALF, 0), (HALF, HALF)] {
+        let place = |at: usize| before[(row + at) * PANEL + column..].as_ptr();
+        // SAFETY: 16 numbers of 16 rows from these on are inside the square.
+        #[allow(unsafe_code)]
+        unsafe {
+            let columns = transposed(std::array::from_fn(|at| _mm512_loadu_si512(place(at).cast())));
+            for (at, column_of) in columns.into_iter().enumerate() {
+                _mm512_storeu_si512(sums[(column + at) * PANEL + row..].as_mut_ptr().cast(), column_of);
             }
         }
     }
@@ -416,7 +450,7 @@ impl Packed {
     }
 
     /// So many steps of a panel.
-    fn part(&self, panel: usize, first: usize, steps: usize) -> *const Line {
+    pub(super) fn part(&self, panel: usize, first: usize, steps: usize) -> *const Line {
         let start = (panel * self.steps + first) * STEP;
         assert!(first + steps <= self.steps, "steps of one panel");
         self.lines[start..start + steps * STEP].as_ptr()

@@ -127,7 +127,7 @@ fn zip(halves: __m512i) -> __m512i {
 /// 16 rows of 16 words as columns.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transposed(rows: [__m512i; TILE]) -> [__m512i; TILE] {
+pub(super) fn transposed(rows: [__m512i; TILE]) -> [__m512i; TILE] {
     let (mut pairs, mut quads, mut columns) = (rows, rows, rows);
     for at in (0..TILE).step_by(2) {
         pairs[at] = _mm512_unpacklo_epi32(rows[at], rows[at + 1]);

@@ -19,7 +19,8 @@ use crate::vocab::TokenId;
 /// Ids whose rows of the token embedding one task adds to.
 const ROWS: usize = 256;
 
-/// Panels of a left side that one task goes through: with all windows of C1 half a megabyte.
+/// Panels of a left side that one task goes through: with all windows of C1 half a megabyte. With one and two it is as fast as
+/// noise can tell, with sixteen not faster.
 const PANELS: usize = 4;
 
 /// What one window keeps.
@@ -29,6 +30,8 @@ pub(super) struct Kept<R> {
     rows: Vec<Line>,
     /// (T, C): the gradient by the token embeddings.
     pub(super) stream: Vec<R>,
+    /// (T, C): what is added to the gradient by the output matrix at the targets, beside the products.
+    pub(super) normed: Vec<R>,
 }
 
 /// Both sides of the product that is the gradient of one matrix.
@@ -54,7 +57,12 @@ impl<R: Real> Kept<R> {
             left: Vec::new(),
             right: Vec::new(),
         };
-        Some(Self { sides: layout.matrices().map(empty).collect(), rows: Vec::new(), stream: Vec::new() })
+        Some(Self {
+            sides: layout.matrices().map(empty).collect(),
+            rows: Vec::new(),
+            stream: Vec::new(),
+            normed: Vec::new(),
+        })
     }
 
     /// Packs rows (tokens, rows of the matrix) that the matrix is multiplied by, from a token on, a multiple of 32: for
@@ -80,12 +88,6 @@ impl<R: Real> Kept<R> {
         }
     }
 
-    /// Rows of gradients by logits (tokens, V), as [`Kept::input`], of which so many stand before in the product.
-    pub(super) fn logits(&mut self, place: &Range<usize>, dlogits: Matrix<'_, R>, before: usize, at: [usize; 2]) {
-        dlogits.keep_rows(before, &mut self.rows);
-        self.left(place, dlogits, at);
-    }
-
     /// y = the first rows of what was packed last times `w`, and y times a factor or biases: see [`matmul_rows`].
     pub(super) fn product(&self, w: Matrix<'_, R>, start: (R, &[R]), y: &mut [R]) {
         let [_, columns] = w.size();
@@ -104,13 +106,20 @@ impl<R: Real> Kept<R> {
         dy.keep(true, [first, tokens], &mut sides.right);
     }
 
+    /// The right side for so many tokens, to be filled.
+    pub(super) fn whole_right(&mut self, place: &Range<usize>, tokens: usize) -> &mut Vec<Line> {
+        let sides = self.of(place);
+        sides.tokens = tokens;
+        &mut sides.right
+    }
+
     fn of(&mut self, place: &Range<usize>) -> &mut Sides {
         self.sides.iter_mut().find(|sides| sides.place == *place).expect("all matrices are there")
     }
 }
 
-/// Adds the gradients of all matrices that windows have kept to `gradients`, or writes them; of the output matrix, or of
-/// those inside the layers.
+/// Adds the gradients of all matrices that windows have kept to `gradients`, or writes them; of the output matrix, whose sides
+/// have changed places, or of those inside the layers.
 pub(super) fn add_products(
     windows: &[&Kept<f32>],
     layout: &Layout,
@@ -135,15 +144,16 @@ pub(super) fn add_products(
             .map(|kept| &kept.sides[at])
             .map(|sides| Pair { left: &sides.left, right: &sides.right, tokens: sides.tokens })
             .collect();
-        add_up(&pairs, panel, first.sides[at].size[1], rows, added);
+        add_up(&pairs, head, panel, first.sides[at].size[1], rows, added);
     });
 }
 
-/// Adds the gradients by token embeddings (T, C), each to the row of its id, in the order of windows and tokens.
-pub(super) fn add_embeddings(windows: &[(&Kept<f32>, &[TokenId])], width: usize, wte: &mut [f32]) {
-    wte.par_chunks_mut(ROWS * width).enumerate().for_each(|(at, rows)| {
-        for (kept, ids) in windows {
-            for (row, &id) in kept.stream.chunks_exact(width).zip(*ids) {
+/// Adds rows (T, C) of windows, each to the row of its id, in the order of windows and tokens: gradients by token embeddings
+/// and by the output matrix.
+pub(super) fn add_rows(windows: &[(&[f32], &[TokenId])], width: usize, matrix: &mut [f32]) {
+    matrix.par_chunks_mut(ROWS * width).enumerate().for_each(|(at, rows)| {
+        for (own, ids) in windows {
+            for (row, &id) in own.chunks_exact(width).zip(*ids) {
                 if id as usize / ROWS == at {
                     let sum = &mut rows[id as usize % ROWS * width..][..width];
                     sum.iter_mut().zip(row).for_each(|(sum, &value)| *sum += value);

@@ -66,6 +66,14 @@ wide! {
 }
 
 wide! {
+    /// The natural logarithm of the sum that normalises a row of logits (V).
+    pub(super) fn log_sum<R>(row: &[R]) -> f64 {
+        let highest = highest(row);
+        highest.f64() + sum(row, |value| (value - highest).exp()).f64().ln()
+    }
+}
+
+wide! {
     /// The loss of each row of logits (T, V) in nats, summed; the logits become their gradient times `weight`.
     pub(super) fn cross_entropy<R>(logits: &mut [R], targets: &[u32], weight: R) -> f64 {
         let vocab_size = logits.len() / targets.len();

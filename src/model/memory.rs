@@ -12,9 +12,9 @@ impl TrainConfig {
     /// thread: for each parameter its weight, which also stands there twice in the order of the kernel, two moments, and a
     /// gradient in each lane (at most 8 lanes: 52 bytes a parameter); for each lane what the forward pass of a window
     /// leaves, in GPT-2's form 4 (16 L C + 15 C + L (H + 4) + 2) bytes a token. Logits are held for 128 rows alone. In bf16 a
-    /// lane also keeps what gradients of matrices are made of and what is multiplied next, in GPT-2's form 2 (16 L C + 7 C + V)
+    /// lane also keeps what gradients of matrices are made of and what is multiplied next, in GPT-2's form 2 (16 L C + 9 C + V)
     /// bytes a token, and the weights of one head with their gradients, 4 T bytes a token; of its gradients then only those of
-    /// vectors are touched, so that this is more than it takes.
+    /// vectors are touched, so that this is more than it takes; and where tiles multiply, no logits are held.
     #[must_use]
     pub fn memory(&self, gpt: &GptConfig) -> u64 {
         let lanes = LANES.min(self.windows()) as u64;
@@ -43,7 +43,7 @@ fn activations(gpt: &GptConfig) -> u64 {
 fn kept(gpt: &GptConfig) -> u64 {
     let [c, l, v] = [gpt.width, gpt.layers, gpt.vocab_size].map(|size| size as u64);
     let [qkv, fan, hidden] = [gpt.qkv(), gpt.fan(), gpt.hidden()].map(|size| size as u64);
-    (l * (5 * c + qkv + fan + hidden) + c + v + fan.max(hidden)).div_ceil(2) + c + gpt.context as u64
+    (l * (5 * c + qkv + fan + hidden) + c + v + fan.max(hidden)).div_ceil(2) + 2 * c + gpt.context as u64
 }
 
 #[cfg(test)]

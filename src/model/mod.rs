@@ -32,11 +32,14 @@ mod half;
 #[cfg(target_arch = "x86_64")]
 mod half_attention;
 #[cfg(target_arch = "x86_64")]
+mod half_head;
+#[cfg(target_arch = "x86_64")]
 mod half_kernel;
 #[cfg(target_arch = "x86_64")]
 mod half_pack;
 #[cfg(target_arch = "x86_64")]
 mod half_tile;
+mod head;
 mod hugging_face;
 mod kept;
 #[cfg(target_arch = "x86_64")]
@@ -90,6 +93,6 @@ pub use recurrent_trainer::RecurrentTrainer;
 pub use resume::Resumed;
 pub use sampler::{Draw, SampleConfig, Sampler};
 pub use schedule::{Schedule, decay_begins};
-pub use score::{WithStride, score};
+pub use score::{WithStride, score, score_all};
 pub use trainer::{StepReport, TrainConfig, Trainer};
 pub use unigram::Unigram;

@@ -6,6 +6,7 @@
 //! a hundredth of the norm into 0.68 to 1.13. The factor gives each step the root mean square that AdamW's has, so that
 //! both go by one learning rate (Liu et al. 2025, *Muon is Scalable for LLM Training*).
 
+use super::half::Precision;
 use super::layout::Tensor;
 use super::matmul::{Matrix, matmul};
 use super::real::Real;
@@ -54,8 +55,10 @@ pub(super) fn parts(tensor: &Tensor) -> Vec<Hidden> {
 }
 
 /// One update of all matrices in a tensor, whose numbers, gradients (scaled by `scale` first) and momentum are given;
-/// `rates` are the learning rate and the weight decay.
+/// `rates` are the learning rate and the weight decay. In bf16 the products of the iteration are made so too, as its authors do;
+/// what is added to them is f32.
 pub(super) fn update(
+    precision: Precision,
     tensor: &Tensor,
     parameters: &mut [f32],
     gradients: &[f32],
@@ -64,50 +67,53 @@ pub(super) fn update(
     [learning_rate, weight_decay]: [f64; 2],
 ) {
     let keep = (1.0 - learning_rate * weight_decay) as f32;
-    for part in parts(tensor) {
-        let Hidden { offset, rows, columns, stride } = part;
-        // The smaller side first: the iteration squares a matrix of it.
-        let wide = rows <= columns;
-        let place = |row: usize, column: usize| if wide { row * columns + column } else { column * rows + row };
+    for Hidden { offset, rows, columns, stride } in parts(tensor) {
         let mut step = vec![0.0f32; rows * columns];
-        for row in 0..rows {
-            for column in 0..columns {
-                let at = offset + row * stride + column;
-                let gradient = gradients[at] * scale;
-                momentum[at] = MOMENTUM * momentum[at] + gradient;
-                step[place(row, column)] = gradient + MOMENTUM * momentum[at];
-            }
+        for (row, step) in step.chunks_exact_mut(columns).enumerate() {
+            let own = offset + row * stride..offset + row * stride + columns;
+            gather(&gradients[own.clone()], &mut momentum[own], step, scale);
         }
-        orthogonalize(&mut step, rows.min(columns), rows.max(columns));
+        orthogonalize(&mut step, rows, columns, precision);
         let rate = (learning_rate * ADAM_RMS * (rows.max(columns) as f64).sqrt()) as f32;
-        for row in 0..rows {
-            for column in 0..columns {
-                let at = offset + row * stride + column;
-                parameters[at] = keep * parameters[at] - rate * step[place(row, column)];
-            }
+        for (row, step) in step.chunks_exact(columns).enumerate() {
+            let own = &mut parameters[offset + row * stride..][..columns];
+            own.iter_mut().zip(step).for_each(|(parameter, &step)| *parameter = keep * *parameter - rate * step);
         }
     }
 }
 
-/// Brings the singular values of a matrix with rows <= columns near 1 and keeps its singular vectors: U S V^T becomes
-/// U S' V^T with S' in about 0.7 to 1.2 (Newton-Schulz).
-fn orthogonalize<R: Real>(x: &mut Vec<R>, rows: usize, columns: usize) {
+/// A row of gradients goes into its momentum, and both into the step.
+fn gather(gradients: &[f32], momentum: &mut [f32], step: &mut [f32], scale: f32) {
+    for ((step, momentum), &gradient) in step.iter_mut().zip(momentum).zip(gradients) {
+        let gradient = gradient * scale;
+        *momentum = MOMENTUM * *momentum + gradient;
+        *step = gradient + MOMENTUM * *momentum;
+    }
+}
+
+/// Brings the singular values of a matrix near 1 and keeps its singular vectors: U S V^T becomes U S' V^T with S' in about
+/// 0.7 to 1.2 (Newton-Schulz). The iteration squares a matrix of the smaller side.
+fn orthogonalize<R: Real>(x: &mut Vec<R>, rows: usize, columns: usize, precision: Precision) {
     let norm = x.iter().map(|value| value.f64().powi(2)).sum::<f64>().sqrt();
     let scale = R::of(1.0 / norm.max(EPSILON));
     x.iter_mut().for_each(|value| *value *= scale);
     let [a, b, c] = COEFFICIENTS.map(R::of);
     let (zero, one) = (R::of(0.0), R::of(1.0));
-    let mut square = vec![zero; rows * rows];
+    let side = rows.min(columns);
+    let mut square = vec![zero; side * side];
     let mut sum = square.clone();
     let mut next = x.clone();
     for _ in 0..STEPS {
-        let own = Matrix::dense(x, rows, columns);
-        matmul(one, own, own.transposed(), zero, &mut square, rows);
-        let squared = Matrix::dense(&square, rows, rows);
+        let own = Matrix::dense(x, rows, columns).by(precision);
+        let (left, right) = if rows <= columns { (own, own.transposed()) } else { (own.transposed(), own) };
+        matmul(one, left, right, zero, &mut square, side);
+        let squared = Matrix::dense(&square, side, side).by(precision);
         sum.copy_from_slice(&square);
-        matmul(c, squared, squared, b, &mut sum, rows);
+        matmul(c, squared, squared, b, &mut sum, side);
         next.copy_from_slice(x);
-        matmul(one, Matrix::dense(&sum, rows, rows), own, a, &mut next, columns);
+        let sum = Matrix::dense(&sum, side, side).by(precision);
+        let (left, right) = if rows <= columns { (sum, own) } else { (own, sum) };
+        matmul(one, left, right, a, &mut next, columns);
         std::mem::swap(x, &mut next);
     }
 }
@@ -166,11 +172,21 @@ mod tests {
             let expected = with_singular_values(&expected, columns, seed);
             let given: Vec<f64> = with_singular_values(&values, columns, seed).iter().map(|x| x * size).collect();
             let mut exact = given.clone();
-            orthogonalize(&mut exact, rows, columns);
+            orthogonalize(&mut exact, rows, columns, Precision::F32);
             prop_assert!(exact.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9));
             let mut single: Vec<f32> = given.iter().map(|&x| x as f32).collect();
-            orthogonalize(&mut single, rows, columns);
+            orthogonalize(&mut single, rows, columns, Precision::F32);
             prop_assert!(single.iter().zip(&expected).all(|(a, b)| (f64::from(*a) - b).abs() < 2e-3));
+            // The same of the matrix turned.
+            let mut high: Vec<f64> = transposed(&given, rows, columns);
+            orthogonalize(&mut high, columns, rows, Precision::F32);
+            let turned = transposed(&high, columns, rows);
+            prop_assert!(turned.iter().zip(&exact).all(|(a, b)| (a - b).abs() < 1e-9));
+            // Rounding to bf16 moves singular values, but leaves them near one if they are not small.
+            let mut half: Vec<f32> = given.iter().map(|&x| x as f32).collect();
+            orthogonalize(&mut half, rows, columns, Precision::Bf16);
+            let apart = half.iter().zip(&exact).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>().sqrt();
+            prop_assert!(apart < 0.2 * (rows as f64).sqrt(), "{apart}");
         }
     }
 
@@ -185,7 +201,7 @@ mod tests {
     #[test]
     fn nothing_stays_nothing() {
         let mut zeros = vec![0.0f32; 6];
-        orthogonalize(&mut zeros, 2, 3);
+        orthogonalize(&mut zeros, 2, 3, Precision::F32);
         assert_eq!(zeros, [0.0; 6]);
     }
 
@@ -252,7 +268,7 @@ mod tests {
             let mut momentum = vec![0.0; rows * columns];
             for step in [1.0, 2.0] {
                 let gradients = fill(&|i, j| 4.0 * (i * i + 3.0 * i * j + 2.0 * j * j + step).sin());
-                update(&tensor, &mut parameters, &gradients, &mut momentum, 0.25, [0.01, 0.1]);
+                update(Precision::F32, &tensor, &mut parameters, &gradients, &mut momentum, 0.25, [0.01, 0.1]);
             }
             let close = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs() < 1e-6;
             assert!(parameters.iter().zip(&expected).all(close), "{parameters:?}");
@@ -267,13 +283,13 @@ mod tests {
         let (before, gradients) = (numbers(), numbers());
         let mut whole = before.clone();
         let qkv = tensor("h.0.attn.c_attn.weight", 4, 12);
-        update(&qkv, &mut whole, &gradients, &mut [0.0; 48], 1.0, [0.01, 0.1]);
+        update(Precision::F32, &qkv, &mut whole, &gradients, &mut [0.0; 48], 1.0, [0.01, 0.1]);
         for part in 0..3 {
             let cut =
                 |all: &[f32]| -> Vec<f32> { all.chunks(12).flat_map(|row| &row[4 * part..][..4]).copied().collect() };
             let mut alone = cut(&before);
             let own = tensor("h.0.attn.c_proj.weight", 4, 4);
-            update(&own, &mut alone, &cut(&gradients), &mut [0.0; 16], 1.0, [0.01, 0.1]);
+            update(Precision::F32, &own, &mut alone, &cut(&gradients), &mut [0.0; 16], 1.0, [0.01, 0.1]);
             assert_eq!(alone, cut(&whole));
         }
     }

@@ -3,6 +3,7 @@
 use super::attention::Scratch;
 use super::config::GptConfig;
 use super::half::Precision;
+use super::head::Tokens;
 use super::kept::Kept;
 use super::norms::Stats;
 use super::profile::Laps;
@@ -27,6 +28,8 @@ pub(super) struct Pass<R> {
     pub(super) fc: Vec<R>,
     pub(super) act: Vec<R>,
     pub(super) scratch: Scratch<R>,
+    /// Of the loss.
+    pub(super) tokens: Tokens<R>,
     /// What is kept for the gradients of matrices, instead of adding them up at once.
     pub(super) kept: Option<Kept<R>>,
     pub(super) laps: Laps,
@@ -110,6 +113,7 @@ impl<R: Real> Pass<R> {
             fc: zeros(config.fan()),
             act: zeros(config.hidden()),
             scratch: Scratch::default(),
+            tokens: Tokens::new(t),
             kept: None,
             laps: Laps::default(),
         }

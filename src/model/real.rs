@@ -5,6 +5,7 @@ use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
 use super::attention::Shape;
 use super::half::{self, Precision};
+use super::head::Window;
 use super::panels::Line;
 
 /// f32 or f64.
@@ -118,6 +119,11 @@ pub(super) trait Real:
 
     /// The same of [`attention_backward`](super::attention::attention_backward).
     fn attention_backward(_shape: Shape, _qkv: &[Self], _sums: &[Self], _dmix: &[Self], _dqkv: &mut [Self]) -> bool {
+        false
+    }
+
+    /// e of a window, its sums and its products, by a way of its own, if there is one; says whether it is done.
+    fn head(_window: Window<'_, Self>) -> bool {
         false
     }
 
@@ -239,6 +245,11 @@ impl Real for f32 {
     #[cfg(target_arch = "x86_64")]
     fn attention_backward(shape: Shape, qkv: &[Self], sums: &[Self], dmix: &[Self], dqkv: &mut [Self]) -> bool {
         super::half_attention::backward(shape, qkv, sums, dmix, dqkv)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn head(window: Window<'_, Self>) -> bool {
+        super::half_head::head(window)
     }
 
     #[allow(unsafe_code)]

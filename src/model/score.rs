@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::backward::HEAD_ROWS;
 use super::gpt::Gpt;
+use super::half::Precision;
 use super::language_model::LanguageModel;
-use super::layers::softmax;
+use super::layers::log_sum;
 use super::pass::Pass;
 use crate::error::{Error, Result};
 use crate::vocab::TokenId;
@@ -19,6 +19,26 @@ use crate::vocab::TokenId;
 #[must_use]
 pub fn score(gpt: &Gpt, ids: &[TokenId]) -> Vec<f64> {
     score_by(gpt, ids, gpt.config().context.div_ceil(2))
+}
+
+/// [`score`] of many sequences, with products in a precision. Windows of all of them are scored beside each other, by weights
+/// that are packed once.
+#[must_use]
+pub fn score_all(gpt: &Gpt, sequences: &[Vec<TokenId>], precision: Precision) -> Vec<Vec<f64>> {
+    let mut gpt = gpt.clone();
+    gpt.pack(precision);
+    let context = gpt.config().context;
+    let of = |ids: &Vec<TokenId>| windows(ids.len().saturating_sub(1), context, context.div_ceil(2));
+    let all: Vec<_> = sequences.iter().flat_map(|ids| of(ids).into_iter().map(move |window| (ids, window))).collect();
+    let pass = || Pass::new(gpt.config()).by(precision);
+    let score = |pass: &mut Pass<f32>, (ids, window): &(&Vec<TokenId>, Window)| window_nats(&gpt, ids, window, pass);
+    let parts: Vec<Vec<f64>> = all.par_iter().map_init(pass, score).collect();
+    let mut nats: Vec<Vec<f64>> = sequences.iter().map(|ids| Vec::with_capacity(ids.len())).collect();
+    let mut parts = parts.into_iter();
+    for (nats, ids) in nats.iter_mut().zip(sequences) {
+        parts.by_ref().take(of(ids).len()).for_each(|part| nats.extend(part));
+    }
+    nats
 }
 
 /// [`score`], in windows that advance by `stride` tokens, from 1 to the context: each id but the first ones then has at
@@ -72,6 +92,9 @@ impl LanguageModel for WithStride<'_> {
     }
 }
 
+/// Rows whose logits are held at a time.
+const ROWS: usize = 64;
+
 /// Inputs `start..end`; the predictions made from positions `scored..end` count.
 #[derive(Debug, PartialEq, Eq)]
 struct Window {
@@ -96,12 +119,12 @@ fn window_nats(gpt: &Gpt, ids: &[TokenId], window: &Window, pass: &mut Pass<f32>
     let positions: Range<usize> = window.scored - window.start..window.end - window.start;
     let targets = &ids[window.scored + 1..=window.end];
     let mut nats = Vec::with_capacity(targets.len());
-    for (start, targets) in positions.step_by(HEAD_ROWS).zip(targets.chunks(HEAD_ROWS)) {
+    for (start, targets) in positions.step_by(ROWS).zip(targets.chunks(ROWS)) {
         let logits = gpt.logits(start..start + targets.len(), pass);
         let rows = logits.chunks_exact_mut(gpt.config().vocab_size);
         nats.extend(rows.zip(targets).map(|(row, &target)| {
             let logit = f64::from(row[target as usize]);
-            softmax(row) - logit
+            log_sum(row) - logit
         }));
     }
     nats
@@ -153,6 +176,20 @@ mod tests {
         assert_eq!(WithStride::new(&gpt, 3).unwrap().nats(&ids), score(&gpt, &ids));
         for stride in [0, 7] {
             assert!(matches!(WithStride::new(&gpt, stride), Err(Error::Setting { name: "stride", .. })));
+        }
+    }
+
+    #[test]
+    fn many_are_scored_as_each() {
+        let config = GptConfig { vocab_size: 40, context: 6, layers: 2, heads: 2, width: 16, form: GptForm::MODERN };
+        let gpt = Gpt::<f32>::new(config, 9).unwrap();
+        let sequences: Vec<Vec<TokenId>> =
+            [0, 1, 2, 7, 29, 3].map(|length| (0..length).map(|at| at * at * 5 % 37).collect()).into();
+        let each: Vec<Vec<f64>> = sequences.iter().map(|ids| score(&gpt, ids)).collect();
+        assert_eq!(score_all(&gpt, &sequences, Precision::F32), each);
+        let half = score_all(&gpt, &sequences, Precision::Bf16);
+        for (half, single) in half.concat().into_iter().zip(each.concat()) {
+            assert!((half - single).abs() < 0.02 * single, "{half} should be near {single}");
         }
     }
 

@@ -161,7 +161,8 @@ impl Trainer {
         config.check()?;
         let parameters = gpt.parameters.len();
         let TrainConfig { optimizer, beta1, beta2, weight_decay, .. } = config;
-        let adam = AdamW::new(parameters, Settings { optimizer, beta1, beta2, epsilon: 1e-8, weight_decay });
+        let adam = AdamW::new(parameters, Settings { optimizer, beta1, beta2, epsilon: 1e-8, weight_decay })
+            .by(config.precision);
         Ok(Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: 0, clock: None, profile: Profile::default() })
     }
 
@@ -297,8 +298,10 @@ impl Trainer {
             self.profile.add(part, seconds(clock) - start);
         }
         let start = seconds(clock);
-        let windows: Vec<_> = kept.into_iter().zip(rows.iter().map(|row| &row[..row.len() - 1])).collect();
-        kept::add_embeddings(&windows, layout.width, &mut gradients[layout.wte.clone()]);
+        let targets: Vec<_> = kept.iter().zip(rows).map(|(kept, row)| (&kept.normed[..], &row[1..])).collect();
+        kept::add_rows(&targets, layout.width, &mut gradients[layout.head.clone()]);
+        let ids: Vec<_> = kept.iter().zip(rows).map(|(kept, row)| (&kept.stream[..], &row[..row.len() - 1])).collect();
+        kept::add_rows(&ids, layout.width, &mut gradients[layout.wte.clone()]);
         self.profile.add(Part::Elementwise, seconds(clock) - start);
         self.lanes[0].gradients = gradients;
     }

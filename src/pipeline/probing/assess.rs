@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::arm::Arm;
 use super::corpus::{Text, Texts};
 use crate::error::{Error, Result};
-use crate::model::{Gpt, score};
+use crate::model::{Gpt, Precision, score_all};
 use crate::vocab::TokenId;
 
 /// Where the ranges of places in a document begin, in bytes.
@@ -39,15 +39,15 @@ pub(super) struct Assessment {
     pub(super) cuts: Vec<Option<f64>>,
 }
 
-/// Asks a model.
-pub(super) fn assess(gpt: &Gpt, arm: &Arm, texts: &Texts, cuts: usize) -> Result<Assessment> {
+/// Asks a model, with products in a precision.
+pub(super) fn assess(gpt: &Gpt, arm: &Arm, texts: &Texts, precision: Precision, cuts: usize) -> Result<Assessment> {
     let lengths = arm.tokenizer.text_lengths();
     let length = |id: TokenId| u64::from(lengths.get(id as usize).copied().unwrap_or(0));
+    let bits = |sequences: &[&[TokenId]]| bits_behind(gpt, arm.end, sequences, precision);
+    let held_out: Vec<&[TokenId]> = arm.held_out.iter().map(Vec::as_slice).collect();
     let mut documents = Vec::with_capacity(texts.held_out.len());
     let mut places = vec![vec![[0.0; 2]; PLACES.len()]; texts.names.len()];
-    // Documents one after the other: each is scored by all threads.
-    for (text, ids) in texts.held_out.iter().zip(&arm.held_out) {
-        let bits = bits_behind(gpt, arm.end, ids)?;
+    for ((text, ids), bits) in texts.held_out.iter().zip(&arm.held_out).zip(bits(&held_out)?) {
         let mut at = 0;
         for (id, bits) in ids.iter().zip(&bits) {
             let range = PLACES.iter().rposition(|start| *start <= at).unwrap_or(0);
@@ -62,24 +62,32 @@ pub(super) fn assess(gpt: &Gpt, arm: &Arm, texts: &Texts, cuts: usize) -> Result
         }
         documents.push(bits.iter().sum());
     }
-    let cuts =
-        (0..texts.names.len()).map(|corpus| cost_of_cuts(gpt, arm, texts, corpus, cuts)).collect::<Result<_>>()?;
-    Ok(Assessment { documents, places, cuts })
+    let mut costs = Vec::new();
+    for corpus in 0..texts.names.len() {
+        let cuts = cut(gpt, arm, texts, corpus, cuts)?;
+        let bits = bits(&cuts.iter().flatten().map(Vec::as_slice).collect::<Vec<_>>())?;
+        let sums: Vec<f64> = bits.iter().map(|bits| bits.iter().sum()).collect();
+        let all: f64 = sums.as_chunks().0.iter().map(|[cut, whole]| cut - whole).sum();
+        costs.push((!cuts.is_empty()).then(|| all / cuts.len() as f64));
+    }
+    Ok(Assessment { documents, places, cuts: costs })
 }
 
-/// Bits of each id, behind the end of a document.
-fn bits_behind(gpt: &Gpt, end: TokenId, ids: &[TokenId]) -> Result<Vec<f64>> {
-    let sequence: Vec<TokenId> = [end].iter().chain(ids).copied().collect();
-    let bits: Vec<f64> = score(gpt, &sequence).into_iter().map(|nats| nats / std::f64::consts::LN_2).collect();
-    match bits.iter().find(|bits| !bits.is_finite()) {
+/// Bits of each id of sequences, behind the end of a document.
+fn bits_behind(gpt: &Gpt, end: TokenId, sequences: &[&[TokenId]], precision: Precision) -> Result<Vec<Vec<f64>>> {
+    let sequences: Vec<Vec<TokenId>> = sequences.iter().map(|ids| [&[end], *ids].concat()).collect();
+    let mut all = score_all(gpt, &sequences, precision);
+    all.iter_mut().flatten().for_each(|nats| *nats /= std::f64::consts::LN_2);
+    match all.iter().flatten().find(|bits| !bits.is_finite()) {
         Some(loss) => Err(Error::Diverged { step: 0, loss: *loss }),
-        None => Ok(bits),
+        None => Ok(all),
     }
 }
 
-fn cost_of_cuts(gpt: &Gpt, arm: &Arm, texts: &Texts, corpus: usize, cuts: usize) -> Result<Option<f64>> {
+/// The ids around random places of a corpus, cut there and whole.
+fn cut(gpt: &Gpt, arm: &Arm, texts: &Texts, corpus: usize, cuts: usize) -> Result<Vec<[Vec<TokenId>; 2]>> {
     let documents: Vec<&Text> = texts.held_out.iter().filter(|text| text.corpus == corpus).collect();
-    let costs: Vec<Option<f64>> = (0..cuts as u64)
+    let all: Vec<Option<_>> = (0..cuts as u64)
         .into_par_iter()
         .map(|number| {
             let random = |what: u64, below: usize| {
@@ -88,13 +96,12 @@ fn cost_of_cuts(gpt: &Gpt, arm: &Arm, texts: &Texts, corpus: usize, cuts: usize)
             };
             let text = &documents[random(0, documents.len())].text;
             match place_of_cut(text, random(1, text.len())) {
-                Some(at) => cost_of_cut(gpt, arm, text, at),
+                Some(at) => cut_at(gpt, arm, text, at),
                 None => Ok(None),
             }
         })
         .collect::<Result<_>>()?;
-    let known: Vec<f64> = costs.into_iter().flatten().collect();
-    Ok((!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64))
+    Ok(all.into_iter().flatten().collect())
 }
 
 /// The character at or behind a byte, if there is text before it and enough behind it.
@@ -103,7 +110,8 @@ fn place_of_cut(text: &str, at: usize) -> Option<usize> {
     (at + BEHIND_CUT < text.len()).then_some(at)
 }
 
-fn cost_of_cut(gpt: &Gpt, arm: &Arm, text: &str, at: usize) -> Result<Option<f64>> {
+/// The ids around a place, cut there and whole, up to where both have a token's end again.
+fn cut_at(gpt: &Gpt, arm: &Arm, text: &str, at: usize) -> Result<Option<[Vec<TokenId>; 2]>> {
     // As much before the cut as leaves room for what is behind it, in bytes, so that all arms see the same.
     let window = (gpt.config().context as f64 * arm.bytes_per_token) as usize;
     let start = (at.saturating_sub(window * 3 / 4)..=at).find(|start| text.is_char_boundary(*start)).unwrap_or(at);
@@ -126,11 +134,11 @@ fn cost_of_cut(gpt: &Gpt, arm: &Arm, text: &str, at: usize) -> Result<Option<f64
     let Some(common) = whole_ends.iter().find(|end| **end >= wanted && cut_ends.binary_search(end).is_ok()) else {
         return Ok(None);
     };
-    let bits = |ids: &[TokenId], ends: &[usize]| -> Result<f64> {
-        let count = ends.partition_point(|end| end <= common);
-        Ok(bits_behind(gpt, arm.end, &ids[..count])?.iter().sum())
+    let up_to = |mut ids: Vec<TokenId>, ends: &[usize]| {
+        ids.truncate(ends.partition_point(|end| end <= common));
+        ids
     };
-    Ok(Some(bits(&cut, &cut_ends)? - bits(&whole, &whole_ends)?))
+    Ok(Some([up_to(cut, &cut_ends), up_to(whole, &whole_ends)]))
 }
 
 #[cfg(test)]

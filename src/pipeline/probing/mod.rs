@@ -15,14 +15,16 @@
 //! - **Plateau.** A model that is not yet better than pairs of tokens has learned how frequent tokens are and little else; when
 //!   it leaves that plateau depends on chance, and an arm that is still on it looks worse by percents. Each arm is compared
 //!   with n-grams of its own tokens, and there is no verdict before it is better than those of two.
+//! - **Time.** Trainings stand beside each other, one on each thread (`beside.rs`). Those for learning rates come first.
 //! - **Measure** (`assess.rs`). Bits of the tokens by bytes of the raw text, every byte of every document once, the end-of-text
-//!   token apart.
+//!   token apart. In bf16 held-out text is scored in it too, as it was trained on: the same for all.
 //!
 //! Here windows advance by half of a window when held-out text is scored, where the protocol of peers asks for a quarter: it
 //! costs half, and is the same for all.
 
 mod arm;
 mod assess;
+mod beside;
 mod corpus;
 mod judge;
 mod settings;
@@ -30,6 +32,7 @@ mod training;
 mod warnings;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -43,6 +46,7 @@ use crate::evaluate::{OverSeeds, ProbeReport, smallest_visible};
 use crate::learn::{Counts, Granularity, LearnConfig, VocabSize};
 use crate::model::Precision;
 use arm::{Arm, Role};
+use beside::{beside, workers};
 pub use corpus::ProbeCorpus;
 use corpus::Texts;
 use judge::{Trained, judge};
@@ -201,25 +205,19 @@ impl Probe {
     ///
     /// Those of training.
     pub fn plan(&self) -> Result<ProbePlan> {
-        const TIMED: u64 = 3;
-        let arm = &self.arms[0];
-        let timed = Run { steps: TIMED + 1, ..self.run_of(0, OTHER_SEEDS, self.settings.learning_rates[0]) };
-        let mut trainer = timed.trainer(arm, &self.settings)?;
-        let stream = arm.stream(&self.texts, self.settings.seed);
-        trainer.step(&arm.batch(&stream, 0, self.settings.batch))?;
-        let start = Instant::now();
-        for step in 1..=TIMED {
-            trainer.step(&arm.batch(&stream, step, self.settings.batch))?;
-        }
-        let seconds_per_flop = start.elapsed().as_secs_f64() / (TIMED as f64 * self.step_flops(arm));
+        let seconds_per_flop = self.seconds_per_flop()?;
         let (mut flops, mut trainings, mut arms) = (0.0, 0, Vec::new());
         for (at, arm) in self.arms.iter().enumerate() {
             let seeds = self.seeds_of(arm).len() as u64;
             let swept = if self.sweeps(arm) { self.settings.learning_rates.len() as u64 } else { 0 };
             // Behind the branch the shorter training does two fifths of its steps by itself.
-            let branch = if self.equal_compute[at] < self.steps { 0.4 * self.equal_compute[at] as f64 } else { 0.0 };
+            let (ends, branch) = match self.equal_compute[at] {
+                short if short < self.steps => (2, 0.4 * short as f64),
+                _ => (1, 0.0),
+            };
             let steps = seeds as f64 * (self.steps as f64 + branch) + swept as f64 * self.sweep_steps() as f64;
-            flops += steps * self.step_flops(arm) * (1.0 + self.held_out_share());
+            let scored = (seeds * ends + swept) as f64 * self.held_out_steps();
+            flops += (steps + scored) * self.step_flops(arm);
             trainings += seeds + swept;
             arms.push(PlannedArm {
                 name: arm.name.clone(),
@@ -239,8 +237,9 @@ impl Probe {
             steps: self.steps,
             trainings,
             seconds: flops * seconds_per_flop,
-            // Weights, gradients of eight lanes, two numbers of the optimizer, and those of a branch; the texts and their ids.
-            memory: largest * 4 * 16 + tokens * 8 + 2 * self.texts.train_bytes(),
+            // Weights, gradients of eight lanes, two numbers of the optimizer, and those of a branch, of each training that
+            // runs at the same time; the texts and their ids.
+            memory: workers(trainings as usize) as u64 * largest * 4 * 16 + tokens * 8 + 2 * self.texts.train_bytes(),
             smallest_difference: (self.settings.seeds > 1)
                 .then(|| smallest_visible(self.settings.seeds as u32, GUESSED_SD)),
         })
@@ -250,10 +249,30 @@ impl Probe {
         arm.flops_per_token() * (self.settings.batch * arm.model.context) as f64
     }
 
-    /// What scoring held-out text costs beside training: a third of a step for each byte, twice because windows overlap.
-    fn held_out_share(&self) -> f64 {
+    /// Seconds of a floating-point operation, by some steps of the first arm in as many trainings beside each other as there
+    /// will be.
+    fn seconds_per_flop(&self) -> Result<f64> {
+        const TIMED: u64 = 3;
+        let arm = &self.arms[0];
+        let timed = Run { steps: TIMED + 1, ..self.run_of(0, OTHER_SEEDS, self.settings.learning_rates[0]) };
+        let stream = arm.stream(&self.texts, self.settings.seed);
+        let workers = workers(self.arms.iter().map(|arm| self.seeds_of(arm).len()).sum());
+        let seconds = beside(&vec![0.0; workers], &|_| {
+            let mut trainer = timed.trainer(arm, &self.settings)?;
+            trainer.step(&arm.batch(&stream, 0, self.settings.batch))?;
+            let start = Instant::now();
+            for step in 1..=TIMED {
+                trainer.step(&arm.batch(&stream, step, self.settings.batch))?;
+            }
+            Ok(start.elapsed().as_secs_f64())
+        })?;
+        Ok(seconds.iter().sum::<f64>() / (workers as f64).powi(2) / (TIMED as f64 * self.step_flops(arm)))
+    }
+
+    /// Steps that take as long as scoring held-out text: a third of training on it, twice because windows overlap.
+    fn held_out_steps(&self) -> f64 {
         let held_out: usize = self.texts.held_out.iter().map(|text| text.text.len()).sum();
-        0.67 * held_out as f64 / (self.texts.train_bytes() as f64 * self.settings.epochs)
+        0.67 * held_out as f64 / (self.texts.train_bytes() as f64 * self.settings.epochs) * self.steps as f64
     }
 
     fn sweep_steps(&self) -> u64 {
@@ -298,35 +317,56 @@ impl Probe {
             .iter()
             .map(|arm| self.seeds_of(arm).len() + if self.sweeps(arm) { self.settings.learning_rates.len() } else { 0 })
             .sum();
-        let mut done = Done { folder, count: 0, progress };
+        let done = Done { folder, count: AtomicU64::new(0), progress };
         progress.stage("probing", trainings as u64, Unit::Trainings);
-        let mut trained: Vec<Trained<'_>> = Vec::new();
-        for (at, arm) in self.arms.iter().enumerate() {
-            let (learning_rate, sweep) = match self.sweeps(arm) {
-                true => self.sweep(at, &mut done)?,
-                false => {
-                    (trained.first().map_or(self.settings.learning_rates[0], |first| first.learning_rate), Vec::new())
-                }
-            };
-            let mut records = Vec::new();
-            for seed in self.seeds_of(arm) {
-                records.push(done.record(self, &self.run_of(at, seed, learning_rate))?);
-            }
-            trained.push(Trained { arm, learning_rate, sweep, steps: [self.steps, self.equal_compute[at]], records });
-        }
+        let sweeps = self.sweep(&done)?;
+        // The noise and the anchors have the rate of the first arm.
+        let rate = |sweep: &Vec<(f64, f64)>| {
+            let best = sweep.iter().min_by(|one, other| one.1.total_cmp(&other.1));
+            best.or(sweeps[0].iter().min_by(|one, other| one.1.total_cmp(&other.1))).map(|(rate, _)| *rate)
+        };
+        let rates: Vec<f64> =
+            sweeps.iter().map(|sweep| rate(sweep).unwrap_or(self.settings.learning_rates[0])).collect();
+        let run = |at: usize, seed: u64| self.run_of(at, seed, rates[at]);
+        let all = self.arms.iter().enumerate();
+        let runs: Vec<Run> = all
+            .clone()
+            .flat_map(|(at, arm)| self.seeds_of(arm).into_iter().map(move |seed| (at, seed)))
+            .map(|(at, seed)| run(at, seed))
+            .collect();
+        let mut records = done.records(self, &runs)?.into_iter();
+        let trained: Vec<Trained<'_>> = all
+            .zip(sweeps.iter().zip(&rates))
+            .map(|((at, arm), (sweep, &learning_rate))| Trained {
+                arm,
+                learning_rate,
+                sweep: sweep.clone(),
+                steps: [self.steps, self.equal_compute[at]],
+                records: records.by_ref().take(self.seeds_of(arm).len()).collect(),
+            })
+            .collect();
         judge(&trained, &self.texts, &self.settings)
     }
 
-    /// The best learning rate of an arm, and what each came to.
-    fn sweep(&self, arm: usize, done: &mut Done<'_>) -> Result<(f64, Vec<(f64, f64)>)> {
-        let mut sweep = Vec::new();
-        for rate in &self.settings.learning_rates {
-            let whole = self.run_of(arm, OTHER_SEEDS - 1, *rate);
-            let run = Run { steps: self.sweep_steps(), short: None, with_cuts: false, ..whole };
-            sweep.push((*rate, self.mean_bits(&done.record(self, &run)?)));
-        }
-        let best = sweep.iter().min_by(|one, other| one.1.total_cmp(&other.1)).map_or(0.0, |(rate, _)| *rate);
-        Ok((best, sweep))
+    /// By arm, the learning rates that were tried, if they are, and what each came to.
+    fn sweep(&self, done: &Done<'_>) -> Result<Vec<Vec<(f64, f64)>>> {
+        let rates = |arm: &Arm| if self.sweeps(arm) { &self.settings.learning_rates[..] } else { &[] };
+        let run = |at: usize, rate: f64| Run {
+            steps: self.sweep_steps(),
+            short: None,
+            with_cuts: false,
+            ..self.run_of(at, OTHER_SEEDS - 1, rate)
+        };
+        let all = self.arms.iter().enumerate();
+        let runs: Vec<Run> = all
+            .flat_map(|(at, arm)| rates(arm).iter().map(move |rate| (at, *rate)))
+            .map(|(at, rate)| run(at, rate))
+            .collect();
+        let mut records = done.records(self, &runs)?.into_iter();
+        let of = |arm: &Arm| {
+            rates(arm).iter().zip(records.by_ref()).map(|(rate, record)| (*rate, self.mean_bits(&record))).collect()
+        };
+        Ok(self.arms.iter().map(of).collect())
     }
 
     /// Bits per byte in the mean of the corpora.
@@ -344,16 +384,20 @@ impl Probe {
 /// What was done so far.
 struct Done<'p> {
     folder: PathBuf,
-    count: u64,
+    count: AtomicU64,
     progress: &'p Progress<'p>,
 }
 
 impl Done<'_> {
-    fn record(&mut self, probe: &Probe, run: &Run) -> Result<RunRecord> {
-        let record = run.record(&probe.arms[run.arm], &probe.texts, &probe.settings, &self.folder, self.progress)?;
-        self.count += 1;
-        self.progress.done(self.count);
-        Ok(record)
+    /// The records of trainings, in their order, several done beside each other.
+    fn records(&self, probe: &Probe, runs: &[Run]) -> Result<Vec<RunRecord>> {
+        let cost = |run: &Run| run.steps as f64 * probe.step_flops(&probe.arms[run.arm]);
+        beside(&runs.iter().map(cost).collect::<Vec<_>>(), &|at| {
+            let (run, arm) = (&runs[at], &probe.arms[runs[at].arm]);
+            let record = run.record(arm, &probe.texts, &probe.settings, &self.folder, self.progress)?;
+            self.progress.done(self.count.fetch_add(1, Ordering::Relaxed) + 1);
+            Ok(record)
+        })
     }
 }
 

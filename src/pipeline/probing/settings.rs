@@ -30,7 +30,7 @@ pub struct ProbeSettings {
     pub width: usize,
     /// What the parts of the model are.
     pub form: GptForm,
-    /// What activations and weights are rounded to before they are multiplied in training; held-out text is scored in f32.
+    /// What activations and weights are rounded to before they are multiplied in training, and when held-out text is scored.
     #[serde(default, skip_serializing_if = "Precision::is_f32")]
     pub precision: Precision,
     /// Learning rates to try; the best for each tokenizer is taken.

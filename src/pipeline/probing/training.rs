@@ -81,7 +81,8 @@ impl Run {
         );
         let mut decided = format!("{decided:?}");
         if !settings.precision.is_f32() {
-            decided += &format!("{:?}", settings.precision);
+            // The second way of training in it: scored in it too, Muon's products and the head's powers rounded.
+            decided += &format!("{:?} 2", settings.precision);
         }
         let hash = xxh3_128(decided.as_bytes());
         PathBuf::from(format!("{hash:032x}.json"))
@@ -143,7 +144,7 @@ impl Run {
             }
             progress.check("probing")?;
         }
-        let full = assess(trainer.gpt(), arm, texts, cuts)?;
+        let full = assess(trainer.gpt(), arm, texts, settings.precision, cuts)?;
         Ok(RunRecord { curve, full, short, seconds: start.elapsed().as_secs_f64() })
     }
 
@@ -164,7 +165,7 @@ impl Run {
             trainer.step(&arm.batch(stream, trainer.steps_done(), settings.batch))?;
             progress.check("probing")?;
         }
-        assess(trainer.gpt(), arm, texts, 0)
+        assess(trainer.gpt(), arm, texts, settings.precision, 0)
     }
 }
 

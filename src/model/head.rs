@@ -1,0 +1,190 @@
+//! The output matrix and the loss, backward.
+//!
+//! In f32 it is what the formulas say: logits, their softmax less one for the target, times output matrix and rows. In bf16
+//! softmax is not divided by its sum before it is rounded, and the target's one is not taken from it: with e = e^(logit - a
+//! reference near the target's logit), of which the products over vocabulary and tokens are made,
+//! dx = f (e W) - weight W[target] and dW = eᵀ (f x) - weight x at the target, where f = weight / Σ e. So an e is done with as
+//! soon as its logit is there, and rounding is relative to e alone. Where there are tiles, `half_head.rs` makes e, its sums
+//! and its products part by part, without logits in memory.
+
+use super::backward::HEAD_ROWS;
+use super::gpt::Gpt;
+use super::layers::cross_entropy;
+use super::matmul::{Matrix, matmul};
+use super::panels::{Line, Way};
+use super::pass::Pass;
+use super::real::Real;
+use super::wide::{highest, sum, sum_pairs, wide};
+use crate::vocab::TokenId;
+
+/// Logits that are so far above the reference become the reference: e is still far from the end of f32.
+const FAR: f64 = 64.0;
+
+/// What is made of a window by tiles: see [`half_head`](super::half_head).
+pub(super) struct Window<'w, R> {
+    /// (T, C): rows that the output matrix is multiplied by.
+    pub(super) x: &'w [R],
+    pub(super) targets: &'w [TokenId],
+    pub(super) references: &'w [R],
+    /// C and V.
+    pub(super) sizes: [usize; 2],
+    /// Panels of the output matrix transposed, for logits, and plain, for gradients.
+    pub(super) panels: [&'w [Line]; 2],
+    /// e as right side of products over tokens.
+    pub(super) right: &'w mut Vec<Line>,
+    /// (T, C): e W.
+    pub(super) dx: &'w mut [R],
+    /// By token, the sum of e, and the logit of the target.
+    pub(super) sums: &'w mut [R],
+    pub(super) logits: &'w mut [R],
+}
+
+/// By token, what e is relative to, its sum, the logit of the target, and the factor of e.
+pub(super) struct Tokens<R> {
+    references: Vec<R>,
+    sums: Vec<R>,
+    logits: Vec<R>,
+    factors: Vec<R>,
+}
+
+impl<R: Real> Tokens<R> {
+    pub(super) fn new(tokens: usize) -> Self {
+        let zeros = || vec![R::default(); tokens];
+        Self { references: zeros(), sums: zeros(), logits: zeros(), factors: zeros() }
+    }
+}
+
+#[allow(private_bounds)]
+impl<R: Real> Gpt<R> {
+    /// The loss; the gradient by the rows of the final norm goes to `pass.narrow`, that by the output matrix is added to
+    /// `gradients`. In f32.
+    pub(super) fn head_single(&self, targets: &[TokenId], weight: R, pass: &mut Pass<R>, gradients: &mut [R]) -> f64 {
+        let (v, c, t) = (self.config().vocab_size, self.config().width, targets.len());
+        let head = self.matrix(&self.layout.head, c, Way::Plain, pass.precision);
+        let mut loss = 0.0;
+        for start in (0..t).step_by(HEAD_ROWS) {
+            let range = start..(start + HEAD_ROWS).min(t);
+            self.logits(range.clone(), pass);
+            let logits = &mut pass.logits[..range.len() * v];
+            let narrow = &mut pass.narrow[range.start * c..range.end * c];
+            let normed = Matrix::dense(&pass.normed[start * c..], range.len(), c);
+            loss += cross_entropy(logits, &targets[range.clone()], weight);
+            let dlogits = Matrix::dense(logits, range.len(), v);
+            matmul(R::of(1.0), dlogits, head, R::of(0.0), narrow, c);
+            let dhead = &mut gradients[self.layout.head.clone()];
+            matmul(R::of(1.0), dlogits.transposed(), normed, R::of(1.0), dhead, c);
+        }
+        loss
+    }
+
+    /// The same in bf16, without the gradient by the output matrix if the pass keeps what it is made of. `pass.stream` is
+    /// overwritten.
+    pub(super) fn head_half(&self, targets: &[TokenId], weight: R, pass: &mut Pass<R>, gradients: &mut [R]) -> f64 {
+        let (c, t, place) = (self.config().width, targets.len(), &self.layout.head);
+        let matrix = self.get(place);
+        for (at, (x, &target)) in pass.normed.chunks_exact(c).zip(targets).enumerate() {
+            pass.tokens.references[at] = dot(x, &matrix[target as usize * c..][..c]);
+        }
+        let fused = self.head_by_tiles(targets, pass);
+        if !fused {
+            self.powers_by_rows(targets, pass);
+        }
+        let Pass { tokens, stream, narrow, normed, .. } = &mut *pass;
+        let mut loss = 0.0;
+        for (at, &target) in targets.iter().enumerate() {
+            let row = at * c..(at + 1) * c;
+            let factor = weight / tokens.sums[at];
+            tokens.factors[at] = factor;
+            loss += tokens.references[at].f64() + tokens.sums[at].f64().ln() - tokens.logits[at].f64();
+            stream[row.clone()].iter_mut().zip(&normed[row.clone()]).for_each(|(scaled, &x)| *scaled = factor * x);
+            let dx = narrow[row].iter_mut().zip(&matrix[target as usize * c..]);
+            dx.for_each(|(dx, &own)| *dx = factor * *dx - weight * own);
+        }
+        let scaled = Matrix::dense(&pass.stream[..t * c], t, c).by(pass.precision);
+        if let Some(kept) = &mut pass.kept {
+            kept.left(place, scaled, [0, t]);
+            kept.normed.clear();
+            kept.normed.extend(pass.normed[..t * c].iter().map(|&x| -(weight * x)));
+        } else {
+            self.head_gradient(targets, weight, pass, gradients);
+        }
+        loss
+    }
+
+    /// e of a window, its sums and its products, by tiles, if that can be.
+    fn head_by_tiles(&self, targets: &[TokenId], pass: &mut Pass<R>) -> bool {
+        let (c, t, place) = (self.config().width, targets.len(), &self.layout.head);
+        let Pass { kept: Some(kept), tokens, .. } = pass else { return false };
+        R::head(Window {
+            x: &pass.normed[..t * c],
+            targets,
+            references: &tokens.references[..t],
+            sizes: [c, self.config().vocab_size],
+            panels: [Way::Transposed, Way::Plain].map(|way| self.panels_of(place, way, pass.precision)),
+            right: kept.whole_right(place, t),
+            dx: &mut pass.narrow[..t * c],
+            sums: &mut tokens.sums[..t],
+            logits: &mut tokens.logits[..t],
+        })
+    }
+
+    /// The same through logits of some rows at a time. What is needed of e for the gradient by the output matrix is kept, or
+    /// made again.
+    fn powers_by_rows(&self, targets: &[TokenId], pass: &mut Pass<R>) {
+        let (v, c, t) = (self.config().vocab_size, self.config().width, targets.len());
+        let head = self.matrix(&self.layout.head, c, Way::Plain, pass.precision);
+        for start in (0..t).step_by(HEAD_ROWS) {
+            let range = start..(start + HEAD_ROWS).min(t);
+            self.logits(range.clone(), pass);
+            let logits = &mut pass.logits[..range.len() * v];
+            let tokens = &mut pass.tokens;
+            for (at, row) in range.clone().zip(logits.chunks_exact_mut(v)) {
+                tokens.logits[at] = row[targets[at] as usize];
+                (tokens.references[at], tokens.sums[at]) = powers(row, tokens.references[at]);
+            }
+            let e = Matrix::dense(logits, range.len(), v);
+            matmul(R::of(1.0), e, head, R::of(0.0), &mut pass.narrow[range.start * c..range.end * c], c);
+            if let Some(kept) = &mut pass.kept {
+                kept.right(&self.layout.head, e, [start, t]);
+            }
+        }
+    }
+
+    /// Adds the gradient by the output matrix, with e made again.
+    fn head_gradient(&self, targets: &[TokenId], weight: R, pass: &mut Pass<R>, gradients: &mut [R]) {
+        let (v, c, t) = (self.config().vocab_size, self.config().width, targets.len());
+        let dhead = &mut gradients[self.layout.head.clone()];
+        for start in (0..t).step_by(HEAD_ROWS) {
+            let range = start..(start + HEAD_ROWS).min(t);
+            self.logits(range.clone(), pass);
+            let logits = &mut pass.logits[..range.len() * v];
+            for (at, row) in range.clone().zip(logits.chunks_exact_mut(v)) {
+                powers(row, pass.tokens.references[at]);
+            }
+            let e = Matrix::dense(logits, range.len(), v);
+            let scaled = Matrix::dense(&pass.stream[start * c..], range.len(), c).by(pass.precision);
+            matmul(R::of(1.0), e.transposed(), scaled, R::of(1.0), dhead, c);
+        }
+        for (x, &target) in pass.normed.chunks_exact(c).zip(targets) {
+            let sum = dhead[target as usize * c..].iter_mut().zip(x);
+            sum.for_each(|(sum, &x)| *sum += -(weight * x));
+        }
+    }
+}
+
+wide! {
+    fn dot<R>(left: &[R], right: &[R]) -> R {
+        sum_pairs(left, right, |left, right| left * right)
+    }
+}
+
+wide! {
+    /// A row of logits (V) becomes e^(logit - reference); gives the reference, which is the highest logit if that is far
+    /// above, and the sum.
+    fn powers<R>(row: &mut [R], reference: R) -> (R, R) {
+        let highest = highest(row);
+        let reference = if highest - reference > R::of(FAR) { highest } else { reference };
+        row.iter_mut().for_each(|value| *value = (*value - reference).exp());
+        (reference, sum(row, |value| value))
+    }
+}
