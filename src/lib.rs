@@ -56,7 +56,8 @@
 //!
 //! Pure rooms (`segment`, `clean`, `vocab`, `learn`, `encode`, `model`) do no I/O. The library never prints, exits or
 //! reads the environment. `unsafe` stands in `shard/reader.rs` (the map), in `segment/lanes.rs` (vector instructions), in
-//! `segment/prefetch.rs` (one instruction), and in `model/real.rs` and `model/matmul.rs` (the matrix kernels), nowhere else.
+//! `segment/prefetch.rs` (one instruction), in `text/json_string_x86.rs` (vector instructions), and in `model/real.rs` and
+//! `model/matmul.rs` (the matrix kernels), nowhere else.
 //!
 //! # Untrusted input
 //!

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
+use std::thread::ScopedJoinHandle;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -89,11 +90,8 @@ pub fn encode(
 ) -> Result<EncodedFolder> {
     settings.val.check()?;
     settings.boundaries.check(tokenizer)?;
-    let plan = Plan {
-        settings: all_settings(options, settings),
-        inputs: inputs(source, progress)?,
-        tokenizer: Some(tokenizer.fingerprint()),
-    };
+    let (inputs, fingerprint) = rayon::join(|| inputs(source, progress), || tokenizer.fingerprint());
+    let plan = Plan { settings: all_settings(options, settings), inputs: inputs?, tokenizer: Some(fingerprint) };
     if let Some(manifest) = Manifest::load(output)? {
         plan.require_same(output, &Plan::of(&manifest))?;
         Units::sweep(output)?;
@@ -105,7 +103,6 @@ pub fn encode(
     }
     make_folders(output)?;
     let units = Units::open(output, &plan)?;
-    save_tokenizer(tokenizer.spec(), &output.join(TOKENIZER_FILE))?;
     let treatment = Treatment::new(&source.files, options, output, progress)?;
     progress.stage("encoding", source.bytes(), Count::Bytes);
     let share = settings.val.share(source.bytes());
@@ -113,31 +110,46 @@ pub fn encode(
     let mut encoder = UnitEncoder::new(tokenizer, reading, settings, share, output);
     let planned = plan_units(&source.files, settings.unit_size, options)?;
     let (mut fold, mut before) = (Fold::default(), 0);
-    for unit in &planned {
-        progress.check("encoding")?;
-        let record = match units.done(unit.number, &unit.parts, Check::Whole)? {
-            Some(record) => record,
-            None => {
-                let place = fold.place(&unit.parts);
-                let record = encoder.unit(unit, &units.rejects(unit.number), before);
-                let record = record.map_err(|error| error.further_down(place.lines, place.bytes))?;
-                units.finish(unit.number, &record)?;
-                record
-            }
-        };
-        before += unit.bytes();
-        progress.done(before);
-        fold.add(unit.number, record);
-        if let Some(limit @ MaxBad::Records(_)) = settings.max_bad {
-            // Not only at the end, which may be hours away.
-            limit.check(&fold.documents()).or_else(|error| {
-                fold.join_rejects(&units, output)?;
-                Err(error)
-            })?;
+    // The file is written while the first unit is encoded, and is there before the next.
+    let save = || save_tokenizer(tokenizer.spec(), &output.join(TOKENIZER_FILE));
+    std::thread::scope(|scope| {
+        let mut saving = (rayon::current_num_threads() > 1).then(|| scope.spawn(save));
+        if saving.is_none() {
+            save()?;
         }
-    }
+        for unit in &planned {
+            progress.check("encoding")?;
+            let record = match units.done(unit.number, &unit.parts, Check::Whole)? {
+                Some(record) => record,
+                None => {
+                    let place = fold.place(&unit.parts);
+                    let record = encoder.unit(unit, &units.rejects(unit.number), before);
+                    let record = record.map_err(|error| error.further_down(place.lines, place.bytes))?;
+                    units.finish(unit.number, &record)?;
+                    record
+                }
+            };
+            saving.take().map_or(Ok(()), joined)?;
+            before += unit.bytes();
+            progress.done(before);
+            fold.add(unit.number, record);
+            if let Some(limit @ MaxBad::Records(_)) = settings.max_bad {
+                // Not only at the end, which may be hours away.
+                limit.check(&fold.documents()).or_else(|error| {
+                    fold.join_rejects(&units, output)?;
+                    Err(error)
+                })?;
+            }
+        }
+        saving.take().map_or(Ok(()), joined)
+    })?;
     let manifest = fold.finish(tokenizer, plan, units, output, settings.max_bad)?;
     Ok(EncodedFolder { manifest, seconds: encoder.seconds() })
+}
+
+/// What a thread has come to.
+fn joined(thread: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Makes the folders of the shards, and takes away what killed runs have half written there.

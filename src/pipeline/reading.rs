@@ -2,8 +2,12 @@
 //!
 //! What is handed on does not depend on the threads: parts are cut into pieces of a set size, and reader `k` of `n` reads
 //! the pieces `k`, `k + n`, ... into a queue of its own, from which they are taken in turn. A full queue stops its reader,
-//! so that each holds a few batches at the most: memory is bounded by [`QUEUE`] and two batches a reader, and a batch by
-//! [`BATCH_BYTES`] and one document; where memory is bounded (see [`ReadOptions::within`]), so are both. With one thread there are no readers, and pieces are read where they are needed.
+//! so that each holds a few batches at the most: memory is bounded by [`QUEUE`] and a batch, and a batch by [`BATCH_BYTES`]
+//! and one document; where memory is bounded (see [`ReadOptions::within`]), so are both. With one thread there are no
+//! readers, and pieces are read where they are needed.
+//!
+//! The first batches are small ([`FIRST_SHARE`]), and each twice as long as the one before: with whole ones all threads
+//! waited until the first two pieces were read, which was an eighth of the time of a command that encodes 30 MB.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -24,8 +28,12 @@ const LEAST_BATCH_BYTES: u64 = 1 << 16;
 const BATCH_DOCUMENTS: usize = 4096;
 /// Bytes on disk of the pieces that large files are cut into.
 const PIECE_BYTES: u64 = 8 << 20;
-/// Batches that wait for each reader.
-const QUEUE: usize = 2;
+/// The first batch has this part of the others' length.
+const FIRST_SHARE: usize = 16;
+/// Batches are read in so many parts, so that the first need not wait for more than it has.
+const CHUNKS: usize = 16;
+/// Parts of batches that wait for each reader.
+const QUEUE: usize = 2 * CHUNKS;
 /// Threads that work on text for each that reads it: reading is several times as fast.
 const WORKERS_A_READER: usize = 4;
 
@@ -142,7 +150,8 @@ impl Reading<'_> {
         }
         let tallies = FileTallies::new();
         let (batch, batch_bytes, read) = (Batch::default(), 0, read_before);
-        let mut intake = Intake { reading: self, rejects, work, lines, tallies, batch, batch_bytes, read };
+        let share = FIRST_SHARE;
+        let mut intake = Intake { reading: self, rejects, work, lines, tallies, batch, batch_bytes, share, read };
         let readers = self.readers.min(all.len());
         if readers == 0 {
             self.read_here(&all, &mut intake)?;
@@ -204,7 +213,7 @@ impl Reading<'_> {
 
     /// Reads a piece, and gives its length.
     fn read_piece(&self, piece: &Part, take: &mut dyn FnMut(Chunk) -> Result<()>) -> Result<Length> {
-        let (mut chunk, batch_bytes) = (Chunk::default(), self.batch_bytes());
+        let (mut chunk, chunk_bytes) = (Chunk::default(), self.batch_bytes() / CHUNKS);
         let mut records = records_in(&self.files[piece.file], &piece.extent, self.options)?;
         while let Some(record) = records.next() {
             match record? {
@@ -217,7 +226,7 @@ impl Reading<'_> {
                     chunk.rejects.push(reject);
                 }
             }
-            if chunk.bytes >= batch_bytes || chunk.documents.len() + chunk.rejects.len() >= BATCH_DOCUMENTS {
+            if chunk.bytes >= chunk_bytes || chunk.documents.len() + chunk.rejects.len() >= BATCH_DOCUMENTS / CHUNKS {
                 chunk.read = records.bytes_read();
                 take(std::mem::take(&mut chunk))?;
             }
@@ -244,6 +253,8 @@ struct Intake<'i, 's> {
     tallies: FileTallies,
     batch: Batch,
     batch_bytes: usize,
+    /// The batch will have this part of the length of later ones.
+    share: usize,
     /// Bytes of input, as they lie on disk, whose pieces are done.
     read: u64,
 }
@@ -283,7 +294,9 @@ impl Intake<'_, '_> {
             tally.bytes.rejected += reject.bytes;
             self.rejects.take(reject)?;
         }
-        if self.batch_bytes >= self.reading.batch_bytes() || self.batch.documents.len() >= BATCH_DOCUMENTS {
+        let (bytes, documents) = (self.reading.batch_bytes() / self.share, BATCH_DOCUMENTS / self.share);
+        if self.batch_bytes >= bytes || self.batch.documents.len() >= documents {
+            self.share = (self.share / 2).max(1);
             self.hand_on()?;
             // Of what is read ahead, a part belongs to the next piece. How long standard input is nobody knows.
             let is_stdin = self.reading.files[piece.file].is_stdin();

@@ -173,6 +173,27 @@ impl LineReader {
         Ok(Some(Line { bytes, origin, length, too_long }))
     }
 
+    /// Hands the next line to `take` where it lies in memory, and goes on behind it if something is made of it. `None` where
+    /// nothing is, and where the line has to be brought together first: it is the next one still.
+    pub(super) fn take_line<T>(&mut self, take: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<(T, Origin)>> {
+        if self.is_over() {
+            return Ok(None);
+        }
+        let buffer = match self.reader.fill_buf() {
+            Ok(buffer) => buffer,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(None),
+            Err(error) => return Err(self.error(error)),
+        };
+        let line = memchr::memchr(b'\n', buffer).map(|end| &buffer[..end]).filter(|line| line.len() as u64 <= self.max);
+        let Some((taken, length)) = line.and_then(|line| Some((take(line)?, line.len() + 1))) else { return Ok(None) };
+        self.reader.consume(length);
+        self.line += 1;
+        let origin = self.origin();
+        self.offset += length as u64;
+        self.begin = self.offset;
+        Ok(Some((taken, origin)))
+    }
+
     /// Reads to the end of the line without keeping it, or not far behind where so many bytes are enough; gives how many
     /// they were.
     fn skip_line(&mut self, is_enough: impl Fn(u64) -> bool) -> Result<u64> {

@@ -21,6 +21,10 @@ mod document;
 mod encoding;
 mod fields;
 mod frames;
+mod json_line;
+mod json_string;
+#[cfg(target_arch = "x86_64")]
+mod json_string_x86;
 mod jsonl;
 mod lines;
 mod open;
