@@ -388,11 +388,10 @@ fn first_bytes(span: &[u8]) -> u64 {
 
 pub(super) fn checked(left: u64, right: u64) -> Result<u64> {
     // An error that is made for each sum, and dropped, took a twentieth of the time.
-    left.checked_add(right).ok_or_else(|| Error::Limit {
-        what: "the count of one pre-token",
-        value: u64::MAX,
-        max: u64::MAX - 1,
-    })
+    match left.checked_add(right) {
+        Some(sum) => Ok(sum),
+        None => Err(Error::Limit { what: "the count of one pre-token", value: u64::MAX, max: u64::MAX - 1 }),
+    }
 }
 
 fn limit(what: &'static str, value: usize) -> Error {

@@ -27,8 +27,7 @@ impl Unigram {
     pub fn add(&mut self, ids: &[TokenId]) -> Result<()> {
         let vocab_size = self.counts.len() as u32;
         for (position, &id) in ids.iter().enumerate() {
-            let count =
-                self.counts.get_mut(id as usize).ok_or_else(|| Error::UnknownToken { id, position, vocab_size })?;
+            let count = self.counts.get_mut(id as usize).ok_or(Error::UnknownToken { id, position, vocab_size })?;
             *count += 1;
             self.total += 1;
         }
