@@ -71,7 +71,7 @@ def sentencepiece(path):
             model_type="bpe",
             byte_fallback=True,
             max_sentence_length=1 << 24,
-            num_threads=os.cpu_count(),
+            num_threads=len(os.sched_getaffinity(0)),
             minloglevel=2,
         )
     return start
