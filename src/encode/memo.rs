@@ -3,8 +3,8 @@
 //! A key holds the bytes of its piece, so two pieces never share an entry. Pieces of up to 15 bytes and 4 ids stand in
 //! slots of 32 bytes, two to a line of the cache; those of up to 31 bytes and 7 ids in slots of 64 bytes; longer ones, as
 //! lines of `=` and long names, wherever the allocator puts them. A piece of up to 15 bytes with more ids than four leaves a
-//! mark in a short slot: without it nothing else need be looked at to know that a short piece is new. An entry that is put in takes the place of an older one;
-//! which entries are there changes time alone, never ids.
+//! mark in a short slot: without it nothing else need be looked at to know that a short piece is new. An entry that is put
+//! in takes the place of an older one; which entries are there changes time alone, never ids.
 
 use std::ops::Range;
 
@@ -18,6 +18,8 @@ pub(super) const SHORT: usize = 15;
 const LONG: usize = 31;
 /// The longest piece that is kept, in bytes.
 const LONGEST: usize = 2048;
+/// The most ids of one that is kept: runs have few, and text that has one for each byte shall not fill the memory.
+const LONGEST_IDS: usize = 512;
 /// The most ids of a long slot.
 const LONG_IDS: usize = 7;
 
@@ -184,7 +186,7 @@ impl Memo {
                 slot.ids[..ids.len()].copy_from_slice(ids);
                 self.long[long_slot(keys)] = slot;
             }
-            _ if (LONG + 1..=LONGEST).contains(&piece.len()) => {
+            _ if (LONG + 1..=LONGEST).contains(&piece.len()) && ids.len() <= LONGEST_IDS => {
                 let slot = &mut self.longest[longest_slot(piece)];
                 slot.piece.clear();
                 slot.piece.extend_from_slice(piece);
@@ -251,6 +253,22 @@ mod tests {
                     _ => assert_eq!(long, Some(ids)),
                 }
             }
+        }
+    }
+
+    #[test]
+    fn long_pieces_are_kept_if_their_ids_are_few() {
+        let mut memo = Memo::new();
+        let text = vec![b' '; LONGEST + 1];
+        for (length, count, kept) in [
+            (LONGEST, LONGEST_IDS, true),
+            (LONGEST - 1, LONGEST_IDS + 1, false),
+            (LONGEST + 1, 1, false),
+            (LONG + 1, LONG + 1, true),
+        ] {
+            let ids: Vec<TokenId> = (0..count as u32).collect();
+            memo.keep(&text[..length], &ids);
+            assert_eq!(memo.long(&text, 0..length), kept.then_some(&ids[..]), "{length} {count}");
         }
     }
 

@@ -12,7 +12,7 @@
 //! pieces read as two halves that overlap; the two slots of a set compared without a jump between them; with o200k, pieces
 //! of whole characters merged together (a fifth slower). Without AVX-512 such pieces are looked up: merging them in the
 //! block, one pair at a time, gains a sixth with vocabularies of much Chinese and loses a twentieth with others. Pieces that
-//! the memo does not know (with cl100k one in fifteen of several characters of Chinese, one in 35 of English, each 0.8 µs)
+//! the memo does not know (with cl100k one in fifteen of several characters of Chinese, one in 33 of English, each 0.8 µs)
 //! left open until there were seven or so, and merged side by side by AVX-512, a merge of each in a round: no faster.
 
 use std::ops::Range;

@@ -19,11 +19,11 @@ pub(super) fn found<'l>(line: &'l [u8], fields: &Fields, scratch: &mut Vec<u8>) 
     let mut found = fields.nothing();
     found[0] = Found::Other(OBJECT);
     let mut object = Object { line, at: 0, checked: 0, scratch };
-    object.expect(b'{')?;
+    object.skip(b'{')?;
     loop {
-        object.expect(b'"')?;
+        object.skip(b'"')?;
         let child = fields.child(0, object.name()?).filter(|child| found[*child] == Found::Missing);
-        object.expect(b':')?;
+        object.skip(b':')?;
         if object.next()? == b'"' {
             object.at += 1;
             let text = object.string(child.is_some())?;
@@ -70,7 +70,8 @@ impl<'l> Object<'l, '_> {
         }
     }
 
-    fn expect(&mut self, byte: u8) -> Option<()> {
+    /// Goes over this byte, and white space before it.
+    fn skip(&mut self, byte: u8) -> Option<()> {
         (self.next()? == byte).then(|| self.at += 1)
     }
 
