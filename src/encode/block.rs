@@ -4,6 +4,8 @@
 //! characters at once ([`Reading`]); the plain one is here, `block_x86.rs` has another. Both fill the same block.
 
 use super::characters::{BEYOND_CODE, Characters, count_of, decode};
+use super::known::{self, Asked, Known, Room};
+use super::memo::Memo;
 use super::whole::{LONGEST, WholePairs};
 use crate::vocab::TokenId;
 
@@ -90,6 +92,9 @@ pub(super) trait Reading: Copy {
     /// or such a token may begin or end inside one of them. Bits from `count - 1` on say nothing.
     fn joined(self, characters: &Characters, block: &mut Block, count: usize) -> (u64, u64);
 
+    /// Writes the ids of the first of these pre-tokens, as many as the memo knows.
+    fn known(self, memo: &Memo, asked: &[Asked], room: &mut Room) -> Known;
+
     /// Whether [`Reading::merge`] is faster than looking pieces up in a memo.
     const MERGES: bool;
 
@@ -140,6 +145,11 @@ impl Reading for Plain {
             let (by_whole, by_part) = characters.spanned_by(codes[0], codes[1]);
             (joined | u64::from(by_whole | by_part | both_ascii) << at, partial | u64::from(by_part | both_ascii) << at)
         })
+    }
+
+    #[inline(always)]
+    fn known(self, memo: &Memo, asked: &[Asked], room: &mut Room) -> Known {
+        known::plain(memo, asked, room)
     }
 
     const MERGES: bool = false;

@@ -13,6 +13,9 @@ use std::arch::x86_64::*;
 use super::block::{Block, PLACES, Plain, Reading, STEP, Work};
 use super::characters::Characters;
 use super::cuts::{Cuts, FIRSTS_SHIFT, HASH, LASTS_SHIFT, LEFT, MASK_BITS, MASKS, RIGHT, WORDS};
+use super::known::{Asked, Known, Room};
+use super::known_x86;
+use super::memo::Memo;
 use super::whole::WholePairs;
 use super::whole_x86;
 use crate::vocab::TokenId;
@@ -99,6 +102,12 @@ impl Reading for Avx512 {
     fn joined(self, characters: &Characters, block: &mut Block, count: usize) -> (u64, u64) {
         // SAFETY: `self` proves the instructions.
         unsafe { joined(characters, block, count) }
+    }
+
+    #[inline(always)]
+    fn known(self, memo: &Memo, asked: &[Asked], room: &mut Room) -> Known {
+        // SAFETY: `self` proves the instructions.
+        unsafe { known_x86::known(memo, asked, room) }
     }
 
     const MERGES: bool = true;

@@ -77,9 +77,29 @@ pub(super) fn of_few(few: FewIds) -> ([TokenId; 4], usize) {
 /// The key of `text[start..end]`, 1 to [`SHORT`] bytes.
 #[inline(always)]
 pub(super) fn short_key(text: &[u8], start: usize, end: usize) -> Key {
-    let length = end - start;
-    sixteen(text, start, end) & !(Key::MAX << (8 * length)) | (length as Key) << 120
+    key_of_number(sixteen(text, start, end), end - start)
 }
+
+/// The key of the first of these bytes, 1 to [`SHORT`].
+#[inline(always)]
+pub(super) fn key_of_sixteen(bytes: &[u8; 16], length: usize) -> Key {
+    key_of_number(Key::from_le_bytes(*bytes), length)
+}
+
+#[inline(always)]
+fn key_of_number(bytes: Key, length: usize) -> Key {
+    bytes & MASKS[length] | (length as Key) << 120
+}
+
+/// By length, the bytes that count.
+const MASKS: [Key; SHORT + 1] = {
+    let (mut masks, mut length) = ([0; SHORT + 1], 1);
+    while length <= SHORT {
+        masks[length] = Key::MAX >> (128 - 8 * length);
+        length += 1;
+    }
+    masks
+};
 
 /// The bytes from `start` on, of which at least those before `end` are right, at most 16.
 #[inline(always)]
@@ -129,8 +149,9 @@ impl Memo {
         }
     }
 
+    /// The two slots of a set: the key and the ids of each.
     #[inline(always)]
-    fn set(&self, set: usize) -> &[u8; 64] {
+    pub(super) fn set(&self, set: usize) -> &[u8; 64] {
         let (sets, _) = self.short.bytes().as_chunks();
         &sets[set & (sets.len() - 1)]
     }

@@ -19,21 +19,13 @@ use std::ops::Range;
 
 use super::block::{Block, CHARACTERS, PRE_TOKENS, Plain, PreTokens, Reading, Work};
 use super::ids::Ids;
-use super::memo::{Key, SHORT, of_few, set_of, short_key};
+use super::known::{Keys, NO_KEYS, ROOM, read_keys};
+use super::memo::{SHORT, of_few, set_of, short_key};
 use super::tokenizer::{Scratch, Tokenizer};
 use super::whole::WholePairs;
 
 /// So many pre-tokens of 64 that are not ASCII are read together with those that are.
 const MANY: u32 = 8;
-
-/// The high bit of every byte of a key: none of a piece of ASCII.
-const NOT_ASCII: Key = 0x8080_8080_8080_8080_8080_8080_8080_8080;
-
-/// The keys of pre-tokens, and their sets in the memo.
-type Keys = [(Key, usize); PRE_TOKENS];
-
-/// The key of no piece: its length would be 255.
-const NO_KEY: Key = Key::MAX;
 
 /// The places of these bits.
 #[inline(always)]
@@ -72,9 +64,9 @@ impl<I: Ids> Pieces<'_, I> {
     /// Appends the ids of the pre-tokens of `text` with these ends.
     #[inline(always)]
     fn all(&mut self, reading: impl Reading, text: &[u8], ends: &[u32]) {
-        let mut start = 0;
+        let (mut keys, mut room, mut start) = (NO_KEYS, ROOM, 0);
         for ends in ends.chunks(PRE_TOKENS) {
-            let (keys, others) = self.keys(text, start, ends);
+            let others = read_keys(&self.scratch.memo, text, start, ends, &mut keys);
             if self.is_text && others.count_ones() >= MANY {
                 self.characters(reading, text, PreTokens { start, ends, others }, &keys);
                 start = ends[ends.len() - 1] as usize;
@@ -82,13 +74,14 @@ impl<I: Ids> Pieces<'_, I> {
             }
             let mut at = 0;
             while at < ends.len() {
-                let end = ends[at] as usize;
+                let of_ascii = (at + (others >> at).trailing_zeros() as usize).min(ends.len());
+                let known = reading.known(&self.scratch.memo, &keys[at..of_ascii], &mut room);
+                self.ids.some(&room[..known.ids]);
+                at += known.pre_tokens;
+                start = at.checked_sub(1).map_or(start, |before| ends[before] as usize);
+                let Some(end) = ends.get(at).map(|end| *end as usize) else { break };
                 if others >> at & 1 == 0 {
-                    let (key, set) = keys[at];
-                    match self.scratch.memo.short(key, set) {
-                        Some(few) => self.ids.few(few),
-                        None => self.longer(text, start..end),
-                    }
+                    self.longer(text, start..end);
                     (start, at) = (end, at + 1);
                 } else if self.is_text {
                     // With all pre-tokens behind it that are not ASCII either.
@@ -102,29 +95,6 @@ impl<I: Ids> Pieces<'_, I> {
                 }
             }
         }
-    }
-
-    /// The keys of short pre-tokens, and their sets, which are asked for on the way; [`NO_KEY`] for longer
-    /// ones. Bit k: pre-token k is not ASCII.
-    #[inline(always)]
-    fn keys(&self, text: &[u8], start: usize, ends: &[u32]) -> (Keys, u64) {
-        let (mut keys, mut others) = ([(NO_KEY, 0); PRE_TOKENS], 0);
-        let mut from = start;
-        for (at, (key, end)) in keys.iter_mut().zip(ends).enumerate() {
-            let end = *end as usize;
-            if end - from <= SHORT {
-                let of_piece = short_key(text, from, end);
-                // Others are not looked up as they are.
-                let set = if of_piece & NOT_ASCII == 0 { set_of(of_piece) } else { 0 };
-                others |= u64::from(of_piece & NOT_ASCII != 0) << at;
-                *key = (of_piece, set);
-                self.scratch.memo.prefetch(set);
-            } else {
-                others |= u64::from(!text[from..end].is_ascii()) << at;
-            }
-            from = end;
-        }
-        (keys, others)
     }
 
     /// Appends the ids of pre-tokens of valid text, cut where that is safe. Of those that are ASCII these are the keys.
@@ -248,7 +218,7 @@ impl<I: Ids> Pieces<'_, I> {
         // A stretch of bytes that are no text has no characters.
         if self.is_text || std::str::from_utf8(piece).is_ok() {
             let pre_tokens = PreTokens { start: 0, ends: &[piece.len() as u32], others: u64::MAX };
-            self.characters(Plain, piece, pre_tokens, &[(NO_KEY, 0); PRE_TOKENS]);
+            self.characters(Plain, piece, pre_tokens, &NO_KEYS);
         } else {
             self.part(piece, 0, piece.len());
         }
