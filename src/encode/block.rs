@@ -4,8 +4,9 @@
 //! characters at once ([`Reading`]); the plain one is here, `block_x86.rs` has another. Both fill the same block.
 
 use super::characters::{BEYOND_CODE, Characters, count_of, decode};
+use super::gathered::{self, Gathered};
 use super::known::{self, Asked, Known, Room};
-use super::memo::Memo;
+use super::memo::{FewIds, Key, Memo};
 use super::whole::{LONGEST, WholePairs};
 use crate::vocab::TokenId;
 
@@ -95,6 +96,16 @@ pub(super) trait Reading: Copy {
     /// Writes the ids of the first of these pre-tokens, as many as the memo knows.
     fn known(self, memo: &Memo, asked: &[Asked], room: &mut Room) -> Known;
 
+    /// The ids of a short piece, if the memo knows them.
+    fn find(self, memo: &Memo, key: Key, set: usize) -> Option<FewIds>;
+
+    /// The bits of the characters of a block that have more than one id, and more than two. [`Reading::joined`] has been
+    /// called.
+    fn more(self, characters: &Characters, block: &Block) -> [u64; 2];
+
+    /// Writes the ids of the pieces that begin with the characters `heads`, and says how many they are.
+    fn write(self, gathered: &Gathered, heads: u64, room: &mut gathered::Room) -> usize;
+
     /// Whether [`Reading::merge`] is faster than looking pieces up in a memo.
     const MERGES: bool;
 
@@ -150,6 +161,21 @@ impl Reading for Plain {
     #[inline(always)]
     fn known(self, memo: &Memo, asked: &[Asked], room: &mut Room) -> Known {
         known::plain(memo, asked, room)
+    }
+
+    #[inline(always)]
+    fn find(self, memo: &Memo, key: Key, set: usize) -> Option<FewIds> {
+        memo.short(key, set)
+    }
+
+    #[inline(always)]
+    fn more(self, characters: &Characters, block: &Block) -> [u64; 2] {
+        gathered::plain_more(characters, block)
+    }
+
+    #[inline(always)]
+    fn write(self, gathered: &Gathered, heads: u64, room: &mut gathered::Room) -> usize {
+        gathered::plain_write(gathered, heads, room)
     }
 
     const MERGES: bool = false;

@@ -13,9 +13,11 @@ use std::arch::x86_64::*;
 use super::block::{Block, PLACES, Plain, Reading, STEP, Work};
 use super::characters::Characters;
 use super::cuts::{Cuts, FIRSTS_SHIFT, HASH, LASTS_SHIFT, LEFT, MASK_BITS, MASKS, RIGHT, WORDS};
+use super::gathered::{self, Gathered};
+use super::gathered_x86;
 use super::known::{Asked, Known, Room};
 use super::known_x86;
-use super::memo::Memo;
+use super::memo::{FewIds, Key, Memo};
 use super::whole::WholePairs;
 use super::whole_x86;
 use crate::vocab::TokenId;
@@ -30,13 +32,14 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("lzcnt");
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt");
         found.then_some(Self(()))
     }
 
     /// Work that is compiled for these instructions.
     pub(super) fn run<W: Work>(self, work: W) {
-        #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+        #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
         fn compiled<W: Work>(lanes: Avx512, work: W) {
             work.run(lanes);
         }
@@ -54,13 +57,14 @@ impl Avx2 {
         let found = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("lzcnt");
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt");
         found.then_some(Self(()))
     }
 
     /// Work that is compiled for these instructions.
     pub(super) fn run<W: Work>(self, work: W) {
-        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
         fn compiled<W: Work>(work: W) {
             work.run(Plain);
         }
@@ -110,6 +114,24 @@ impl Reading for Avx512 {
         unsafe { known_x86::known(memo, asked, room) }
     }
 
+    #[inline(always)]
+    fn find(self, memo: &Memo, key: Key, set: usize) -> Option<FewIds> {
+        // SAFETY: `self` proves the instructions.
+        unsafe { known_x86::find(memo, key, set) }
+    }
+
+    #[inline(always)]
+    fn more(self, _: &Characters, block: &Block) -> [u64; 2] {
+        // SAFETY: `self` proves the instructions.
+        unsafe { gathered_x86::more(block) }
+    }
+
+    #[inline(always)]
+    fn write(self, gathered: &Gathered, heads: u64, room: &mut gathered::Room) -> usize {
+        // SAFETY: `self` proves the instructions.
+        unsafe { gathered_x86::write(gathered, heads, room) }
+    }
+
     const MERGES: bool = true;
 
     #[inline(always)]
@@ -125,7 +147,7 @@ impl Reading for Avx512 {
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 fn tokens(characters: &Characters, block: &mut Block) -> u64 {
     let mut single = 0;
     for at in (0..block.count).step_by(STEP) {
@@ -143,7 +165,7 @@ fn tokens(characters: &Characters, block: &mut Block) -> u64 {
     single & u64::MAX >> (64 - block.count)
 }
 
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 fn joined(characters: &Characters, block: &mut Block, count: usize) -> (u64, u64) {
     for at in (0..count).step_by(STEP) {
         let codes = _mm512_and_si512(load(&block.codes, at), all(0xFFFF));
@@ -184,7 +206,7 @@ struct Sides {
 
 /// Which of 16 edges may be spanned, or lie between two ASCII characters; and which of them do, or may be spanned by a token
 /// that begins or ends inside a character beside them.
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
 fn edges(cuts: &Cuts, before: Sides, behind: Sides) -> (u16, u16) {
     let (set, masks, shift) = cuts.tables();
@@ -209,7 +231,7 @@ fn edges(cuts: &Cuts, before: Sides, behind: Sides) -> (u16, u16) {
 }
 
 /// Which of the masks with these numbers, of `MASK_BITS` bits, have the bits of these places, below 64.
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
 fn of_masks(masks: &[u64; MASKS], numbers: __m512i, places: __m512i) -> __mmask16 {
     // Mask 0 has none.

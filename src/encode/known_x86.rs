@@ -9,29 +9,17 @@
 use std::arch::x86_64::*;
 
 use super::known::{Asked, Known, Room, next_of};
-use super::memo::Memo;
+use super::memo::{FewIds, Key, Memo};
 
 /// As [`plain`](super::known::plain).
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
 pub(super) fn known(memo: &Memo, asked: &[Asked], room: &mut Room) -> Known {
     let mut known = Known::default();
     // The number of ids stands in the top byte of the last.
     let ids_alone = _mm_setr_epi32(-1, -1, -1, 0xFF_FFFF);
     for (key, set) in asked {
-        let set = memo.set(*set);
-        // SAFETY: a key has 16 bytes, a set 64.
-        let (key, slots) =
-            unsafe { (_mm_loadu_si128(std::ptr::from_ref(key).cast()), _mm512_loadu_si512(set.as_ptr().cast())) };
-        // By halves of keys and ids: those of the keys are 0, 1, and 4, 5.
-        let equal = _mm512_cmpeq_epi64_mask(slots, _mm512_broadcast_i32x4(key));
-        let found = usize::from(equal & equal >> 1 & 0b1_0001);
-        if found == 0 {
-            break;
-        }
-        // Of the two that a set may hold of a key either is right.
-        let (quarters, _) = set.as_chunks::<16>();
-        let ids = &quarters[1 + (found >> 4) * 2];
+        let Some(ids) = ids_of(memo.set(*set), *key) else { break };
         let room = next_of(room, known.ids);
         // SAFETY: a quarter of a set has 16 bytes, and four ids have.
         unsafe {
@@ -41,4 +29,27 @@ pub(super) fn known(memo: &Memo, asked: &[Asked], room: &mut Room) -> Known {
         known = Known { pre_tokens: known.pre_tokens + 1, ids: known.ids + usize::from(ids[15]) };
     }
     known
+}
+
+/// As [`Memo::short`].
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+pub(super) fn find(memo: &Memo, key: Key, set: usize) -> Option<FewIds> {
+    let (ids, _) = ids_of(memo.set(set), key)?.as_chunks();
+    Some([0, 1, 2, 3].map(|at| u32::from_le_bytes(ids[at])))
+}
+
+/// The ids of a key in its set, if it is there.
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+fn ids_of(set: &[u8; 64], key: Key) -> Option<&[u8; 16]> {
+    // SAFETY: a key has 16 bytes, a set 64.
+    let (key, slots) =
+        unsafe { (_mm_loadu_si128(std::ptr::from_ref(&key).cast()), _mm512_loadu_si512(set.as_ptr().cast())) };
+    // By halves of keys and ids: those of the keys are 0, 1, and 4, 5.
+    let equal = _mm512_cmpeq_epi64_mask(slots, _mm512_broadcast_i32x4(key));
+    let found = usize::from(equal & equal >> 1 & 0b1_0001);
+    let (quarters, _) = set.as_chunks();
+    // Of the two that a set may hold of a key either is right.
+    (found != 0).then(|| &quarters[1 + (found >> 4) * 2])
 }

@@ -39,6 +39,10 @@ mod dropout;
 mod encoder;
 mod explain;
 mod forms;
+mod gathered;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod gathered_x86;
 mod ids;
 mod known;
 #[cfg(target_arch = "x86_64")]

@@ -117,7 +117,7 @@ impl<I: Ids> Pieces<'_, I> {
             } else {
                 match pairs {
                     Some(pairs) => self.merged_at_once(reading, pairs, text, keys),
-                    None => self.looked_up(text, keys),
+                    None => self.looked_up(reading, text, keys),
                 }
             }
         }
@@ -128,14 +128,15 @@ impl<I: Ids> Pieces<'_, I> {
     /// Single characters and pieces of several are told apart once for the block, and their ids gathered in one loop: a
     /// jump that is not foreseen costs as much as some characters.
     #[inline(always)]
-    fn looked_up(&mut self, text: &[u8], keys: &Keys) {
+    fn looked_up(&mut self, reading: impl Reading, text: &[u8], keys: &Keys) {
+        let characters = self.tokenizer.characters();
         let Scratch { block, gathered, memo, .. } = &mut *self.scratch;
         let Block { count, joined, beyond, ascii, .. } = **block;
-        gathered.characters(self.tokenizer.characters(), &block.codes[..count]);
+        gathered.begin(reading, characters, block);
         let mut missed = 0;
         for at in places(ascii) {
             let (key, set) = keys[block.pieces[at] as usize % PRE_TOKENS];
-            match memo.short(key, set) {
+            match reading.find(memo, key, set) {
                 Some(few) => gathered.put(at, few),
                 None => missed |= 1 << at,
             }
@@ -143,20 +144,21 @@ impl<I: Ids> Pieces<'_, I> {
         let mut heads = !(joined << 1) & u64::MAX >> (CHARACTERS - count);
         for at in places(heads & (joined | beyond | missed)) {
             let behind = at + 1 + (joined >> at).trailing_ones() as usize;
-            let Scratch { block, gathered, memo, .. } = &mut *self.scratch;
+            let Scratch { block, gathered, memo, room, .. } = &mut *self.scratch;
             let (start, end) = (block.starts[at] as usize, block.starts[behind] as usize);
             if end - start <= SHORT {
                 let key = short_key(text, start, end);
-                if let Some(few) = memo.short(key, set_of(key)) {
+                if let Some(few) = reading.find(memo, key, set_of(key)) {
                     gathered.put(at, few);
                     continue;
                 }
             }
-            self.ids.gathered(gathered, heads & !(u64::MAX << at));
+            self.ids.gathered(reading, gathered, heads & !(u64::MAX << at), room);
             heads &= u64::MAX << at << 1;
             self.several(text, start..end, at..behind);
         }
-        self.ids.gathered(&mut self.scratch.gathered, heads);
+        let Scratch { gathered, room, .. } = &mut *self.scratch;
+        self.ids.gathered(reading, gathered, heads, room);
     }
 
     /// Appends the ids of the block, whose pieces of whole characters are merged all at once.

@@ -16,7 +16,7 @@ use crate::vocab::TokenId;
 type Values = [u32; PLACES + 1];
 
 /// As [`WholePairs::merge`].
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn merge(pairs: &WholePairs, tokens: &mut [TokenId; PLACES], ends: u64, count: usize) -> u64 {
     let mut ends = ends | u64::MAX << (count - 1);
     let (mut values, mut count, mut left) = ([NONE; PLACES + 1], count, u64::MAX >> (64 - count));
@@ -37,7 +37,7 @@ pub(super) fn merge(pairs: &WholePairs, tokens: &mut [TokenId; PLACES], ends: u6
 }
 
 /// Looks up the ranks of these tokens with those behind them; where a piece ends there is none.
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
 fn look_up(
     pairs: &WholePairs,
@@ -58,7 +58,7 @@ fn look_up(
 }
 
 /// The ranks of 16 pairs, or none of those that are not asked for.
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
 fn values_of(pairs: &WholePairs, left: __m512i, right: __m512i, asked: u16) -> __m512i {
     let (slots, shift, _) = pairs.tables();
@@ -98,7 +98,7 @@ fn half(of: __m512i, high: bool) -> __m256i {
 }
 
 /// The tokens that are merged with those behind them in this round.
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
 fn choose(values: &Values, ends: u64, count: usize) -> u64 {
     let (mut chosen, mut others) = (0, 0);
@@ -128,7 +128,7 @@ fn choose(values: &Values, ends: u64, count: usize) -> u64 {
 
 /// Replaces the chosen tokens by what they make with those behind them, and moves all that are kept, and their ranks, to
 /// the beginning. Gives their number.
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
 fn join(
     pairs: &WholePairs,

@@ -5,7 +5,7 @@
 //! [`Avx512`] or [`Avx2`] proves, and loads from arrays that are as long as what is loaded.
 //!
 //! Miri interprets all three, on machines without AVX-512 too:
-//! `RUSTFLAGS="-C target-feature=+avx512f,+avx512bw,+avx2,+bmi1,+bmi2,+lzcnt" PROPTEST_CASES=12 cargo +nightly miri test
+//! `RUSTFLAGS="-C target-feature=+avx512f,+avx512bw,+avx2,+bmi1,+bmi2,+lzcnt,+popcnt" PROPTEST_CASES=12 cargo +nightly miri test
 //! --no-default-features --lib segment::lanes::tests::any`.
 
 use super::blocks::{BLOCK, Block, Masks, WIDE_PUNCTUATION};
@@ -200,12 +200,13 @@ mod x86 {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("bmi1")
                 && is_x86_feature_detected!("bmi2")
-                && is_x86_feature_detected!("lzcnt");
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt");
             found.then_some(Self(()))
         }
 
         pub(crate) fn run<W: Work>(self, work: W) {
-            #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt")]
+            #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
             fn compiled<W: Work>(lanes: Avx512, work: W) {
                 work.run(lanes);
             }
@@ -318,12 +319,13 @@ mod x86 {
             let found = is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("bmi1")
                 && is_x86_feature_detected!("bmi2")
-                && is_x86_feature_detected!("lzcnt");
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt");
             found.then_some(Self(()))
         }
 
         pub(crate) fn run<W: Work>(self, work: W) {
-            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
+            #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
             fn compiled<W: Work>(lanes: Avx2, work: W) {
                 work.run(lanes);
             }
