@@ -6,7 +6,8 @@
 //! Sums over the vocabulary are made in the same order as in the plain version, and are the same bits. Where text is only
 //! scored, the sums are all that is made.
 //!
-//! Sixteen panels of the vocabulary by one of tokens, and powers made before the tiles go on, were as fast as noise could tell.
+//! Sixteen panels of the vocabulary by one of tokens, powers made before the tiles go on, and four or ten panels of tokens by one
+//! of the vocabulary where text is scored, were as fast as noise could tell.
 
 use std::arch::x86_64::{
     __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_permutex2var_epi16,
