@@ -133,18 +133,8 @@ pub struct Trainer {
     adam: AdamW,
     lanes: Vec<Lane>,
     step: u64,
-    /// Where it ends before its settings say so.
-    end: Option<End>,
     clock: Option<Clock>,
     profile: Profile,
-}
-
-/// An end of a training before its time: its learning rate falls from where it is to 0, in a line.
-#[derive(Debug, Clone, Copy)]
-struct End {
-    /// Steps done when that began, and in all.
-    behind: u64,
-    steps: u64,
 }
 
 struct Lane {
@@ -173,26 +163,15 @@ impl Trainer {
         let TrainConfig { optimizer, beta1, beta2, weight_decay, .. } = config;
         let adam = AdamW::new(parameters, Settings { optimizer, beta1, beta2, epsilon: 1e-8, weight_decay })
             .by(config.precision);
-        let (lanes, profile) = (lanes(&gpt, &config), Profile::default());
-        Ok(Self { lanes, gpt, config, adam, step: 0, end: None, clock: None, profile })
+        Ok(Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: 0, clock: None, profile: Profile::default() })
     }
 
-    /// The same training as far as it is, to be ended after so many steps in all: its learning rate falls from that of the
-    /// step that comes next in a line, as at the end of [`Schedule::Wsd`].
+    /// The same training as far as it is, to be ended after another number of steps.
     #[must_use]
-    pub fn with_end(&self, steps: u64) -> Self {
-        let (gpt, config) = (self.gpt.clone(), self.config);
+    pub fn with_steps(&self, steps: u64) -> Self {
+        let (gpt, config) = (self.gpt.clone(), TrainConfig { steps, ..self.config });
         let (adam, clock, profile) = (self.adam.clone(), self.clock, Profile::default());
-        let end = Some(End { behind: self.step, steps });
-        Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: self.step, end, clock, profile }
-    }
-
-    /// The learning rate of a step, counted from 1.
-    fn rate(&self, step: u64) -> f64 {
-        let Some(End { behind, steps }) = self.end else { return self.config.rate(step) };
-        // The last step still moves: what is left counts it.
-        let left = |behind: u64| steps.saturating_sub(behind) as f64;
-        self.config.rate(behind + 1) * left(step - 1) / left(behind).max(1.0)
+        Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: self.step, clock, profile }
     }
 
     /// Has the steps that follow measured by a clock.
@@ -261,7 +240,7 @@ impl Trainer {
             return Err(Error::Diverged { step: self.step, loss });
         }
         let scale = if gradient_norm > self.config.clip { self.config.clip / gradient_norm } else { 1.0 };
-        let learning_rate = self.rate(self.step);
+        let learning_rate = self.config.rate(self.step);
         let (layout, parameters) = self.gpt.change();
         self.adam.update(&layout.tensors, parameters, gradients, scale as f32, learning_rate);
         self.profile.add(Part::Optimizer, seconds(self.clock) - start);
@@ -480,31 +459,6 @@ mod tests {
         let mut trainer = Trainer::new(Gpt::new(SMALL, 5).unwrap(), config).unwrap();
         let alone = trainer.step(&[batch_of(0), batch_of(1)].concat()).unwrap();
         assert!((alone.loss - report.loss).abs() < 1e-6 && (alone.gradient_norm - report.gradient_norm).abs() < 1e-4);
-    }
-
-    /// Up to where it leaves it is the longer training; behind that its rate falls to 0.
-    #[test]
-    fn an_end_before_the_time() {
-        let config = TrainConfig { steps: 100, batch: 4, ..TrainConfig::default() };
-        let mut whole = Trainer::new(Gpt::new(SMALL, 5).unwrap(), config).unwrap();
-        let rate = |trainer: &mut Trainer| {
-            let step = trainer.steps_done();
-            trainer.step(&batch_of(step)).unwrap().learning_rate / config.learning_rate
-        };
-        for (leaves, end) in [(40, 60), (80, 96)] {
-            while whole.steps_done() < leaves {
-                rate(&mut whole);
-            }
-            let mut short = whole.with_end(end);
-            let begin = if leaves == 40 { 1.0 } else { 0.5 };
-            for left in (1..=end - leaves).rev() {
-                let expected = begin * left as f64 / (end - leaves) as f64;
-                assert!((rate(&mut short) - expected).abs() < 1e-12, "{left} of {end}");
-            }
-            assert_eq!(short.steps_done(), end);
-        }
-        let same = rate(&mut whole.with_end(100));
-        assert_eq!(rate(&mut whole), same);
     }
 
     /// Gradients of a small norm and of a large one move the parameters alike once they are clipped to the smaller.

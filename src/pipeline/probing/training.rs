@@ -7,8 +7,7 @@
 //! steps, and one after as many as cost what the cheapest arm costs for all of its own. Both share the steps of the high
 //! learning rate; where the shorter one begins to lower it, it goes on by itself (Hägele et al. 2024, "Scaling Laws and
 //! Compute-Optimal Training Beyond Fixed Training Durations"). It differs from a training of that length in the length of
-//! its warm-up alone. Where the two ends lie near each other, it leaves later, when the rate is falling in both: from there on
-//! its own falls faster by a fifth at the most ([`leaves`]).
+//! its warm-up alone.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -27,13 +26,6 @@ use crate::shard::write_atomic;
 
 /// Points of a curve of losses.
 const POINTS: u64 = 100;
-/// The shorter training goes its own way for at most so many times the steps that it has fewer.
-const OWN_STEPS: u64 = 5;
-
-/// After how many of `steps` a training of `short` steps leaves the longer one.
-pub(super) fn leaves(short: u64, steps: u64) -> u64 {
-    decay_begins(short).max(short.saturating_sub(OWN_STEPS * steps.saturating_sub(short)))
-}
 
 /// A training.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,11 +67,6 @@ impl Run {
         }
     }
 
-    /// Steps of the end at equal computing, and after how many it leaves.
-    fn short_and_leave(&self) -> Option<(u64, u64)> {
-        self.short.map(|short| (short, leaves(short, self.steps)))
-    }
-
     /// A trainer that has done nothing yet.
     pub(super) fn trainer(&self, arm: &Arm, settings: &ProbeSettings) -> Result<Trainer> {
         Trainer::new(paired_model(arm, self.seed)?, self.config(settings))
@@ -89,7 +76,7 @@ impl Run {
     pub(super) fn file(&self, arm: &Arm, texts: &Texts, settings: &ProbeSettings) -> PathBuf {
         let decided = (
             (env!("CARGO_PKG_VERSION"), arm.tokenizer.fingerprint().to_string(), texts.hash),
-            (self.seed, self.learning_rate.to_bits(), self.steps, self.short_and_leave(), self.with_cuts),
+            (self.seed, self.learning_rate.to_bits(), self.steps, self.short, self.with_cuts),
             (arm.model, settings.batch, settings.cuts),
         );
         let mut decided = format!("{decided:?}");
@@ -139,7 +126,7 @@ impl Run {
         let mut short = None;
         let cuts = if self.with_cuts { settings.cuts } else { 0 };
         for step in 0..self.steps {
-            if let Some(steps) = self.short.filter(|short| step == leaves(*short, self.steps)) {
+            if let Some(steps) = self.short.filter(|steps| step == decay_begins(*steps)) {
                 short = Some(self.branch(&trainer, steps, &stream, arm, texts, settings, progress)?);
             }
             let report = trainer.step(&arm.batch(&stream, step, settings.batch))?;
@@ -173,7 +160,7 @@ impl Run {
         settings: &ProbeSettings,
         progress: &Progress<'_>,
     ) -> Result<Assessment> {
-        let mut trainer = trainer.with_end(steps);
+        let mut trainer = trainer.with_steps(steps);
         while trainer.steps_done() < steps {
             trainer.step(&arm.batch(stream, trainer.steps_done(), settings.batch))?;
             progress.check("probing")?;
