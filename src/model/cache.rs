@@ -70,7 +70,7 @@ impl<R: Real> Gpt<R> {
         let (p, stream) = (&mut cache.row, &mut cache.stream[..rows * c]);
         self.embed(ids, past, stream);
         for (block, layer) in self.layout.blocks.iter().zip(&mut cache.layers) {
-            self.queries(block, past, stream, p, None, &mut Laps::default());
+            self.queries(block, past.., stream, p, None, &mut Laps::default());
             for (own, kept) in p.qkv.chunks_exact(qkv).zip(layer[past * kv..].chunks_exact_mut(kv)).take(rows) {
                 kept.copy_from_slice(&own[qkv - kv..]);
             }

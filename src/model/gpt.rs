@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::activation::activate;
-use super::attention::{Shape, attention};
+use super::attention::{Scratch, Shape, attention};
 use super::config::{GptConfig, Positions};
 use super::half::{PANEL, Precision};
 use super::kept::Kept;
@@ -116,10 +116,19 @@ impl<R: Real> Gpt<R> {
 
     /// Runs the layers over a window of at most T ids; the norm of the last layer is left in `pass.normed`.
     pub(super) fn forward(&self, ids: &[TokenId], pass: &mut Pass<R>) {
+        self.forward_each(ids, &[ids.len()], pass);
+    }
+
+    /// [`Gpt::forward`] of windows side by side, of so many ids each and at most T together: each begins at the first
+    /// position and sees itself alone, and all rows go through a matrix together.
+    pub(super) fn forward_each(&self, ids: &[TokenId], lengths: &[usize], pass: &mut Pass<R>) {
         let (t, c) = (ids.len(), self.config.width);
-        let own = self.config.heads * self.config.head_width();
         let stream = &mut pass.last[..t * c];
-        self.embed(ids, 0, stream);
+        let mut start = 0;
+        for &length in lengths {
+            self.embed(&ids[start..start + length], 0, &mut stream[start * c..(start + length) * c]);
+            start += length;
+        }
         for (at, block) in self.layout.blocks.iter().enumerate() {
             if pass.kept.is_some() && at > 0 {
                 let [before, p] = pass.blocks.get_disjoint_mut([at - 1, at]).expect("one behind the other");
@@ -127,8 +136,9 @@ impl<R: Real> Gpt<R> {
             }
             let p = &mut pass.blocks[at];
             let kept = &mut pass.kept;
-            self.queries(block, 0, stream, p, kept.as_mut(), &mut pass.laps);
-            attention(self.shape(t).by(p.precision), &p.qkv, &p.qkv[own..], &mut p.sums, &mut p.mix, &mut pass.scratch);
+            let positions = lengths.iter().flat_map(|&length| 0..length);
+            self.queries(block, positions, stream, p, kept.as_mut(), &mut pass.laps);
+            self.attend(lengths, p, &mut pass.scratch);
             pass.laps.end(Part::Attention);
             self.rest(block, p, stream, kept.as_mut(), &mut pass.laps);
         }
@@ -137,6 +147,18 @@ impl<R: Real> Gpt<R> {
         }
         self.norm(&self.layout.final_norm, stream, &mut pass.normed, &mut pass.stats);
         pass.laps.end(Part::Elementwise);
+    }
+
+    /// The attention of each window by itself. Of the sums, those of the last one stay.
+    fn attend(&self, lengths: &[usize], p: &mut BlockPass<R>, scratch: &mut Scratch<R>) {
+        let config = &self.config;
+        let own = config.heads * config.head_width();
+        let mut start = 0;
+        for &length in lengths {
+            let (qkv, mix) = (&p.qkv[start * config.qkv()..], &mut p.mix[start * config.width..]);
+            attention(self.shape(length).by(p.precision), qkv, &qkv[own..], &mut p.sums, mix, scratch);
+            start += length;
+        }
     }
 
     /// The embeddings (T, C) of ids, the first of which stands at position `past`.
@@ -151,11 +173,12 @@ impl<R: Real> Gpt<R> {
         stream.iter_mut().zip(positions).for_each(|(x, &position)| *x += position);
     }
 
-    /// From the residual stream (T, C) to queries, keys and values in `p`, normed and rotated as the form says.
+    /// From the residual stream (T, C) of tokens at some positions to queries, keys and values in `p`, normed and rotated as
+    /// the form says.
     pub(super) fn queries(
         &self,
         block: &Block,
-        past: usize,
+        positions: impl Iterator<Item = usize>,
         stream: &[R],
         p: &mut BlockPass<R>,
         kept: Option<&mut Kept<R>>,
@@ -170,7 +193,7 @@ impl<R: Real> Gpt<R> {
         let qkv = &mut p.qkv[..rows * config.qkv()];
         self.linear(&block.qkv, &p.norm1[..stream.len()], qkv, false, (p.precision, kept));
         laps.end(Part::MatrixMultiply);
-        for (at, row) in p.qkv.chunks_exact_mut(config.qkv()).take(rows).enumerate() {
+        for ((at, row), position) in p.qkv.chunks_exact_mut(config.qkv()).take(rows).enumerate().zip(positions) {
             let row = &mut row[..all * d];
             if config.form.qk_norm {
                 p.raw[at * all * d..][..all * d].copy_from_slice(row);
@@ -180,7 +203,7 @@ impl<R: Real> Gpt<R> {
                 head_norm(keys, self.get(&block.k_norm), of_keys);
             }
             if let Some(angles) = &self.angles {
-                angles.rotate(row, past + at);
+                angles.rotate(row, position);
             }
         }
         laps.end(Part::Elementwise);

@@ -3,9 +3,11 @@
 //! A part of the vocabulary at a time goes by all tokens of a window: logits of 32 tokens by 32 ids stand in the first cache
 //! until they are powers, rounded, as left side of the product with the output matrix and as right side of the one with
 //! rows, which is turned when it is done ([`add_up`](super::half::add_up)): so nothing is turned that is as large as logits.
-//! Sums over the vocabulary are made in the same order as in the plain version, and are the same bits.
+//! Sums over the vocabulary are made in the same order as in the plain version, and are the same bits. Where text is only
+//! scored, the sums are all that is made.
 //!
-//! Sixteen panels of the vocabulary by one of tokens, and powers made before the tiles go on, were as fast as noise could tell.
+//! Sixteen panels of the vocabulary by one of tokens, powers made before the tiles go on, and four or ten panels of tokens by one
+//! of the vocabulary where text is scored, were as fast as noise could tell.
 
 use std::arch::x86_64::{
     __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_permutex2var_epi16,
@@ -17,7 +19,7 @@ use std::mem::transmute;
 use super::half::PANEL;
 use super::half_kernel::{Multiply, Packed, STEP, Start, Strides, Sums, Unit, lines, room, unit};
 use super::half_tile::{Dots, Tiles};
-use super::head::Window;
+use super::head::{Products, Window};
 use super::panels::Line;
 use super::real::Real;
 use crate::vocab::TokenId;
@@ -56,12 +58,14 @@ thread_local! {
 /// If the sizes do not fit.
 pub(super) fn head(window: Window<'_, f32>) -> bool {
     let [c, v] = window.sizes;
-    let (t, [ahead, back]) = (window.targets.len(), window.panels);
-    if ahead.is_empty() || back.is_empty() || t == 0 {
+    let t = window.targets.len();
+    if window.panels.is_empty() || t == 0 {
         return false;
     }
-    assert!(ahead.len() >= lines(v, c) && back.len() >= lines(c, v), "panels of another size");
-    assert!(window.x.len() == t * c && window.dx.len() == t * c, "a row for each token");
+    assert!(window.panels.len() >= lines(v, c) && window.x.len() == t * c, "panels of another size");
+    if let Some(products) = &window.products {
+        assert!(products.panels.len() >= lines(c, v) && products.dx.len() == t * c, "panels of another size");
+    }
     assert!(window.references.len() == t && window.sums.len() == t && window.logits.len() == t, "one for each token");
     // SAFETY: the processor has the unit, which takes what the function is compiled for; sizes were checked.
     #[allow(unsafe_code)]
@@ -83,15 +87,18 @@ pub(super) fn head(window: Window<'_, f32>) -> bool {
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn head_by<M: Multiply>(window: Window<'_, f32>) -> bool {
     let unit = M::begin();
-    let Window { x, targets, references, sizes: [c, v], panels: [ahead, back], right, dx, sums, logits } = window;
+    let Window { x, targets, references, sizes: [c, v], panels: ahead, mut products, sums, logits } = window;
     let (t, steps, ids) = (targets.len(), c.div_ceil(PANEL), v.div_ceil(PANEL));
     let (stride, width) = (lines(1, t), steps * PANEL);
     let mut space = SPACE.take();
     space.x.fill::<false>(x, Strides { count: t, depth: c, outer: c, inner: 1 });
-    space.dx.resize(t.next_multiple_of(PANEL) * width, 0.0);
     space.lanes.clear();
     space.lanes.resize(t, [0.0; LANES]);
-    let (left, right) = (room(&mut space.left, PANELS * PART * STEP), room(right, ids * stride));
+    let left = room(&mut space.left, PANELS * PART * STEP);
+    let right = products.as_mut().map(|products| {
+        space.dx.resize(t.next_multiple_of(PANEL) * width, 0.0);
+        room(products.right, ids * stride)
+    });
     let mut squares: [Sums; 2] = [[0.0; PANEL * PANEL]; 2];
     for first in (0..ids).step_by(PART) {
         let count = PART.min(ids - first);
@@ -114,13 +121,16 @@ unsafe fn head_by<M: Multiply>(window: Window<'_, f32>) -> bool {
                     take(square, first + id, &targets[tokens.clone()], &mut logits[tokens.clone()]);
                     let has = PANEL.min(v - (first + id) * PANEL);
                     powers(square, has, &references[tokens.clone()], &mut space.lanes[tokens]);
-                    // SAFETY: as above.
-                    unsafe {
-                        let right = right.add((first + id) * stride + step * STEP);
-                        pack(square, left.add((panel * PART + id) * STEP), right);
+                    if let Some(right) = right {
+                        // SAFETY: as above.
+                        unsafe {
+                            let right = right.add((first + id) * stride + step * STEP);
+                            pack(square, left.add((panel * PART + id) * STEP), right);
+                        }
                     }
                 }
             }
+            let Some(Products { panels: back, .. }) = &products else { continue };
             for column in 0..steps {
                 for panel in 0..panels {
                     // SAFETY: as above.
@@ -134,7 +144,9 @@ unsafe fn head_by<M: Multiply>(window: Window<'_, f32>) -> bool {
             }
         }
     }
-    dx.chunks_exact_mut(c).zip(space.dx.chunks_exact(width)).for_each(|(dx, sums)| dx.copy_from_slice(&sums[..c]));
+    if let Some(Products { dx, .. }) = products {
+        dx.chunks_exact_mut(c).zip(space.dx.chunks_exact(width)).for_each(|(dx, sums)| dx.copy_from_slice(&sums[..c]));
+    }
     sums.iter_mut().zip(&space.lanes).for_each(|(sum, lanes)| *sum = lanes.iter().sum());
     SPACE.set(space);
     sums.iter().all(|sum| *sum <= LARGE)
@@ -241,11 +253,19 @@ mod tests {
             }
             let (mut right, mut dx) = (Vec::new(), vec![f32::NAN; t * c]);
             let (mut sums, mut logits) = (vec![0.0; t], vec![0.0; t]);
+            let products = Products { panels: &back, right: &mut right, dx: &mut dx };
             let window = Window {
-                x: &x, targets: &targets, references: &references, sizes: [c, v], panels: [&ahead, &back],
-                right: &mut right, dx: &mut dx, sums: &mut sums, logits: &mut logits,
+                x: &x, targets: &targets, references: &references, sizes: [c, v], panels: &ahead,
+                products: Some(products), sums: &mut sums, logits: &mut logits,
             };
             prop_assert!(head(window));
+            let [mut alone, mut logits_alone] = [vec![0.0; t], vec![0.0; t]];
+            let window = Window {
+                x: &x, targets: &targets, references: &references, sizes: [c, v], panels: &ahead,
+                products: None, sums: &mut alone, logits: &mut logits_alone,
+            };
+            prop_assert!(head(window));
+            prop_assert_eq!((&alone, &logits_alone), (&sums, &logits));
             for (at, x) in x.chunks(c).enumerate() {
                 let logit = |id: usize| -> f64 {
                     let row = matrix[id * c..][..c].iter().zip(x);
@@ -290,9 +310,8 @@ mod tests {
                 targets: &[1],
                 references: &[0.0],
                 sizes: [1, 2],
-                panels: [&ahead, &back],
-                right: &mut Vec::new(),
-                dx: &mut [0.0],
+                panels: &ahead,
+                products: Some(Products { panels: &back, right: &mut Vec::new(), dx: &mut [0.0] }),
                 sums: &mut [0.0],
                 logits: &mut [0.0],
             };

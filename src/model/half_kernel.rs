@@ -365,19 +365,32 @@ unsafe fn walk<M: Multiply>(
         unsafe {
             let (a, b) = (a.add(row / PANEL * steps * STEP), b.add(column / PANEL * steps * STEP));
             let c = c.add(row * c_stride + column);
+            let from = match bias {
+                [] if beta == 0.0 => Start::NOTHING,
+                [] => Start { data: c, stride: c_stride },
+                bias => Start { data: bias.as_ptr(), stride: 0 },
+            };
             if direct && width == PANEL && height == PANEL {
-                let from = match bias {
-                    [] if beta == 0.0 => Start::NOTHING,
-                    [] => Start { data: c, stride: c_stride },
-                    bias => Start { data: bias.as_ptr(), stride: 0 },
-                };
                 return unit.tile(a, b, steps, c, c_stride, from);
+            }
+            let rows = (0..height).map(|row| std::slice::from_raw_parts_mut(c.add(row * c_stride), width));
+            if direct {
+                // By way of a whole square that begins with the same: so a row does not depend on how many stand beside it.
+                let mut whole = Start::NOTHING;
+                if !from.data.is_null() {
+                    for (row, sums) in sums.chunks_exact_mut(PANEL).take(height).enumerate() {
+                        sums[..width]
+                            .copy_from_slice(std::slice::from_raw_parts(from.data.add(row * from.stride), width));
+                    }
+                    whole = Start { data: sums.as_ptr(), stride: PANEL };
+                }
+                unit.tile(a, b, steps, sums.as_mut_ptr(), PANEL, whole);
+                return rows.zip(sums.chunks_exact(PANEL)).for_each(|(row, sums)| row.copy_from_slice(&sums[..width]));
             }
             if steps > 0 {
                 unit.tile(a, b, steps, sums.as_mut_ptr(), PANEL, Start::NOTHING);
             }
-            for (row, sums) in sums.chunks_exact(PANEL).take(height).enumerate() {
-                let row = std::slice::from_raw_parts_mut(c.add(row * c_stride), width);
+            for (row, sums) in rows.zip(sums.chunks_exact(PANEL)) {
                 combine(&sums[..width], [alpha, beta], row);
                 row.iter_mut().zip(bias).for_each(|(c, &bias)| *c += bias);
             }

@@ -9,7 +9,7 @@
 
 use super::backward::HEAD_ROWS;
 use super::gpt::Gpt;
-use super::layers::cross_entropy;
+use super::layers::{cross_entropy, log_sum};
 use super::matmul::{Matrix, matmul};
 use super::panels::{Line, Way};
 use super::pass::Pass;
@@ -20,6 +20,9 @@ use crate::vocab::TokenId;
 /// Logits that are so far above the reference become the reference: e is still far from the end of f32.
 const FAR: f64 = 64.0;
 
+/// Rows whose logits are held at a time when nothing but nats is wanted.
+const NATS_ROWS: usize = 64;
+
 /// What is made of a window by tiles: see [`half_head`](super::half_head).
 pub(super) struct Window<'w, R> {
     /// (T, C): rows that the output matrix is multiplied by.
@@ -28,15 +31,23 @@ pub(super) struct Window<'w, R> {
     pub(super) references: &'w [R],
     /// C and V.
     pub(super) sizes: [usize; 2],
-    /// Panels of the output matrix transposed, for logits, and plain, for gradients.
-    pub(super) panels: [&'w [Line]; 2],
+    /// Panels of the output matrix transposed, for logits.
+    pub(super) panels: &'w [Line],
+    /// What gradients need, if they are wanted.
+    pub(super) products: Option<Products<'w, R>>,
+    /// By token, the sum of e, and the logit of the target.
+    pub(super) sums: &'w mut [R],
+    pub(super) logits: &'w mut [R],
+}
+
+/// What gradients need of a window.
+pub(super) struct Products<'w, R> {
+    /// Panels of the output matrix.
+    pub(super) panels: &'w [Line],
     /// e as right side of products over tokens.
     pub(super) right: &'w mut Vec<Line>,
     /// (T, C): e W.
     pub(super) dx: &'w mut [R],
-    /// By token, the sum of e, and the logit of the target.
-    pub(super) sums: &'w mut [R],
-    pub(super) logits: &'w mut [R],
 }
 
 /// By token, what e is relative to, its sum, the logit of the target, and the factor of e.
@@ -82,11 +93,8 @@ impl<R: Real> Gpt<R> {
     pub(super) fn head_half(&self, targets: &[TokenId], weight: R, pass: &mut Pass<R>, gradients: &mut [R]) -> f64 {
         let (c, t, place) = (self.config().width, targets.len(), &self.layout.head);
         let matrix = self.get(place);
-        for (at, (x, &target)) in pass.normed.chunks_exact(c).zip(targets).enumerate() {
-            pass.tokens.references[at] = dot(x, &matrix[target as usize * c..][..c]);
-        }
-        let fused = self.head_by_tiles(targets, pass);
-        if !fused {
+        self.refer(targets, pass);
+        if pass.kept.is_none() || !self.head_by_tiles(targets, pass) {
             self.powers_by_rows(targets, pass);
         }
         let Pass { tokens, stream, narrow, normed, .. } = &mut *pass;
@@ -111,21 +119,53 @@ impl<R: Real> Gpt<R> {
         loss
     }
 
-    /// e of a window, its sums and its products, by tiles, if that can be.
+    /// References: the logits of targets, but for how they are rounded.
+    fn refer(&self, targets: &[TokenId], pass: &mut Pass<R>) {
+        let (c, matrix) = (self.config().width, self.get(&self.layout.head));
+        for (at, (x, &target)) in pass.normed.chunks_exact(c).zip(targets).enumerate() {
+            pass.tokens.references[at] = dot(x, &matrix[target as usize * c..][..c]);
+        }
+    }
+
+    /// e of a window and its sums by tiles, if that can be; and its products, if the pass keeps what gradients are made of.
     fn head_by_tiles(&self, targets: &[TokenId], pass: &mut Pass<R>) -> bool {
         let (c, t, place) = (self.config().width, targets.len(), &self.layout.head);
-        let Pass { kept: Some(kept), tokens, .. } = pass else { return false };
+        let Pass { kept, tokens, narrow, normed, precision, .. } = pass;
+        let [panels, back] = [Way::Transposed, Way::Plain].map(|way| self.panels_of(place, way, *precision));
+        let products = kept.as_mut().map(|kept| Products {
+            panels: back,
+            right: kept.whole_right(place, t),
+            dx: &mut narrow[..t * c],
+        });
         R::head(Window {
-            x: &pass.normed[..t * c],
+            x: &normed[..t * c],
             targets,
             references: &tokens.references[..t],
             sizes: [c, self.config().vocab_size],
-            panels: [Way::Transposed, Way::Plain].map(|way| self.panels_of(place, way, pass.precision)),
-            right: kept.whole_right(place, t),
-            dx: &mut pass.narrow[..t * c],
+            panels,
+            products,
             sums: &mut tokens.sums[..t],
             logits: &mut tokens.logits[..t],
         })
+    }
+
+    /// The nats of a target behind each of the first rows of `pass.normed`.
+    pub(super) fn nats(&self, targets: &[TokenId], pass: &mut Pass<R>) -> Vec<f64> {
+        if !pass.precision.is_f32() {
+            self.refer(targets, pass);
+            if self.head_by_tiles(targets, pass) {
+                let Tokens { references, sums, logits, .. } = &pass.tokens;
+                let each = references.iter().zip(sums).zip(logits).take(targets.len());
+                return each.map(|((reference, sum), logit)| reference.f64() + sum.f64().ln() - logit.f64()).collect();
+            }
+        }
+        let mut nats = Vec::with_capacity(targets.len());
+        for (at, targets) in targets.chunks(NATS_ROWS).enumerate() {
+            let logits = self.logits(at * NATS_ROWS..at * NATS_ROWS + targets.len(), pass);
+            let rows = logits.chunks_exact(self.config().vocab_size).zip(targets);
+            nats.extend(rows.map(|(row, &target)| log_sum(row) - row[target as usize].f64()));
+        }
+        nats
     }
 
     /// The same through logits of some rows at a time. What is needed of e for the gradient by the output matrix is kept, or

@@ -1,13 +1,10 @@
 //! What a model makes of a sequence, however long.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::gpt::Gpt;
 use super::half::Precision;
 use super::language_model::LanguageModel;
-use super::layers::log_sum;
 use super::pass::Pass;
 use crate::error::{Error, Result};
 use crate::vocab::TokenId;
@@ -22,31 +19,28 @@ pub fn score(gpt: &Gpt, ids: &[TokenId]) -> Vec<f64> {
 }
 
 /// [`score`] of many sequences, with products in a precision. Windows of all of them are scored beside each other, by weights
-/// that are packed once.
+/// that are packed once, and short ones in one pass: a product of few rows fills neither tiles nor registers.
 #[must_use]
 pub fn score_all(gpt: &Gpt, sequences: &[Vec<TokenId>], precision: Precision) -> Vec<Vec<f64>> {
     let mut gpt = gpt.clone();
     gpt.pack(precision);
     let context = gpt.config().context;
     let of = |ids: &Vec<TokenId>| windows(ids.len().saturating_sub(1), context, context.div_ceil(2));
-    let all: Vec<_> = sequences.iter().flat_map(|ids| of(ids).into_iter().map(move |window| (ids, window))).collect();
+    let all: Vec<_> =
+        sequences.iter().flat_map(|ids| of(ids).into_iter().map(move |window| (&ids[..], window))).collect();
     let pass = || Pass::new(gpt.config()).by(precision);
-    let score = |pass: &mut Pass<f32>, (ids, window): &(&Vec<TokenId>, Window)| window_nats(&gpt, ids, window, pass);
-    let parts: Vec<Vec<f64>> = all.par_iter().map_init(pass, score).collect();
-    let mut nats: Vec<Vec<f64>> = sequences.iter().map(|ids| Vec::with_capacity(ids.len())).collect();
-    let mut parts = parts.into_iter();
-    for (nats, ids) in nats.iter_mut().zip(sequences) {
-        parts.by_ref().take(of(ids).len()).for_each(|part| nats.extend(part));
-    }
-    nats
+    let score = |pass: &mut Pass<f32>, windows: &&[Part<'_>]| nats_of(&gpt, windows, pass);
+    let parts: Vec<Vec<f64>> = groups(&all, context).par_iter().map_init(pass, score).collect();
+    let mut nats = parts.into_iter().flatten();
+    sequences.iter().map(|ids| nats.by_ref().take(ids.len().saturating_sub(1)).collect()).collect()
 }
 
 /// [`score`], in windows that advance by `stride` tokens, from 1 to the context: each id but the first ones then has at
 /// least the context less the stride before it.
 fn score_by(gpt: &Gpt, ids: &[TokenId], stride: usize) -> Vec<f64> {
     let windows = windows(ids.len().saturating_sub(1), gpt.config().context, stride);
-    let score = |pass: &mut Pass<f32>, window: &Window| window_nats(gpt, ids, window, pass);
-    let parts: Vec<Vec<f64>> = windows.par_iter().map_init(|| Pass::new(gpt.config()), score).collect();
+    let score = |pass: &mut Pass<f32>, window: Window| nats_of(gpt, &[(ids, window)], pass);
+    let parts: Vec<Vec<f64>> = windows.into_par_iter().map_init(|| Pass::new(gpt.config()), score).collect();
     parts.concat()
 }
 
@@ -92,9 +86,6 @@ impl LanguageModel for WithStride<'_> {
     }
 }
 
-/// Rows whose logits are held at a time.
-const ROWS: usize = 64;
-
 /// Inputs `start..end`; the predictions made from positions `scored..end` count.
 #[derive(Debug, PartialEq, Eq)]
 struct Window {
@@ -114,25 +105,45 @@ fn windows(predictions: usize, context: usize, stride: usize) -> Vec<Window> {
     windows
 }
 
-fn window_nats(gpt: &Gpt, ids: &[TokenId], window: &Window, pass: &mut Pass<f32>) -> Vec<f64> {
-    gpt.forward(&ids[window.start..window.end], pass);
-    let positions: Range<usize> = window.scored - window.start..window.end - window.start;
-    let targets = &ids[window.scored + 1..=window.end];
-    let mut nats = Vec::with_capacity(targets.len());
-    for (start, targets) in positions.step_by(ROWS).zip(targets.chunks(ROWS)) {
-        let logits = gpt.logits(start..start + targets.len(), pass);
-        let rows = logits.chunks_exact_mut(gpt.config().vocab_size);
-        nats.extend(rows.zip(targets).map(|(row, &target)| {
-            let logit = f64::from(row[target as usize]);
-            log_sum(row) - logit
-        }));
+/// A window, and the sequence it is one of.
+type Part<'i> = (&'i [TokenId], Window);
+
+/// Windows that fit into so many rows together, in their order.
+fn groups<'w, 'i>(mut windows: &'w [Part<'i>], rows: usize) -> Vec<&'w [Part<'i>]> {
+    let mut groups = Vec::new();
+    while !windows.is_empty() {
+        let ends = windows.iter().scan(0, |sum, (_, window)| {
+            *sum += window.end - window.start;
+            Some(*sum)
+        });
+        let (group, rest) = windows.split_at(ends.take_while(|end| *end <= rows).count().max(1));
+        groups.push(group);
+        windows = rest;
     }
-    nats
+    groups
+}
+
+/// The nats of what windows predict, one window behind the other.
+fn nats_of(gpt: &Gpt, windows: &[Part<'_>], pass: &mut Pass<f32>) -> Vec<f64> {
+    let c = gpt.config().width;
+    let ids: Vec<TokenId> = windows.iter().flat_map(|(ids, window)| &ids[window.start..window.end]).copied().collect();
+    let lengths: Vec<usize> = windows.iter().map(|(_, window)| window.end - window.start).collect();
+    gpt.forward_each(&ids, &lengths, pass);
+    // The rows that count move together.
+    let (mut targets, mut at) = (Vec::with_capacity(ids.len()), 0);
+    for (ids, window) in windows {
+        let end = at + window.end - window.start;
+        pass.normed.copy_within((end - (window.end - window.scored)) * c..end * c, targets.len() * c);
+        targets.extend_from_slice(&ids[window.scored + 1..=window.end]);
+        at = end;
+    }
+    gpt.nats(&targets, pass)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::config::{GptConfig, GptForm};
+    use super::super::gpt::tests::FORMS;
     use super::super::layers::cross_entropy;
     use super::*;
     use proptest::prelude::*;
@@ -190,6 +201,40 @@ mod tests {
         let half = score_all(&gpt, &sequences, Precision::Bf16);
         for (half, single) in half.concat().into_iter().zip(each.concat()) {
             assert!((half - single).abs() < 0.02 * single, "{half} should be near {single}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        /// A sequence among others comes to what it comes to alone: windows that share a pass share no more than that.
+        #[test]
+        fn neighbours_change_nothing(lengths in prop::collection::vec(0usize..90, 1..12), form in 0..FORMS.len()) {
+            let size = GptConfig { vocab_size: 70, context: 40, layers: 2, heads: 4, width: 48, form: FORMS[form] };
+            let gpt = Gpt::<f32>::new(size, 9).unwrap();
+            let ids = |(at, length): (usize, &usize)| (0..*length).map(|id| ((id + at) * id * 5 % 67) as TokenId).collect();
+            let sequences: Vec<Vec<TokenId>> = lengths.iter().enumerate().map(ids).collect();
+            let half = |sequences: &[Vec<TokenId>]| score_all(&gpt, sequences, Precision::Bf16);
+            let each: Vec<_> = sequences.iter().flat_map(|ids| half(std::slice::from_ref(ids))).collect();
+            prop_assert_eq!(half(&sequences), each);
+            let single = score_all(&gpt, &sequences, Precision::F32);
+            for (ids, nats) in sequences.iter().zip(single) {
+                let each = score(&gpt, ids);
+                prop_assert_eq!(each.len(), nats.len());
+                // In f32 a product of three rows or fewer is summed in another order.
+                let close = each.iter().zip(&nats).all(|(each, nats)| (each - nats).abs() < 1e-5 * each.max(1.0));
+                prop_assert!(close, "{:?} should be {:?}", nats, each);
+            }
+        }
+
+        #[test]
+        fn windows_fall_into_groups(lengths in prop::collection::vec(1usize..40, 0..60), rows in 40usize..90) {
+            let windows: Vec<Part<'_>> =
+                lengths.iter().map(|&end| (&[][..], Window { start: 0, scored: 0, end })).collect();
+            let groups = groups(&windows, rows);
+            prop_assert_eq!(groups.iter().map(|group| group.len()).sum::<usize>(), windows.len());
+            let sum = |group: &[Part<'_>]| group.iter().map(|(_, window)| window.end).sum::<usize>();
+            prop_assert!(groups.iter().all(|group| !group.is_empty() && sum(group) <= rows));
+            prop_assert!(groups.windows(2).all(|pair| sum(pair[0]) + pair[1][0].1.end > rows));
         }
     }
 

@@ -99,6 +99,16 @@ impl Arm {
         batch
     }
 
+    /// Tokens that go through a model when held-out text is scored: those of a longer document than a window twice, as windows
+    /// advance by half.
+    pub(super) fn scored_tokens(&self) -> u64 {
+        let of = |ids: &Vec<TokenId>| {
+            let predictions = ids.len();
+            predictions + predictions.saturating_sub(self.model.context)
+        };
+        self.held_out.iter().map(|ids| of(ids) as u64).sum()
+    }
+
     /// Floating-point operations of training on a byte of text: six for each parameter that is multiplied with and each
     /// token, and those of attention, of which half is never done (Kaplan et al. 2020, section 2.1, for causal attention).
     pub(super) fn flops_per_byte(&self) -> f64 {

@@ -59,6 +59,8 @@ const RUNS_FOLDER: &str = "runs";
 const OTHER_SEEDS: u64 = 1 << 32;
 /// Fewer steps than these are no training.
 const LEAST_STEPS: u64 = 20;
+/// What scoring a token takes of the time of training on one.
+const SCORING: f64 = 0.33;
 /// What single differences deviate by before any was seen: a guess for the plan, of trainings of some megabytes.
 const GUESSED_SD: f64 = 0.0015;
 
@@ -216,8 +218,8 @@ impl Probe {
                 _ => (1, 0.0),
             };
             let steps = seeds as f64 * (self.steps as f64 + branch) + swept as f64 * self.sweep_steps() as f64;
-            let scored = (seeds * ends + swept) as f64 * self.held_out_steps();
-            flops += (steps + scored) * self.step_flops(arm);
+            let scored = (seeds * ends + swept) as f64 * arm.scored_tokens() as f64;
+            flops += steps * self.step_flops(arm) + SCORING * scored * arm.flops_per_token();
             trainings += seeds + swept;
             arms.push(PlannedArm {
                 name: arm.name.clone(),
@@ -267,12 +269,6 @@ impl Probe {
             Ok(start.elapsed().as_secs_f64())
         })?;
         Ok(seconds.iter().sum::<f64>() / (workers as f64).powi(2) / (TIMED as f64 * self.step_flops(arm)))
-    }
-
-    /// Steps that take as long as scoring held-out text: a third of training on it, twice because windows overlap.
-    fn held_out_steps(&self) -> f64 {
-        let held_out: usize = self.texts.held_out.iter().map(|text| text.text.len()).sum();
-        0.67 * held_out as f64 / (self.texts.train_bytes() as f64 * self.settings.epochs) * self.steps as f64
     }
 
     fn sweep_steps(&self) -> u64 {
