@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use crate::segment::prefetch;
+
 /// The edge of a word; above every id.
 pub(super) const EDGE: u32 = u32::MAX >> 1;
 
@@ -18,6 +20,9 @@ pub(super) const MAX_CELLS: usize = (FREE - 1) as usize;
 
 /// Cells that are asked for ahead.
 pub(super) const AHEAD: usize = 16;
+
+/// How far behind a place what is looked at for it mostly ends.
+const BEHIND: usize = 6;
 
 /// Words as tokens.
 #[derive(Debug, Default)]
@@ -62,6 +67,15 @@ impl Arena {
     #[inline(always)]
     pub(super) fn cell(&self, at: usize) -> &u32 {
         &self.cells[at]
+    }
+
+    /// Asks for the token at `at` and for those beside it.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, at: usize) {
+        prefetch(&self.cells[at - 1]);
+        if let Some(behind) = self.cells.get(at + BEHIND) {
+            prefetch(behind);
+        }
     }
 
     /// The place behind the token at `at`: that of the next one, or the edge of the word.

@@ -21,7 +21,7 @@ use std::collections::BinaryHeap;
 
 use rayon::prelude::*;
 
-use super::arena::Arena;
+use super::arena::{AHEAD, Arena};
 use super::pair_table::{Counted, Key, PairCounts, PairTable, hash, key, parts};
 pub(super) use super::part::Made;
 use super::part::{Part, Sides};
@@ -347,7 +347,12 @@ impl Pairs {
         let (a, b) = parts(pair);
         let lefts = self.left.seen.iter().map(|&x| (key(x, a), self.left.of[x as usize].count));
         let rights = self.right.seen.iter().map(|&y| (key(b, y), self.right.of[y as usize].count));
-        for (pair, gone) in lefts.chain(rights) {
+        lefts.clone().chain(rights.clone()).take(AHEAD).for_each(|(pair, _)| self.table.prefetch(pair));
+        let ahead = lefts.clone().chain(rights.clone()).skip(AHEAD).map(Some).chain(std::iter::repeat(None));
+        for ((pair, gone), ahead) in lefts.chain(rights).zip(ahead) {
+            if let Some((ahead, _)) = ahead {
+                self.table.prefetch(ahead);
+            }
             let Some(at) = self.table.find(pair) else { continue };
             let entry = &mut self.table.entries[at as usize];
             if entry.count == 0 {

@@ -3,10 +3,10 @@
 
 use super::arena::{AHEAD, Arena, EDGE, Weights};
 use super::pair_table::{Key, parts};
-use crate::segment::prefetch;
 
-/// Words, and where the pairs that are kept occur in them.
+/// Words, and where the pairs that are kept occur in them. (No two parts share a line of the cache.)
 #[derive(Debug)]
+#[repr(align(128))]
 pub(super) struct Part {
     pub(super) arena: Arena,
     /// By the entry of a pair: where it occurs, or once did, in ascending order.
@@ -122,9 +122,10 @@ impl Part {
         let places = self.places.get_mut(entry as usize).map(std::mem::take).unwrap_or_default();
         let mut weights = Weights::default();
         let (joined, made) = (&mut self.joined.places, &mut self.joined.made);
+        places.iter().take(AHEAD).for_each(|&ahead| self.arena.prefetch(ahead as usize));
         for (number, &place) in places.iter().enumerate() {
-            if let Some(ahead) = places.get(number + AHEAD) {
-                prefetch(self.arena.cell(*ahead as usize));
+            if let Some(&ahead) = places.get(number + AHEAD) {
+                self.arena.prefetch(ahead as usize);
             }
             let left = place as usize;
             if *self.arena.cell(left) != a {
