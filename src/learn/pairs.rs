@@ -22,7 +22,7 @@ use std::collections::BinaryHeap;
 use rayon::prelude::*;
 
 use super::arena::{AHEAD, Arena};
-use super::pair_table::{Counted, Key, PairCounts, PairTable, hash, key, parts};
+use super::pair_table::{Count, FewCounts, Key, PairCounts, PairTable, hash, key, parts};
 pub(super) use super::part::Made;
 use super::part::{Part, Sides};
 use super::rules::Rules;
@@ -220,20 +220,33 @@ impl Pairs {
     /// Puts those pairs into the table that are frequent, and makes room for their places. Where none were looked for
     /// before, there are few tokens, and their pairs tell the threshold.
     fn keep_frequent(&mut self, tokens: &Tokens, frequent: Option<&Frequent>, watch: &mut Watch<'_>) -> Outcome<()> {
-        let table = || if frequent.is_some() { PairCounts::new() } else { PairCounts::of_few(tokens.len()) };
-        let mut tables: Vec<PairCounts> = self.parts.iter().map(|_| table()).collect();
+        let parts = self.parts.len();
+        match frequent {
+            Some(_) => self.keep(tokens, (0..parts).map(|_| PairCounts::new()).collect(), frequent, watch),
+            None => self.keep(tokens, (0..parts).map(|_| FewCounts::new(tokens.len())).collect(), frequent, watch),
+        }
+    }
+
+    fn keep<C: Count>(
+        &mut self,
+        tokens: &Tokens,
+        mut tables: Vec<C>,
+        frequent: Option<&Frequent>,
+        watch: &mut Watch<'_>,
+    ) -> Outcome<()> {
+        let may_be = |pair: Key| frequent.is_none_or(|frequent| frequent.may_be(pair));
         each_pair(
             &mut self.parts,
             watch,
             &mut tables,
             |_, table, pair| {
-                if frequent.is_none_or(|frequent| frequent.may_be(pair)) {
+                if may_be(pair) {
                     table.prefetch(pair);
                 }
             },
             |_, table, pair, count, _| {
-                if frequent.is_none_or(|frequent| frequent.may_be(pair)) {
-                    table.add(Counted { key: pair, count, places: 1 });
+                if may_be(pair) {
+                    table.add(pair, count);
                 }
             },
         )?;
@@ -242,36 +255,21 @@ impl Pairs {
             let (left, right) = parts(pair);
             rules.allow(tokens.shape(left), tokens.shape(right))
         };
-        let (all, others) = tables.split_first_mut().expect("there is a part");
-        let own: Vec<Counted> = if others.is_empty() { Vec::new() } else { all.iter().collect() };
-        for table in &*others {
-            all.overflow.extend(&table.overflow);
-            table.iter().for_each(|pair| all.add(pair));
-        }
-        if let Some(&pair) = all.overflow.iter().find(|&&pair| allowed(pair)) {
+        let (pairs, overflow) = C::sum(&tables);
+        if let Some(&pair) = overflow.iter().find(|&&pair| allowed(pair)) {
             let (left, right) = tokens.ids(pair);
             return Err(Error::CountOverflow { left, right }.into());
         }
         if frequent.is_none() {
-            self.threshold = self.foretold(all.iter().map(|pair| pair.count).max().unwrap_or(0));
+            self.threshold = self.foretold(pairs.iter().map(|pair| pair.1).max().unwrap_or(0));
         }
-        for pair in all.iter().filter(|pair| pair.count >= self.threshold && allowed(pair.key)) {
-            let entry = self.table.entry(pair.key);
-            self.table.entries[entry as usize].count = pair.count;
+        for (pair, count) in pairs.into_iter().filter(|pair| pair.1 >= self.threshold && allowed(pair.0)) {
+            let entry = self.table.entry(pair);
+            self.table.entries[entry as usize].count = count;
         }
-        let table = &self.table;
-        self.parts.par_iter_mut().enumerate().for_each(|(number, part)| {
-            part.places.resize_with(table.entries.len(), Vec::new);
-            let mut make_room = |pair: Counted| {
-                if let Some(entry) = table.find(pair.key) {
-                    part.places[entry as usize].reserve_exact(pair.places as usize);
-                }
-            };
-            match number {
-                0 if others.is_empty() => all.iter().for_each(make_room),
-                0 => own.iter().copied().for_each(make_room),
-                _ => others[number - 1].iter().for_each(&mut make_room),
-            }
+        let entries = &self.table.entries;
+        self.parts.par_iter_mut().zip(&tables).for_each(|(part, table)| {
+            part.places = entries.iter().map(|entry| Vec::with_capacity(table.places(entry.key) as usize)).collect();
         });
         Ok(())
     }
