@@ -18,6 +18,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use rayon::prelude::*;
 
@@ -82,6 +83,8 @@ pub(super) struct Pairs {
     occurs: Vec<bool>,
     left: Sides,
     right: Sides,
+    /// Entries of pairs that a merge takes away, and how often.
+    found: Vec<(u32, u64)>,
 }
 
 /// A pair that is chosen.
@@ -134,6 +137,7 @@ impl Pairs {
             occurs,
             left: Sides::default(),
             right: Sides::default(),
+            found: Vec::new(),
         }
     }
 
@@ -144,13 +148,16 @@ impl Pairs {
                 self.count(tokens, watch)?;
                 self.outdated = false;
             }
-            while let Some((queued, Reverse(pair), entry)) = self.queue.pop() {
+            while let Some(mut head) = self.queue.peek_mut() {
+                let (queued, Reverse(pair), entry) = *head;
                 let count = self.table.entries[entry as usize].count;
                 if count == queued {
+                    PeekMut::pop(head);
                     return Ok(Some(Best { pair, count, entry }));
                 }
-                if count > 0 {
-                    self.queue.push((count, Reverse(pair), entry));
+                match count {
+                    0 => _ = PeekMut::pop(head),
+                    count => head.0 = count,
                 }
             }
             if self.threshold == self.fewest {
@@ -345,13 +352,20 @@ impl Pairs {
         let (a, b) = parts(pair);
         let lefts = self.left.seen.iter().map(|&x| (key(x, a), self.left.of[x as usize].count));
         let rights = self.right.seen.iter().map(|&y| (key(b, y), self.right.of[y as usize].count));
-        lefts.clone().chain(rights.clone()).take(AHEAD).for_each(|(pair, _)| self.table.prefetch(pair));
-        let ahead = lefts.clone().chain(rights.clone()).skip(AHEAD).map(Some).chain(std::iter::repeat(None));
-        for ((pair, gone), ahead) in lefts.chain(rights).zip(ahead) {
-            if let Some((ahead, _)) = ahead {
+        let pairs = || lefts.clone().chain(rights.clone());
+        pairs().take(AHEAD).for_each(|(pair, _)| self.table.prefetch(pair));
+        let ahead = pairs().skip(AHEAD).map(|(pair, _)| Some(pair)).chain(std::iter::repeat(None));
+        self.found.clear();
+        for ((pair, gone), ahead) in pairs().zip(ahead) {
+            if let Some(ahead) = ahead {
                 self.table.prefetch(ahead);
             }
-            let Some(at) = self.table.find(pair) else { continue };
+            if let Some(at) = self.table.find(pair) {
+                prefetch(&self.table.entries[at as usize]);
+                self.found.push((at, gone));
+            }
+        }
+        for &(at, gone) in &self.found {
             let entry = &mut self.table.entries[at as usize];
             if entry.count == 0 {
                 continue;
