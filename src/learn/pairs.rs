@@ -22,7 +22,7 @@ use std::collections::binary_heap::PeekMut;
 
 use rayon::prelude::*;
 
-use super::arena::{AHEAD, Arena};
+use super::arena::{AHEAD, Arena, Cell};
 use super::pair_table::{Count, FewCounts, Key, PairCounts, PairTable, hash, key, parts};
 pub(super) use super::part::Made;
 use super::part::{Part, Sides};
@@ -63,8 +63,8 @@ pub(super) fn part_count(cells: usize) -> usize {
 }
 
 /// The words and the pairs in them.
-pub(super) struct Pairs {
-    parts: Vec<Part>,
+pub(super) struct Pairs<C> {
+    parts: Vec<Part<C>>,
     rules: Rules,
     table: PairTable,
     /// Entries by count, then the lowest pair first. A count may have fallen since; it is looked up when it comes up.
@@ -113,10 +113,10 @@ impl Frequent {
     }
 }
 
-impl Pairs {
+impl<C: Cell> Pairs<C> {
     /// The pairs of words. Those below `fewest` are never asked for, nor more than `room`.
-    pub(super) fn new(arenas: Vec<Arena>, rules: Rules, fewest: u64, room: usize, tokens: &Tokens) -> Self {
-        let of_arena = |arena: &Arena| {
+    pub(super) fn new(arenas: Vec<Arena<C>>, rules: Rules, fewest: u64, room: usize, tokens: &Tokens) -> Self {
+        let of_arena = |arena: &Arena<C>| {
             let mut occurs = vec![false; tokens.len()];
             arena.tokens().for_each(|token| occurs[token as usize] = true);
             occurs
@@ -234,10 +234,10 @@ impl Pairs {
         }
     }
 
-    fn keep<C: Count>(
+    fn keep<T: Count>(
         &mut self,
         tokens: &Tokens,
-        mut tables: Vec<C>,
+        mut tables: Vec<T>,
         frequent: Option<&Frequent>,
         watch: &mut Watch<'_>,
     ) -> Outcome<()> {
@@ -262,7 +262,7 @@ impl Pairs {
             let (left, right) = parts(pair);
             rules.allow(tokens.shape(left), tokens.shape(right))
         };
-        let (pairs, overflow) = C::sum(&tables);
+        let (pairs, overflow) = T::sum(&tables);
         if let Some(&pair) = overflow.iter().find(|&&pair| allowed(pair)) {
             let (left, right) = tokens.ids(pair);
             return Err(Error::CountOverflow { left, right }.into());
@@ -328,7 +328,7 @@ impl Pairs {
         let places: usize =
             self.parts.iter().filter_map(|part| part.places.get(best.entry as usize)).map(Vec::len).sum();
         let is_many = places >= MANY_PLACES;
-        let join = |part: &mut Part| part.join(best.pair, best.entry, result, tokens.len());
+        let join = |part: &mut Part<C>| part.join(best.pair, best.entry, result, tokens.len());
         let made: Vec<Made> = match is_many {
             true => self.parts.par_iter_mut().map(join).collect(),
             false => self.parts.iter_mut().map(join).collect(),
@@ -404,7 +404,7 @@ impl Pairs {
             return;
         }
         let (left, right, entries) = (&self.left, &self.right, self.table.entries.len());
-        let place = |part: &mut Part| part.place(a, result, entries, left, right);
+        let place = |part: &mut Part<C>| part.place(a, result, entries, left, right);
         match is_many {
             true => self.parts.par_iter_mut().for_each(place),
             false => self.parts.iter_mut().for_each(place),
@@ -414,8 +414,8 @@ impl Pairs {
 
 /// Gives each pair of the words, its count and its place to `each`, with the places of its part and one of `states`,
 /// one for each part; `ahead` is told pairs before. Only of arenas without free cells.
-fn each_pair<S: Send>(
-    parts: &mut [Part],
+fn each_pair<C: Cell, S: Send>(
+    parts: &mut [Part<C>],
     watch: &mut Watch<'_>,
     states: &mut [S],
     ahead: impl Fn(&[Vec<u32>], &S, Key) + Sync,
