@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
-use super::arena::{Arena, MAX_CELLS};
+use super::arena::{Arena, Cell, MAX_CELLS, NARROW};
 use super::config::LearnConfig;
 use super::counts::Counts;
 use super::known::Known;
@@ -146,9 +146,9 @@ struct Start {
 }
 
 /// The words as tokens.
-struct Words {
+struct Words<C> {
     /// The words are dealt out in turn, a list for each part that a thread works on.
-    arenas: Vec<Arena>,
+    arenas: Vec<Arena<C>>,
     /// All tokens of the text, those of words that hold no pair among them.
     tokens: u128,
     /// How many tokens each known merge made.
@@ -170,7 +170,12 @@ impl Start {
         config: &LearnConfig,
         progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Learned> {
-        match self.learn(counts, config, &mut Watch::new(progress, self.tokens.len() - self.first, self.room)) {
+        let mut watch = Watch::new(progress, self.tokens.len() - self.first, self.room);
+        let learned = match self.first + self.room <= NARROW {
+            true => self.learn::<u16>(counts, config, &mut watch),
+            false => self.learn::<u32>(counts, config, &mut watch),
+        };
+        match learned {
             Ok(()) => {}
             Err(Halt::Stopped) => self.learned.interrupted = true,
             Err(Halt::Failed(error)) => return Err(error),
@@ -178,8 +183,8 @@ impl Start {
         Ok(self.learned)
     }
 
-    fn learn(&mut self, counts: &Counts, config: &LearnConfig, watch: &mut Watch<'_>) -> Outcome<()> {
-        let Words { arenas, tokens: mut left, made } = self.words(counts, watch)?;
+    fn learn<C: Cell>(&mut self, counts: &Counts, config: &LearnConfig, watch: &mut Watch<'_>) -> Outcome<()> {
+        let Words { arenas, tokens: mut left, made } = self.words::<C>(counts, watch)?;
         let mut support = Support::new(config, self.first);
         for (rank, (pair, result)) in self.merges.drain(..).enumerate() {
             support.merged(parts(pair), result, made[rank], rank + 1);
@@ -212,7 +217,7 @@ impl Start {
     }
 
     /// The words, after the merges that are known.
-    fn words(&self, counts: &Counts, watch: &mut Watch<'_>) -> Outcome<Words> {
+    fn words<C: Cell>(&self, counts: &Counts, watch: &mut Watch<'_>) -> Outcome<Words<C>> {
         let mut spans: Vec<(&[u8], u64)> = counts.iter().filter(|(_, count)| *count > 0).collect();
         spans.par_sort_by_key(|(_, count)| Reverse(*count));
         let mut words = Words { arenas: Vec::new(), tokens: 0, made: vec![0; self.known.len()] };
@@ -267,11 +272,11 @@ struct Merged {
     ranks: Vec<(u32, u64)>,
 }
 
-impl Words {
+impl<C: Cell> Words<C> {
     /// Adds words as bytes.
     fn add_plain(&mut self, spans: &[(&[u8], u64)], byte: &[u32; 256]) {
         let parts = self.arenas.len();
-        let of_part = |(number, arena): (usize, &mut Arena)| -> u128 {
+        let of_part = |(number, arena): (usize, &mut Arena<C>)| -> u128 {
             let mut tokens = 0;
             for (span, count) in spans.iter().skip(number).step_by(parts) {
                 tokens += span.len() as u128 * u128::from(*count);

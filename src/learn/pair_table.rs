@@ -6,7 +6,7 @@
 //! ([`PairCounts`]), so that a pair costs one look into memory. While there are few tokens, there is a slot for each two of
 //! them, which none others are in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::segment::prefetch;
 
@@ -163,46 +163,39 @@ pub(super) struct Counted {
 
 const NOT_COUNTED: Counted = Counted { key: NONE, count: 0, places: 0 };
 
-/// Counts of pairs.
+/// Counts of the pairs of some words.
+pub(super) trait Count: Sized + Send + Sync {
+    /// Asks for what is kept of a pair ahead, which may be none of two tokens.
+    fn prefetch(&self, key: Key);
+
+    /// Counts a pair at a place that counts so often.
+    fn add(&mut self, key: Key, weight: u64);
+
+    /// In how many places a pair occurs.
+    fn places(&self, key: Key) -> u32;
+
+    /// The pairs of several parts of the words, in no order, and those that 64 bits do not count.
+    fn sum(parts: &[Self]) -> (Vec<(Key, u64)>, BTreeSet<Key>);
+}
+
+/// Counts of pairs by their hashes.
 #[derive(Debug)]
 pub(super) struct PairCounts {
     slots: Vec<Counted>,
     bits: u32,
-    /// Where not 0, there are so many tokens, and each two of them have a slot of their own.
-    tokens: usize,
     len: usize,
     /// Pairs that 64 bits do not count.
-    pub(super) overflow: BTreeSet<Key>,
+    overflow: BTreeSet<Key>,
 }
 
 impl PairCounts {
     pub(super) fn new() -> Self {
         const BITS: u32 = 8;
-        Self { slots: vec![NOT_COUNTED; 1 << BITS], bits: BITS, tokens: 0, len: 0, overflow: BTreeSet::new() }
-    }
-
-    /// Counts of pairs of the first few tokens.
-    pub(super) fn of_few(tokens: usize) -> Self {
-        Self { slots: vec![NOT_COUNTED; tokens * tokens], bits: 0, tokens, len: 0, overflow: BTreeSet::new() }
-    }
-
-    /// Asks for the slot of a pair ahead, which may be none of two tokens.
-    #[inline(always)]
-    pub(super) fn prefetch(&self, key: Key) {
-        let at = if self.tokens > 0 { self.square(key) } else { hash(key, self.bits) };
-        if let Some(slot) = self.slots.get(at) {
-            prefetch(slot);
-        }
+        Self { slots: vec![NOT_COUNTED; 1 << BITS], bits: BITS, len: 0, overflow: BTreeSet::new() }
     }
 
     #[inline(always)]
-    fn square(&self, key: Key) -> usize {
-        parts(key).0 as usize * self.tokens + parts(key).1 as usize
-    }
-
-    /// Counts a pair.
-    #[inline(always)]
-    pub(super) fn add(&mut self, pair: Counted) {
+    fn add_counted(&mut self, pair: Counted) {
         let at = self.slot(pair.key);
         let slot = &mut self.slots[at];
         slot.places += pair.places;
@@ -213,7 +206,7 @@ impl PairCounts {
         if slot.key == NONE {
             slot.key = pair.key;
             self.len += 1;
-            if 2 * self.len > self.slots.len() && self.tokens == 0 {
+            if 2 * self.len > self.slots.len() {
                 self.grow();
             }
         }
@@ -222,9 +215,6 @@ impl PairCounts {
     /// The slot of a pair, or the empty one where it would stand.
     #[inline(always)]
     fn slot(&self, key: Key) -> usize {
-        if self.tokens > 0 {
-            return self.square(key);
-        }
         let mut at = hash(key, self.bits);
         while self.slots[at].key != key && self.slots[at].key != NONE {
             at = (at + 1) & (self.slots.len() - 1);
@@ -242,9 +232,103 @@ impl PairCounts {
         }
     }
 
-    /// The pairs, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Counted> {
+    fn iter(&self) -> impl Iterator<Item = Counted> {
         self.slots.iter().copied().filter(|pair| pair.key != NONE)
+    }
+}
+
+impl Count for PairCounts {
+    #[inline(always)]
+    fn prefetch(&self, key: Key) {
+        prefetch(&self.slots[hash(key, self.bits)]);
+    }
+
+    #[inline(always)]
+    fn add(&mut self, key: Key, weight: u64) {
+        self.add_counted(Counted { key, count: weight, places: 1 });
+    }
+
+    fn places(&self, key: Key) -> u32 {
+        self.slots[self.slot(key)].places
+    }
+
+    fn sum(parts: &[Self]) -> (Vec<(Key, u64)>, BTreeSet<Key>) {
+        let mut all = Self::new();
+        for part in parts {
+            all.overflow.extend(&part.overflow);
+            part.iter().for_each(|pair| all.add_counted(pair));
+        }
+        (all.iter().map(|pair| (pair.key, pair.count)).collect(), all.overflow)
+    }
+}
+
+/// Counts of pairs of few tokens, where each two have a slot of their own.
+#[derive(Debug)]
+pub(super) struct FewCounts {
+    slots: Vec<FewSlot>,
+    tokens: usize,
+    /// By slot, how often 2³² is to be added to its count.
+    high: BTreeMap<usize, u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct FewSlot {
+    /// The lower half of the count.
+    low: u32,
+    places: u32,
+}
+
+impl FewCounts {
+    /// Counts of pairs of the first so many tokens.
+    pub(super) fn new(tokens: usize) -> Self {
+        Self { slots: vec![FewSlot::default(); tokens * tokens], tokens, high: BTreeMap::new() }
+    }
+
+    #[inline(always)]
+    fn slot(&self, key: Key) -> usize {
+        parts(key).0 as usize * self.tokens + parts(key).1 as usize
+    }
+
+    fn count(&self, slot: usize) -> u128 {
+        u128::from(self.high.get(&slot).copied().unwrap_or(0)) << 32 | u128::from(self.slots[slot].low)
+    }
+}
+
+impl Count for FewCounts {
+    #[inline(always)]
+    fn prefetch(&self, key: Key) {
+        if let Some(slot) = self.slots.get(self.slot(key)) {
+            prefetch(slot);
+        }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, key: Key, weight: u64) {
+        let at = self.slot(key);
+        let slot = &mut self.slots[at];
+        slot.places += 1;
+        let (low, carry) = slot.low.overflowing_add(weight as u32);
+        slot.low = low;
+        if carry || weight > u64::from(u32::MAX) {
+            *self.high.entry(at).or_default() += (weight >> 32) + u64::from(carry);
+        }
+    }
+
+    fn places(&self, key: Key) -> u32 {
+        self.slots[self.slot(key)].places
+    }
+
+    fn sum(parts: &[Self]) -> (Vec<(Key, u64)>, BTreeSet<Key>) {
+        let (mut pairs, mut overflow) = (Vec::new(), BTreeSet::new());
+        let tokens = parts.first().map_or(0, |part| part.tokens);
+        for at in (0..tokens * tokens).filter(|&at| parts.iter().any(|part| part.slots[at].places > 0)) {
+            let pair = key((at / tokens) as u32, (at % tokens) as u32);
+            match u64::try_from(parts.iter().map(|part| part.count(at)).sum::<u128>()) {
+                Ok(count) => pairs.push((pair, count)),
+                Err(_) => _ = overflow.insert(pair),
+            }
+        }
+        (pairs, overflow)
     }
 }
 
@@ -263,16 +347,35 @@ mod tests {
             assert_eq!((table.find(key), table.entry(key)), (Some(n as u32), n as u32));
             assert_eq!(parts(key), (n as u32 % 71, n as u32));
         }
-        let mut counts = PairCounts::new();
-        for round in 1..4 {
-            keys.iter().for_each(|&key| counts.add(Counted { key, count: key & 0xFF, places: round }));
+    }
+
+    /// Some pairs, with weights that 32 bits do not hold, in two parts.
+    fn counts_of<C: Count>(new: impl Fn() -> C) {
+        let weight = |key: Key| 1 + (key & 0xFF) * if key % 3 == 0 { 0x0101_0101_0101 } else { 0x0111_1111 };
+        let keys: Vec<Key> = (0..5000u32).map(|n| key(n % 71, n % 613)).collect();
+        let mut parts = [new(), new()];
+        let (mut counts, mut places) = (BTreeMap::<Key, u64>::new(), [BTreeMap::<Key, u32>::new(), BTreeMap::new()]);
+        for (at, &key) in keys.iter().cycle().take(30_000).enumerate() {
+            parts[at % 2].prefetch(key);
+            parts[at % 2].add(key, weight(key));
+            *counts.entry(key).or_default() += weight(key);
+            *places[at % 2].entry(key).or_default() += 1;
         }
-        let mut found: Vec<(Key, u64, u32)> = counts.iter().map(|pair| (pair.key, pair.count, pair.places)).collect();
+        let (mut found, overflow) = C::sum(&parts);
         found.sort_unstable();
-        let mut wanted: Vec<(Key, u64, u32)> = keys.iter().map(|&key| (key, 3 * (key & 0xFF), 6)).collect();
-        wanted.sort_unstable();
-        assert_eq!((found, counts.overflow.len()), (wanted, 0));
-        counts.add(Counted { key: keys[7], count: u64::MAX, places: 1 });
-        assert_eq!(counts.overflow.into_iter().collect::<Vec<_>>(), [keys[7]]);
+        assert_eq!((found, overflow.len()), (counts.into_iter().collect(), 0));
+        for (part, places) in parts.iter().zip(places) {
+            keys.iter().for_each(|key| assert_eq!(part.places(*key), places.get(key).copied().unwrap_or(0)));
+        }
+        // In one part, and of two that each hold no more than 64 bits.
+        parts[0].add(keys[7], u64::MAX);
+        parts[1].add(keys[8], u64::MAX - weight(keys[8]));
+        assert_eq!(C::sum(&parts).1.into_iter().collect::<Vec<_>>(), [keys[7], keys[8]]);
+    }
+
+    #[test]
+    fn pairs_are_counted() {
+        counts_of(PairCounts::new);
+        counts_of(|| FewCounts::new(613));
     }
 }

@@ -1,14 +1,14 @@
 //! A part of the words and the places of pairs in it. A thread has one to itself, so that threads share nothing but
 //! what is looked up.
 
-use super::arena::{AHEAD, Arena, EDGE, Weights};
+use super::arena::{AHEAD, Arena, Cell, Weights};
 use super::pair_table::{Key, parts};
-use crate::segment::prefetch;
 
-/// Words, and where the pairs that are kept occur in them.
+/// Words, and where the pairs that are kept occur in them. (No two parts share a line of the cache.)
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) arena: Arena,
+#[repr(align(128))]
+pub(super) struct Part<C> {
+    pub(super) arena: Arena<C>,
     /// By the entry of a pair: where it occurs, or once did, in ascending order.
     pub(super) places: Vec<Vec<u32>>,
     left: Sides,
@@ -110,8 +110,8 @@ impl Sides {
     }
 }
 
-impl Part {
-    pub(super) fn new(arena: Arena) -> Self {
+impl<C: Cell> Part<C> {
+    pub(super) fn new(arena: Arena<C>) -> Self {
         Self { arena, places: Vec::new(), left: Sides::default(), right: Sides::default(), joined: Joined::default() }
     }
 
@@ -122,31 +122,32 @@ impl Part {
         let places = self.places.get_mut(entry as usize).map(std::mem::take).unwrap_or_default();
         let mut weights = Weights::default();
         let (joined, made) = (&mut self.joined.places, &mut self.joined.made);
+        places.iter().take(AHEAD).for_each(|&ahead| self.arena.prefetch(ahead as usize));
         for (number, &place) in places.iter().enumerate() {
-            if let Some(ahead) = places.get(number + AHEAD) {
-                prefetch(self.arena.cell(*ahead as usize));
+            if let Some(&ahead) = places.get(number + AHEAD) {
+                self.arena.prefetch(ahead as usize);
             }
             let left = place as usize;
-            if *self.arena.cell(left) != a {
+            if self.arena.cell(left) != a {
                 continue;
             }
             let right = self.arena.behind(left);
-            if *self.arena.cell(right) != b {
+            if self.arena.cell(right) != b {
                 continue;
             }
             let (end, weight) = (self.arena.behind(right), self.arena.weight(left, &mut weights));
             let before = self.arena.before(left);
-            let (x, y) = (*self.arena.cell(before), *self.arena.cell(end));
+            let (x, y) = (self.arena.cell(before), self.arena.cell(end));
             if x == result {
                 made.beside = (made.beside.0 + weight, made.beside.1 + 1);
                 // What stood to the right of the place before has become the new token.
                 if let Some(last) = joined.last_mut() {
                     last.right = result;
                 }
-            } else if x != EDGE {
+            } else if x != Arena::<C>::EDGE {
                 self.left.add(x, weight, 1);
             }
-            if y != EDGE {
+            if y != Arena::<C>::EDGE {
                 self.right.add(y, weight, 1);
             }
             self.arena.join(left, right, end, result);
