@@ -11,7 +11,7 @@
 //!
 //! Tried and lost: cutting words where a pair is rarer than the last one that is merged, and counting equal pieces once
 //! (of 6.7 million cells 5.4 are left: finding the equal ones takes longer than they save); and doing the next merges of
-//! the queue ahead, 32 at a time, so that threads share those in few places too. (All but one of a hundred are foretold
+//! the queue ahead, 32 at a time, so that threads share those in few places too. (All but one of forty are foretold
 //! rightly, but the time is the same within the noise: what one thread has merged the other then reads from its cache.)
 //!
 //! **A merge touches its neighbours.** Where `a b` becomes `n` between `x` and `y`, `x a` and `b y` are gone, `x n` and
