@@ -351,7 +351,7 @@ mod tests {
 
     /// Some pairs, with weights that 32 bits do not hold, in two parts.
     fn counts_of<C: Count>(new: impl Fn() -> C) {
-        let weight = |key: Key| 1 + (key & 0xFF) * if key % 3 == 0 { 0x0101_0101_0101 } else { 0x0111_1111 };
+        let weight = |key: Key| 1 + (key & 0xFF) * if key.is_multiple_of(3) { 0x0101_0101_0101 } else { 0x0111_1111 };
         let keys: Vec<Key> = (0..5000u32).map(|n| key(n % 71, n % 613)).collect();
         let mut parts = [new(), new()];
         let (mut counts, mut places) = (BTreeMap::<Key, u64>::new(), [BTreeMap::<Key, u32>::new(), BTreeMap::new()]);
