@@ -8,10 +8,10 @@
 //! sentences are shorter than a block.
 //!
 //! Tried and not faster: asking for the memo's lines of such pieces ahead, as is done for pre-tokens; a smaller memo;
-//! characters read, looked up and told apart in one loop; ids of known pre-tokens gathered in a buffer; keys of long
-//! pieces read as two halves that overlap; the two slots of a set compared without a jump between them; with o200k, pieces
-//! of whole characters merged together (a fifth slower). Without AVX-512 such pieces are looked up: merging them in the
-//! block, one pair at a time, gains a sixth with vocabularies of much Chinese and loses a twentieth with others. Pieces that
+//! characters read, looked up and told apart in one loop; keys of long pieces read as two halves that overlap; with o200k,
+//! pieces of whole characters merged together (a fifth slower). Without AVX-512 such pieces are looked up: merging them in
+//! the block, one pair at a time, gains a sixth with vocabularies of much Chinese and loses a twentieth with others. Ids of
+//! single characters taken from the table only when they are written, by a choice of two places: a tenth slower. Pieces that
 //! the memo does not know (with cl100k one in fifteen of several characters of Chinese, one in 33 of English, each 0.8 µs)
 //! left open until there were seven or so, and merged side by side by AVX-512, a merge of each in a round: no faster.
 
