@@ -1,7 +1,5 @@
 //! From the records of all trainings to the report.
 
-use rayon::prelude::*;
-
 use super::arm::{Arm, Role};
 use super::assess::{Assessment, PLACES};
 use super::corpus::Texts;
@@ -26,7 +24,7 @@ pub(super) struct Trained<'p> {
 /// Judges. The arms are those compared, then perhaps the one for noise, then the anchors.
 pub(super) fn judge(trained: &[Trained<'_>], texts: &Texts, settings: &ProbeSettings) -> Result<ProbeReport> {
     let shown: Vec<&Trained<'_>> = trained.iter().filter(|one| one.arm.role != Role::Noise).collect();
-    let n_grams = shown.par_iter().map(|one| n_gram_bits(one.arm, texts)).collect::<Result<Vec<_>>>()?;
+    let n_grams = shown.iter().map(|one| n_gram_bits(one.arm, texts)).collect::<Result<Vec<_>>>()?;
     let facts = Facts::of(texts);
     let mut corpora: Vec<ProbedCorpus> = (0..texts.names.len())
         .map(|corpus| {
