@@ -5,7 +5,8 @@
 
 use super::characters::{BEYOND_CODE, Characters, count_of, decode};
 use super::gathered::{self, Gathered};
-use super::known::{self, Asked, Known, Room};
+use super::ids::Room;
+use super::known::{self, Asked, Known};
 use super::memo::{FewIds, Key, Memo};
 use super::whole::{LONGEST, WholePairs};
 use crate::vocab::TokenId;
@@ -104,7 +105,7 @@ pub(super) trait Reading: Copy {
     fn more(self, characters: &Characters, block: &Block) -> [u64; 2];
 
     /// Writes the ids of the pieces that begin with the characters `heads`, and says how many they are.
-    fn write(self, gathered: &Gathered, heads: u64, room: &mut gathered::Room) -> usize;
+    fn write(self, gathered: &Gathered, heads: u64, room: &mut Room) -> usize;
 
     /// Whether [`Reading::merge`] is faster than looking pieces up in a memo.
     const MERGES: bool;
@@ -174,7 +175,7 @@ impl Reading for Plain {
     }
 
     #[inline(always)]
-    fn write(self, gathered: &Gathered, heads: u64, room: &mut gathered::Room) -> usize {
+    fn write(self, gathered: &Gathered, heads: u64, room: &mut Room) -> usize {
         gathered::plain_write(gathered, heads, room)
     }
 

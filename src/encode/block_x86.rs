@@ -13,9 +13,10 @@ use std::arch::x86_64::*;
 use super::block::{Block, PLACES, Plain, Reading, STEP, Work};
 use super::characters::Characters;
 use super::cuts::{Cuts, FIRSTS_SHIFT, HASH, LASTS_SHIFT, LEFT, MASK_BITS, MASKS, RIGHT, WORDS};
-use super::gathered::{self, Gathered};
+use super::gathered::Gathered;
 use super::gathered_x86;
-use super::known::{Asked, Known, Room};
+use super::ids::Room;
+use super::known::{Asked, Known};
 use super::known_x86;
 use super::memo::{FewIds, Key, Memo};
 use super::whole::WholePairs;
@@ -127,7 +128,7 @@ impl Reading for Avx512 {
     }
 
     #[inline(always)]
-    fn write(self, gathered: &Gathered, heads: u64, room: &mut gathered::Room) -> usize {
+    fn write(self, gathered: &Gathered, heads: u64, room: &mut Room) -> usize {
         // SAFETY: `self` proves the instructions.
         unsafe { gathered_x86::write(gathered, heads, room) }
     }

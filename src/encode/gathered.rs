@@ -5,18 +5,12 @@
 
 use super::block::{Block, CHARACTERS, Reading};
 use super::characters::{Characters, count_of};
+use super::ids::Room;
 use super::memo::{FewIds, of_few};
 use crate::vocab::TokenId;
 
-/// The most ids of a piece here, and places that are written at once.
+/// The most ids of a piece here.
 const MOST: usize = 4;
-pub(super) const AT_ONCE: usize = 4 * MOST;
-
-/// Ids one behind the other, and what is written behind the last one.
-pub(super) type Room = [TokenId; MOST * CHARACTERS + AT_ONCE];
-
-/// An empty room.
-pub(super) const EMPTY: Room = [0; MOST * CHARACTERS + AT_ONCE];
 
 /// The ids of the pieces of a block, each at the place of its first character.
 #[derive(Clone)]
@@ -47,7 +41,7 @@ pub(super) fn plain_write(gathered: &Gathered, mut heads: u64, room: &mut Room) 
     let mut written = 0;
     while heads != 0 {
         let at = heads.trailing_zeros() as usize;
-        room[written..written + MOST].copy_from_slice(&gathered.ids[at]);
+        *room.next(written) = gathered.ids[at];
         written += gathered.count(1 << at);
         heads &= heads - 1;
     }
@@ -117,9 +111,9 @@ mod tests {
             let wanted: Vec<TokenId> =
                 wanted.into_iter().enumerate().filter(|(at, _)| heads >> at & 1 == 1).flat_map(|(_, ids)| ids).collect();
             let check = |reading: &dyn Fn(&mut Gathered, &mut Block, &mut Room) -> usize| {
-                let (mut gathered, mut room) = (Gathered::default(), EMPTY);
+                let (mut gathered, mut room) = (Gathered::default(), Room::default());
                 let count = reading(&mut gathered, &mut block.clone(), &mut room);
-                (room[..count].to_vec(), gathered.count(heads))
+                (room.first(count).to_vec(), gathered.count(heads))
             };
             fn write(
                 reading: impl Reading,

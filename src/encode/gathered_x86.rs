@@ -7,7 +7,8 @@ use std::arch::x86_64::*;
 
 use super::block::{Block, CHARACTERS, STEP};
 use super::block_x86::{all, load};
-use super::gathered::{AT_ONCE, Gathered, Room};
+use super::gathered::Gathered;
+use super::ids::Room;
 
 /// As [`plain_more`](super::gathered::plain_more), of a block whose marks were read.
 #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
@@ -42,8 +43,7 @@ pub(super) fn write(gathered: &Gathered, heads: u64, room: &mut Room) -> usize {
         // SAFETY: four times four ids have 64 bytes.
         let ids = unsafe { _mm512_loadu_si512(ids.as_ptr().cast()) };
         let ids = _mm512_maskz_compress_epi32(counting as u16, ids);
-        let place: &mut [u32; AT_ONCE] =
-            room[written..].first_chunk_mut().expect("four ids for each that came, and room");
+        let place: &mut [u32; 16] = room.next(written);
         // SAFETY: the array has 64 bytes.
         unsafe { _mm512_storeu_si512(place.as_mut_ptr().cast(), ids) };
         written += counting.count_ones() as usize;

@@ -2,10 +2,44 @@
 //!
 //! Counting writes no ids but those of pieces that are met for the first time, which the memo wants.
 
-use super::block::Reading;
-use super::gathered::{Gathered, Room};
+use super::block::{CHARACTERS, PRE_TOKENS, Reading};
+use super::gathered::Gathered;
 use super::memo::{FewIds, of_few};
 use crate::vocab::TokenId;
+
+/// The most ids that are put together before they go on: of a block of characters, or of as many pre-tokens, four
+/// each. There is twice that, so that every place that such a number stands for is inside.
+const MOST: usize = 8 * CHARACTERS;
+/// So many are written at once at the most, some of which may count for nothing.
+const AT_ONCE: usize = 16;
+
+const _: () = assert!(PRE_TOKENS == CHARACTERS);
+
+/// Where ids are put together that then go on at once.
+#[derive(Clone)]
+pub(super) struct Room([TokenId; MOST + AT_ONCE]);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self([0; MOST + AT_ONCE])
+    }
+}
+
+impl Room {
+    /// The places behind the first `written` ids, at most [`AT_ONCE`].
+    #[inline(always)]
+    pub(super) fn next<const N: usize>(&mut self, written: usize) -> &mut [TokenId; N] {
+        const { assert!(N <= AT_ONCE) };
+        let from = written % MOST;
+        (&mut self.0[from..from + N]).try_into().expect("N places stand there")
+    }
+
+    /// The first `count` ids.
+    #[inline(always)]
+    pub(super) fn first(&self, count: usize) -> &[TokenId] {
+        &self.0[..count]
+    }
+}
 
 /// Where ids go.
 pub(super) trait Ids {
@@ -36,7 +70,7 @@ impl Ids for Vec<TokenId> {
     #[inline(always)]
     fn gathered(&mut self, reading: impl Reading, gathered: &Gathered, heads: u64, room: &mut Room) {
         let written = reading.write(gathered, heads, room);
-        self.extend_from_slice(&room[..written]);
+        self.extend_from_slice(room.first(written));
     }
 
     fn merged(&mut self, merge: impl FnOnce(&mut Vec<TokenId>)) -> &[TokenId] {

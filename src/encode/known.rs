@@ -7,8 +7,8 @@
 //! compares a key with both slots of a set at once.
 
 use super::block::PRE_TOKENS;
-use super::memo::{Key, Memo, SHORT, key_of_sixteen, of_few, set_of, short_key};
-use crate::vocab::TokenId;
+use super::ids::Room;
+use super::memo::{Key, Memo, SHORT, of_few, set_of, short_key};
 
 /// The high bit of every byte of a key: none of a piece of ASCII.
 const NOT_ASCII: Key = 0x8080_8080_8080_8080_8080_8080_8080_8080;
@@ -25,28 +25,11 @@ pub(super) type Keys = [Asked; PRE_TOKENS];
 /// No keys.
 pub(super) const NO_KEYS: Keys = [(NO_KEY, 0); PRE_TOKENS];
 
-/// Eight ids for each pre-token, of which no more than four count; so many are written at once.
-const MOST: usize = 8 * PRE_TOKENS;
-const AT_ONCE: usize = 4;
-
-/// The ids of a run.
-pub(super) type Room = [TokenId; MOST + AT_ONCE];
-
-/// An empty room.
-pub(super) const ROOM: Room = [0; MOST + AT_ONCE];
-
 /// How long a run is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) pre_tokens: usize,
     pub(super) ids: usize,
-}
-
-/// The places of the next ids in the room.
-#[inline(always)]
-pub(super) fn next_of(room: &mut Room, written: usize) -> &mut [TokenId; AT_ONCE] {
-    let from = written % MOST;
-    (&mut room[from..from + AT_ONCE]).try_into().expect("there is room for so many behind every place below MOST")
 }
 
 /// Writes the keys of pre-tokens and asks for their sets. Bit k of the result: pre-token k is not ASCII.
@@ -56,10 +39,7 @@ pub(super) fn read_keys(memo: &Memo, text: &[u8], start: usize, ends: &[u32], ke
     for (at, (asked, end)) in keys.iter_mut().zip(ends).enumerate() {
         let end = *end as usize;
         if end - from <= SHORT {
-            let key = match text[from..].first_chunk() {
-                Some(sixteen) => key_of_sixteen(sixteen, end - from),
-                None => short_key(text, from, end),
-            };
+            let key = short_key(text, from, end);
             let set = set_of(key);
             memo.prefetch(set);
             others |= u64::from(key & NOT_ASCII != 0) << at;
@@ -80,7 +60,7 @@ pub(super) fn plain(memo: &Memo, asked: &[Asked], room: &mut Room) -> Known {
     for (key, set) in asked {
         let Some(few) = memo.short(*key, *set) else { break };
         let (ids, count) = of_few(few);
-        *next_of(room, known.ids) = ids;
+        *room.next(known.ids) = ids;
         known = Known { pre_tokens: known.pre_tokens + 1, ids: known.ids + count };
     }
     known
@@ -91,6 +71,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::vocab::TokenId;
 
     /// What a way of looking up makes of these words.
     type Ways = Vec<(Known, Vec<TokenId>)>;
@@ -98,9 +79,9 @@ mod tests {
     fn run(memo: &Memo, asked: &[Asked]) -> Ways {
         let mut ways = Vec::new();
         let mut add = |known: &dyn Fn(&mut Room) -> Known| {
-            let mut room = ROOM;
+            let mut room = Room::default();
             let known = known(&mut room);
-            ways.push((known, room[..known.ids].to_vec()));
+            ways.push((known, room.first(known.ids).to_vec()));
         };
         add(&|room| plain(memo, asked, room));
         #[cfg(target_arch = "x86_64")]

@@ -77,18 +77,8 @@ pub(super) fn of_few(few: FewIds) -> ([TokenId; 4], usize) {
 /// The key of `text[start..end]`, 1 to [`SHORT`] bytes.
 #[inline(always)]
 pub(super) fn short_key(text: &[u8], start: usize, end: usize) -> Key {
-    key_of_number(sixteen(text, start, end), end - start)
-}
-
-/// The key of the first of these bytes, 1 to [`SHORT`].
-#[inline(always)]
-pub(super) fn key_of_sixteen(bytes: &[u8; 16], length: usize) -> Key {
-    key_of_number(Key::from_le_bytes(*bytes), length)
-}
-
-#[inline(always)]
-fn key_of_number(bytes: Key, length: usize) -> Key {
-    bytes & MASKS[length] | (length as Key) << 120
+    let length = end - start;
+    sixteen(text, start, end) & MASKS[length] | (length as Key) << 120
 }
 
 /// By length, the bytes that count.

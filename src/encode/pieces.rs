@@ -19,7 +19,7 @@ use std::ops::Range;
 
 use super::block::{Block, CHARACTERS, PRE_TOKENS, Plain, PreTokens, Reading, Work};
 use super::ids::Ids;
-use super::known::{Keys, NO_KEYS, ROOM, read_keys};
+use super::known::{Keys, NO_KEYS, read_keys};
 use super::memo::{SHORT, of_few, set_of, short_key};
 use super::tokenizer::{Scratch, Tokenizer};
 use super::whole::WholePairs;
@@ -64,7 +64,7 @@ impl<I: Ids> Pieces<'_, I> {
     /// Appends the ids of the pre-tokens of `text` with these ends.
     #[inline(always)]
     fn all(&mut self, reading: impl Reading, text: &[u8], ends: &[u32]) {
-        let (mut keys, mut room, mut start) = (NO_KEYS, ROOM, 0);
+        let (mut keys, mut start) = (NO_KEYS, 0);
         for ends in ends.chunks(PRE_TOKENS) {
             let others = read_keys(&self.scratch.memo, text, start, ends, &mut keys);
             if self.is_text && others.count_ones() >= MANY {
@@ -75,8 +75,9 @@ impl<I: Ids> Pieces<'_, I> {
             let mut at = 0;
             while at < ends.len() {
                 let of_ascii = (at + (others >> at).trailing_zeros() as usize).min(ends.len());
-                let known = reading.known(&self.scratch.memo, &keys[at..of_ascii], &mut room);
-                self.ids.some(&room[..known.ids]);
+                let Scratch { memo, room, .. } = &mut *self.scratch;
+                let known = reading.known(memo, &keys[at..of_ascii], room);
+                self.ids.some(room.first(known.ids));
                 at += known.pre_tokens;
                 start = at.checked_sub(1).map_or(start, |before| ends[before] as usize);
                 let Some(end) = ends.get(at).map(|end| *end as usize) else { break };

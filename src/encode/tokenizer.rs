@@ -12,7 +12,8 @@ use super::characters::Characters;
 use super::cuts::Cuts;
 use super::decode::ShortTokens;
 use super::encoder::Encoder;
-use super::gathered::{self, Gathered};
+use super::gathered::Gathered;
+use super::ids::Room;
 use super::memo::Memo;
 use super::merge::Merger;
 use super::pairs::Pairs;
@@ -64,7 +65,7 @@ pub(super) struct Scratch {
     pub(super) merger: Merger,
     pub(super) block: Box<Block>,
     pub(super) gathered: Box<Gathered>,
-    pub(super) room: Box<gathered::Room>,
+    pub(super) room: Box<Room>,
 }
 
 /// Scratch spaces that are not in use.
@@ -218,7 +219,7 @@ impl Tokenizer {
             merger: Merger::default(),
             block: Box::default(),
             gathered: Box::default(),
-            room: Box::new(gathered::EMPTY),
+            room: Box::default(),
         })
     }
 

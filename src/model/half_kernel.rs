@@ -361,7 +361,8 @@ unsafe fn walk<M: Multiply>(
     let mut tile = |row: usize, column: usize| {
         let (height, width) = (PANEL.min(m - row), PANEL.min(n - column));
         let bias = if bias.is_empty() { bias } else { &bias[column..column + width] };
-        // SAFETY: the panels have all rows and columns, and `c` these.
+        // SAFETY: the panels have all rows and columns, `c` has these, and a bias as many columns. What a square begins with
+        // is read before any of its rows is written.
         unsafe {
             let (a, b) = (a.add(row / PANEL * steps * STEP), b.add(column / PANEL * steps * STEP));
             let c = c.add(row * c_stride + column);
