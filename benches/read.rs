@@ -6,7 +6,8 @@
 //! Each text is written to FOLDER in documents of about 3 KB, in every form, and stays there for the readers of others
 //! (`benches/peers/read.py`), which PYTHON runs between the rows of ours. Rows: the form, with one thread and with two, and
 //! what bounds it: copying a file into memory, the parser or the decoder alone on bytes that lie in memory, the
-//! decompressor alone. Medians of five runs (slowest..fastest), all rows by turns, as others work on the machine too.
+//! decompressor alone. Medians of five runs (slowest..fastest), all rows by turns, as others work on the machine too; then
+//! two of the rows right beside what bounds them, as a share of its speed: the median of 31 turns (least..most).
 //! Megabytes are those of the decompressed file, for Parquet and GB18030 those of the text in UTF-8.
 //!
 //! The second form reads the text over and over, as JSON Lines of so many megabytes, and gives the cost of each length.
@@ -28,6 +29,10 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 
 const RUNS: usize = 5;
+/// How often a row runs beside what bounds it.
+const TURNS: usize = 31;
+/// Rows, and those that bound them.
+const BOUNDS: [(&str, &str); 2] = [("jsonl.zst, 1", "zstd alone"), ("parquet, 1", "pages of parquet alone")];
 const DOCUMENT_BYTES: usize = 3 << 10;
 /// Bytes of text in a frame, or in a row group.
 const BLOCK: usize = 4 << 20;
@@ -97,12 +102,29 @@ fn measure(folder: &Path, path: &Path, peers: Option<&str>) {
         }
     }
     println!("\n{name}: {} documents of {all} bytes\n\n| | MB/s |\n|---|---|", documents.len());
-    for ((label, bytes, _), times) in rows.into_iter().zip(times) {
-        print_row(&label, bytes as f64 / 1e6, times);
+    for ((label, bytes, _), times) in rows.iter().zip(times) {
+        print_row(label, *bytes as f64 / 1e6, times);
     }
     for (label, (megabytes, times)) in of_peers {
         print_row(&label, megabytes, times);
     }
+    for (row, bound) in BOUNDS {
+        print_share(row, bound, &rows);
+    }
+}
+
+/// The speed of a row as a share of that of the row that bounds it, each right behind the other.
+fn print_share(row: &str, bound: &str, rows: &[Row<'_>]) {
+    let work = |name: &str| &rows.iter().find(|(label, ..)| label.ends_with(name)).unwrap().2;
+    let seconds = |work: &dyn Fn() -> usize| {
+        let start = Instant::now();
+        std::hint::black_box(work());
+        start.elapsed().as_secs_f64()
+    };
+    let mut shares: Vec<f64> = (0..TURNS).map(|_| seconds(work(bound)) / seconds(work(row))).collect();
+    shares.sort_by(f64::total_cmp);
+    let [least, middle, most] = [0, TURNS / 2, TURNS - 1].map(|at| 100.0 * shares[at]);
+    println!("| {row}, percent of {bound} | {middle:.0} ({least:.0}..{most:.0}) |");
 }
 
 fn print_row(label: &str, megabytes: f64, mut times: Vec<f64>) {

@@ -4,7 +4,7 @@ use std::io::{BufRead, Read};
 
 use encoding_rs::DecoderResult;
 
-use super::encoding::{Encoding, FileEncoding, FoundEncoding, HEAD, LONGEST_MARK, detect, encoding_of_file};
+use super::encoding::{Encoding, FoundEncoding, HEAD, LONGEST_MARK, detect, encoding_of_file};
 use super::utf8::{self, Utf8Policy};
 use super::utf16::Utf16Reader;
 
@@ -43,13 +43,6 @@ pub(super) fn decoded(
         _ => Box::new(rest),
     };
     Ok((reader, file.mark, decoding))
-}
-
-/// What the head of a file tells of its encoding.
-pub(super) fn encoding_of_head(reader: impl Read, asked: Encoding) -> std::io::Result<FileEncoding> {
-    let mut head = Vec::new();
-    reader.take(HEAD as u64).read_to_end(&mut head)?;
-    Ok(encoding_of_file(&head, asked))
 }
 
 impl Decoding {

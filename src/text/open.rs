@@ -34,6 +34,15 @@ impl InputFile {
         decompressed(file, self.compression).map_err(|error| Error::io("open", &self.path, error))
     }
 
+    /// The first decompressed bytes of the file, at most `length`: not much more is decompressed.
+    pub(super) fn head(&self, length: usize) -> Result<Vec<u8>> {
+        let mut head = Vec::with_capacity(length);
+        let reader = without_buffer(self.file()?, self.compression);
+        let read = reader.and_then(|reader| reader.take(length as u64).read_to_end(&mut head));
+        read.map_err(|error| Error::io("read", &self.path, error))?;
+        Ok(head)
+    }
+
     /// Whether it is standard input, which is read once and from its beginning.
     pub(crate) fn is_stdin(&self) -> bool {
         self.path.as_os_str() == "-" && self.spool.is_none()
@@ -90,7 +99,14 @@ pub(super) fn decompressed(
     reader: impl Read + Send + 'static,
     compression: Compression,
 ) -> std::io::Result<Box<dyn BufRead + Send>> {
-    let reader: Box<dyn Read + Send> = match compression {
+    Ok(Box::new(BufReader::with_capacity(BUFFER, without_buffer(reader, compression)?)))
+}
+
+fn without_buffer(
+    reader: impl Read + Send + 'static,
+    compression: Compression,
+) -> std::io::Result<Box<dyn Read + Send>> {
+    Ok(match compression {
         Compression::None => Box::new(reader),
         Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(reader)),
         Compression::Zstd => Box::new(Explained(zstd::Decoder::new(reader)?)),
@@ -99,8 +115,7 @@ pub(super) fn decompressed(
             Box::new(Explained(liblzma::read::XzDecoder::new_stream(reader, stream)))
         }
         Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(reader)),
-    };
-    Ok(Box::new(BufReader::with_capacity(BUFFER, reader)))
+    })
 }
 
 /// The frames of a range, and what follows.
@@ -111,13 +126,18 @@ struct Frames {
     end: Option<u64>,
     read: u64,
     length: Arc<AtomicU64>,
+    /// Bytes that are asked for at once behind the range, where only the end of a line is wanted; it doubles.
+    behind: usize,
 }
+
+/// Bytes that are asked for first behind a range: one block is decompressed for them, not a whole buffer.
+const BEHIND: usize = 1 << 12;
 
 impl Frames {
     fn new(mut file: Counted<File>, range: Range<u64>, length: Arc<AtomicU64>) -> std::io::Result<Self> {
         file.seek(SeekFrom::Start(range.start))?;
         let decoder = Some(zstd::Decoder::new(file.take(range.end - range.start))?);
-        Ok(Self { decoder, end: Some(range.end), read: 0, length })
+        Ok(Self { decoder, end: Some(range.end), read: 0, length, behind: BEHIND })
     }
 }
 
@@ -127,7 +147,12 @@ impl Read for Frames {
             return Ok(0);
         }
         while let Some(decoder) = &mut self.decoder {
-            let read = decoder.read(buffer)?;
+            let mut room = buffer.len();
+            if self.end.is_none() {
+                room = room.min(self.behind);
+                self.behind = self.behind.saturating_mul(2);
+            }
+            let read = decoder.read(&mut buffer[..room])?;
             self.read += read as u64;
             if read > 0 {
                 return Ok(read);

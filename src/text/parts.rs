@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::decoding::{Decoding, encoding_of_head};
-use super::encoding::{Encoding, FileEncoding, FoundEncoding};
+use super::decoding::Decoding;
+use super::encoding::{Encoding, FileEncoding, FoundEncoding, HEAD, encoding_of_file};
 use super::lines::LineReader;
 use super::open::BytesRead;
 use super::reader::ReadOptions;
@@ -62,8 +62,7 @@ pub(super) fn head_encoding(file: &InputFile, asked: Encoding) -> Result<Option<
     if !matches!(asked, Encoding::Auto | Encoding::Utf16) {
         return Ok(None);
     }
-    let head = encoding_of_head(file.open(&BytesRead::default())?, asked);
-    head.map(Some).map_err(|error| Error::io("read", &file.path, error))
+    Ok(Some(encoding_of_file(&file.head(HEAD)?, asked)))
 }
 
 fn decoding(head: Option<FileEncoding>, options: &ReadOptions) -> Decoding {
