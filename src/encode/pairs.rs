@@ -11,7 +11,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::segment::Pages;
-use crate::vocab::{Merges, TokenId, numbers_of_bytes, numbers_to_bytes, searches_end};
+use crate::vocab::{Merges, TokenId, numbers_of_bytes, numbers_to_bytes};
 
 /// No rank: the pair does not merge.
 pub(super) const NONE: u32 = u32::MAX;
@@ -41,6 +41,12 @@ enum Table {
     Wide(FxHashMap<(TokenId, TokenId), u32>),
 }
 
+/// What a prebuilt file holds of pairs, checked; no table where it is made anew.
+pub(super) struct Tables {
+    table: Option<Table>,
+    byte_ranks: Vec<u32>,
+}
+
 impl Pairs {
     pub(super) fn new(merges: &Merges, byte_ids: &[TokenId; 256]) -> Self {
         let table = narrow(merges).unwrap_or_else(|| {
@@ -54,28 +60,41 @@ impl Pairs {
         pairs
     }
 
-    /// The table of slots, and the ranks of pairs of bytes. A map is in no table.
-    pub(super) fn to_tables(&self) -> (Vec<u8>, Vec<u8>) {
-        let slots = match &self.table {
-            Table::Narrow { slots, .. } if of_table(slots.bytes(), self.results.len()).is_some() => {
-                slots.bytes().to_vec()
-            }
-            _ => Vec::new(),
-        };
-        (slots, numbers_to_bytes(&self.byte_ranks))
+    /// The filter, the table of slots and the ranks of pairs of bytes, one behind the other. A map is in no table.
+    pub(super) fn to_tables(&self) -> Vec<u8> {
+        let mut tables = Vec::new();
+        if let Table::Narrow { slots, filter, .. } = &self.table
+            && copied(slots.bytes(), self.results.len()).is_some()
+        {
+            tables.extend(filter.bits.iter().flat_map(|word| word.to_le_bytes()));
+            tables.extend_from_slice(slots.bytes());
+        }
+        tables.extend(numbers_to_bytes(&self.byte_ranks));
+        tables
     }
 
-    /// The pairs of [`Pairs::to_tables`], one behind the other; `None` if they name merges that are not there, or a look-up
+    /// The tables of [`Pairs::to_tables`] for so many merges; `None` if they name merges that are not there, or a look-up
     /// may not come to an end.
-    pub(super) fn of_tables(tables: &[u8], merges: &Merges, byte_ids: &[TokenId; 256]) -> Option<Self> {
-        let (slots, byte_ranks) = tables.split_at_checked(tables.len().checked_sub(4 << 16)?)?;
-        if slots.is_empty() {
-            return Some(Self::new(merges, byte_ids));
-        }
+    pub(super) fn read_tables(tables: &[u8], merges: usize) -> Option<Tables> {
+        let (table, byte_ranks) = tables.split_at_checked(tables.len().checked_sub(4 << 16)?)?;
         let byte_ranks = numbers_of_bytes(byte_ranks)?;
-        let known = byte_ranks.iter().all(|rank| *rank == NONE || (*rank as usize) < merges.len());
-        let results = merges.as_slice().iter().map(|merge| merge.result).collect();
-        known.then_some(Self { table: of_table(slots, merges.len())?, results, byte_ranks })
+        let known = byte_ranks.iter().all(|rank| *rank == NONE || (*rank as usize) < merges);
+        if table.is_empty() {
+            return known.then_some(Tables { table: None, byte_ranks });
+        }
+        let (filter, slots) = table.split_at_checked(8 * FILTER)?;
+        let table = Table::Narrow {
+            slots: copied(slots, merges)?,
+            shift: 64 - (slots.len() / 8).trailing_zeros(),
+            filter: Filter::of_bytes(filter)?,
+        };
+        known.then_some(Tables { table: Some(table), byte_ranks })
+    }
+
+    /// The pairs that were read for these merges.
+    pub(super) fn of_tables(tables: Tables, merges: &Merges, byte_ids: &[TokenId; 256]) -> Self {
+        let Tables { table: Some(table), byte_ranks } = tables else { return Self::new(merges, byte_ids) };
+        Self { table, results: merges.as_slice().iter().map(|merge| merge.result).collect(), byte_ranks }
     }
 
     /// Whether each merge stands behind all merges that make one of the two tokens that it joins.
@@ -167,6 +186,13 @@ impl Filter {
         filter
     }
 
+    fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        let (words, rest) = bytes.as_chunks();
+        let words: Box<[u64]> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        let bits = words.try_into().ok()?;
+        rest.is_empty().then_some(Self { bits })
+    }
+
     fn place(hash: u64) -> (usize, u64) {
         ((hash >> FILTER_SHIFT) as usize, 1 << (hash >> (FILTER_SHIFT - 6) & 63))
     }
@@ -178,23 +204,31 @@ impl Filter {
     }
 }
 
-/// The table of these slots, if their ranks are below `count` and look-ups end.
-fn of_table(table: &[u8], count: usize) -> Option<Table> {
-    let (slots, rest) = table.as_chunks();
-    if !rest.is_empty() || !searches_end(slots, |slot| *slot == [0; 8]) {
-        return None;
-    }
-    // One more than the rank, as an empty slot is that of none.
-    let rank = |slot: &[u8; 8]| {
-        let slot = u64::from_le_bytes(*slot);
-        ((slot.wrapping_sub(1) & RANK) as u32 + 1) * u32::from(slot != 0)
-    };
-    if slots.iter().map(rank).fold(0, u32::max) as usize > count {
+/// Slots that are looked at and copied together, while they are in the cache. One of them must be empty, so that a look-up
+/// passes over fewer than twice as many.
+const STRETCH: usize = 1 << 11;
+
+/// A copy of these slots, if they are as many as a table has, their ranks are below `count`, and look-ups end.
+fn copied(table: &[u8], count: usize) -> Option<Pages> {
+    let slots = table.len() / 8;
+    if table.len() % 8 != 0 || slots < 2 || !slots.is_power_of_two() {
         return None;
     }
     let mut copy = Pages::zeros(table.len());
-    copy.bytes_mut().copy_from_slice(table);
-    Some(Table::Narrow { slots: copy, shift: 64 - slots.len().trailing_zeros(), filter: Filter::of(slots) })
+    for (from, to) in table.chunks(8 * STRETCH).zip(copy.bytes_mut().chunks_mut(8 * STRETCH)) {
+        let (slots, _) = from.as_chunks::<8>();
+        let (mut is_full, mut highest) = (true, 0);
+        for slot in slots.iter().map(|slot| u64::from_le_bytes(*slot)) {
+            is_full &= slot != 0;
+            // One more than the rank, as an empty slot is that of none.
+            highest = highest.max(((slot.wrapping_sub(1) & RANK) as u32 + 1) * u32::from(slot != 0));
+        }
+        if is_full || highest as usize > count {
+            return None;
+        }
+        to.copy_from_slice(from);
+    }
+    Some(copy)
 }
 
 fn narrow(merges: &Merges) -> Option<Table> {

@@ -15,8 +15,8 @@
 //!
 //! The first section is a `tokenizer.json` of the 256 bytes alone: it says whatever is neither a token nor a merge. The
 //! others are, in this order: bytes of tokens; where those of each id end; the table of ids by bytes; merges; tokens that
-//! are reached; the table of pairs; ranks of pairs of bytes; characters; the set and the masks of safe cuts. A table that
-//! is empty is made when it is read: so are those of vocabularies that take none of the fixed forms.
+//! are reached; pairs, which are a filter, a table, and ranks of pairs of bytes; characters; the set and the masks of safe
+//! cuts. A table that is empty is made when it is read: so are those of vocabularies that take none of the fixed forms.
 //!
 //! # What is checked
 //!
@@ -39,7 +39,7 @@ use crate::vocab::{Fingerprint, TokenId, TokenizerSpec};
 
 const MAGIC: [u8; 8] = *b"\x89CIYTOK\n";
 /// To be raised with every change of what a table holds.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const FIELDS_AT: usize = 16;
 const SECTIONS: usize = 10;
 const FIELDS_BYTES: usize = 16 + 8 + 8 * SECTIONS;
@@ -88,7 +88,6 @@ impl Tokenizer {
             return Err(inexpressible("it holds the tables of a vocabulary of bytes; this one is of characters").into());
         }
         let [bytes, ends, ids] = spec.vocab().to_tables();
-        let (pairs, byte_ranks) = self.pairs().to_tables();
         let [characters, set, masks] = self.characters().to_tables();
         let sections: [Vec<u8>; SECTIONS] = [
             spec.without_tokens().into_bytes(),
@@ -97,7 +96,7 @@ impl Tokenizer {
             ids,
             spec.merges().to_table(),
             self.reached_tokens().to_table(),
-            [pairs, byte_ranks].concat(),
+            self.pairs().to_tables(),
             characters,
             set,
             masks,
@@ -159,14 +158,18 @@ impl Tokenizer {
     ) -> Result<(TokenizerSpec, [TokenId; 256], Pairs)> {
         let section = |at: usize| &file[places[at].clone()];
         let wrong = |at: usize, why| fault(places[at].start, why);
-        let vocab = crate::vocab::Vocab::of_tables([section(1), section(2), section(3)]);
+        // Twelve bytes a merge.
+        let (vocab, pairs) = rayon::join(
+            || crate::vocab::Vocab::of_tables([section(1), section(2), section(3)]),
+            || Pairs::read_tables(section(6), section(4).len() / 12),
+        );
         let vocab = vocab.map_err(|(table, why)| wrong(1 + table, why))?;
         let merges = crate::vocab::Merges::of_table(section(4), vocab.id_end());
         let merges = merges.ok_or_else(|| wrong(4, "a merge names an id that is not there"))?;
         let spec = TokenizerSpec::with_tokens(section(0), vocab, merges)?;
         let byte_ids = spec.vocab().byte_ids()?;
-        let pairs = Pairs::of_tables(section(6), spec.merges(), &byte_ids);
         let pairs = pairs.ok_or_else(|| wrong(6, "a pair has the rank of no merge, or the table is too full"))?;
+        let pairs = Pairs::of_tables(pairs, spec.merges(), &byte_ids);
         Ok((spec, byte_ids, pairs))
     }
 }
