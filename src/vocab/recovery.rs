@@ -125,9 +125,9 @@ impl<'v> Recovery<'v> {
 
     /// All merges; `None` when the walk proves nothing here.
     fn run(mut self) -> Option<Vec<Merge>> {
-        let mut tokens: Vec<(TokenId, &[u8])> = self.vocab.iter().filter(|(_, bytes)| bytes.len() > 1).collect();
-        tokens.sort_by_key(|(_, bytes)| bytes.len());
-        for alike in tokens.chunk_by(|(_, a), (_, b)| a.len() == b.len()) {
+        let mut by_length: Vec<Vec<(TokenId, &[u8])>> = vec![Vec::new(); self.vocab.longest() + 1];
+        self.vocab.iter().for_each(|(id, bytes)| by_length[bytes.len()].push((id, bytes)));
+        for alike in by_length.iter().skip(2) {
             let find = |room: &mut Room, block| self.parts_of_block(room, block);
             let found: Option<Vec<Vec<[TokenId; 2]>>> = alike.par_chunks(BLOCK).map_init(Room::default, find).collect();
             for ((token, _), [left, right]) in alike.iter().zip(found?.into_iter().flatten()) {

@@ -99,14 +99,66 @@ fn parts_of_lines(mut file: &[u8]) -> Vec<&[u8]> {
 fn read_part(part: &[u8]) -> Result<(Vec<u8>, Vec<Place>)> {
     // Two thirds of a file are base64, which is longer than what it says.
     let (mut bytes, mut places) = (Vec::with_capacity(part.len() / 2), Vec::with_capacity(part.len() / 16));
-    for (at, line) in part.split(|&byte| byte == b'\n').enumerate() {
-        if !line.iter().all(u8::is_ascii_whitespace) {
-            let start = bytes.len();
-            let id = parse_line(line, at + 1, &mut bytes)?;
+    let (mut at, mut number) = (0, 1);
+    while at < part.len() {
+        let start = bytes.len();
+        let (id, length) = match plain_line(&part[at..], &mut bytes) {
+            Some((id, length)) => (Some(id), length),
+            None => {
+                bytes.truncate(start);
+                let rest = &part[at..];
+                let end = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
+                let is_blank = rest[..end].iter().all(u8::is_ascii_whitespace);
+                (if is_blank { None } else { Some(parse_line(&rest[..end], number, &mut bytes)?) }, end + 1)
+            }
+        };
+        if let Some(id) = id {
             places.push((id, checked_place(start)?, checked_place(bytes.len())?));
         }
+        (at, number) = (at + length, number + 1);
     }
     Ok((bytes, places))
+}
+
+/// The digit of 64 that each byte is, or 255.
+const DIGITS: [u8; 256] = {
+    let (mut digits, mut value) = ([255; 256], 0);
+    while value < 64 {
+        digits[b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[value] as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
+
+/// Reads the line at the head of `part` as [`parse_line`] does, if it is as these files are written: base64, a space,
+/// digits, a line feed. Gives its id and its length. Any other line is `None`, of which some bytes may have been appended.
+fn plain_line(part: &[u8], bytes: &mut Vec<u8>) -> Option<(TokenId, usize)> {
+    let (before, mut at) = (bytes.len(), 0);
+    while let Some(group) = part[at..].first_chunk::<4>() {
+        let [a, b, c, d] = group.map(|byte| DIGITS[usize::from(byte)]);
+        let three = [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d];
+        if a | b | c | d < 64 {
+            bytes.extend_from_slice(&three);
+            at += 4;
+            continue;
+        }
+        // The last group has one byte or two, and no bits behind them.
+        let count = match group {
+            [_, _, b'=', b'='] if a | b < 64 && b & 15 == 0 => 1,
+            [_, _, _, b'='] if a | b | c < 64 && c & 3 == 0 => 2,
+            _ => break,
+        };
+        bytes.extend_from_slice(&three[..count]);
+        at += 4;
+        break;
+    }
+    let digits = part[at..].strip_prefix(b" ")?;
+    let count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let id =
+        digits[..count].iter().try_fold(0u32, |id, digit| id.checked_mul(10)?.checked_add(u32::from(digit - b'0')))?;
+    let is_line = count > 0 && matches!(digits.get(count), None | Some(b'\n'));
+    let is_token = (1..=MAX_TOKEN_BYTES).contains(&(bytes.len() - before)) && id <= MAX_ID;
+    (is_line && is_token).then_some((id, at + count + 2))
 }
 
 /// Reads a line, appends the bytes of its token and gives its id.
@@ -146,6 +198,7 @@ fn checked_place(place: usize) -> Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// The bytes, and tokens of some parts' worth of lines.
     fn lines() -> Vec<String> {
@@ -161,6 +214,47 @@ mod tests {
         assert_eq!(read_tokens(file.as_bytes()).unwrap(), read_part(file.as_bytes()).unwrap());
         let without_end = file.trim_end().as_bytes();
         assert_eq!(parts_of_lines(without_end).concat(), without_end);
+    }
+
+    /// The oracle of [`read_part`].
+    fn by_words(part: &[u8]) -> Result<(Vec<u8>, Vec<Place>)> {
+        let (mut bytes, mut places) = (Vec::new(), Vec::new());
+        for (at, line) in part.split(|&byte| byte == b'\n').enumerate() {
+            if !line.iter().all(u8::is_ascii_whitespace) {
+                let start = bytes.len() as u32;
+                let id = parse_line(line, at + 1, &mut bytes)?;
+                places.push((id, start, bytes.len() as u32));
+            }
+        }
+        Ok((bytes, places))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+        #[test]
+        fn plain_lines_are_read_as_any(
+            lines in prop::collection::vec(
+                (
+                    prop_oneof![
+                        4 => prop::collection::vec(any::<u8>(), 0..9).prop_map(|token| STANDARD.encode(token)),
+                        1 => "[A-Zaz09+/ -]{0,9}={0,3}",
+                        1 => Just(STANDARD.encode([b'a'; MAX_TOKEN_BYTES + 1])),
+                    ],
+                    prop_oneof![8 => Just(" "), 1 => Just("  "), 1 => Just("\t"), 1 => Just("")],
+                    prop_oneof![8 => "[0-9]{1,6}", 1 => "[0-9]{0,12}", 1 => "[+-]?[0-9]{1,3}[a ]?"],
+                    prop_oneof![8 => Just("\n"), 1 => Just("\r\n"), 1 => Just("\n\n"), 1 => Just("")],
+                ),
+                0..4,
+            ),
+        ) {
+            let file: String = lines.into_iter().map(|(token, space, id, end)| [&token, space, &id, end].concat()).collect();
+            let (fast, plain) = (read_part(file.as_bytes()), by_words(file.as_bytes()));
+            match (fast, plain) {
+                (Ok(fast), Ok(plain)) => prop_assert_eq!(fast, plain),
+                (Err(fast), Err(plain)) => prop_assert_eq!(fast.to_string(), plain.to_string()),
+                (fast, plain) => prop_assert!(false, "{:?}: {:?} {:?}", file, fast, plain),
+            }
+        }
     }
 
     #[test]
