@@ -123,3 +123,28 @@ fn the_bag_equals_a_plain_count() {
     workshop.run(&["inspect", "out", "--top", "3"]).fails(2, &["--bag"]);
     workshop.run(&["inspect", "texts", "--bag"]).fails(1, &["texts/train"]);
 }
+
+#[test]
+fn the_folder_of_a_model_is_shown_as_one() {
+    let workshop = shards();
+    let size = ["--context", "32", "--width", "32", "--batch", "4", "--steps", "3"];
+    for (kind, own) in [("gpt", &["--heads", "2", "--layers", "1", "--form", "modern"][..]), ("lstm", &[])] {
+        workshop.run(&[&["train", "out", "-o", kind, "--model", kind][..], &size, own].concat()).ok();
+        let facts = workshop.run(&["inspect", kind, "--json"]).json();
+        let tokenizer = workshop.run(&["inspect", &format!("{kind}/tokenizer.json"), "--json"]).json();
+        assert_eq!((&facts["model"], &facts["width"], &facts["vocab_size"]), (&kind.into(), &32.into(), &400.into()));
+        assert_eq!(facts["tokenizer"], tokenizer["fingerprint"]);
+        let text = workshop.run(&["inspect", kind]).ok();
+        assert!(
+            text.starts_with(&format!("model           {kind}\nparameters      {}\n", facts["parameters"])),
+            "{text}"
+        );
+    }
+    let gpt = workshop.run(&["inspect", "gpt", "--json"]).json();
+    assert_eq!((&gpt["layers"], &gpt["heads"], &gpt["context"]), (&1.into(), &2.into(), &32.into()));
+    assert_eq!(gpt["form"]["positions"], "rotary");
+    // The folder of a run shows its shards, and texts beside a model are read where their form is named.
+    assert!(workshop.run(&["inspect", "out"]).ok().contains("train/000000.shard"));
+    workshop.write("gpt/a.txt", "text");
+    assert_eq!(workshop.run(&["inspect", "gpt", "--format", "txt", "--json"]).json()["documents"]["out"], 1);
+}

@@ -25,7 +25,7 @@ pub(super) struct Common {
     /// Threads to work on; 0 means one for each processor. Results do not depend on it
     #[arg(long, global = true, default_value_t = 0, value_name = "N", help_heading = "Common")]
     pub(super) threads: usize,
-    /// Say nothing but errors
+    /// Say nothing beside the result and errors: no progress, no notes
     #[arg(long, short, global = true, help_heading = "Common")]
     pub(super) quiet: bool,
     /// Give the result as one JSON object

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ciyuan::encode::Tokenizer;
-use ciyuan::pipeline::{load_tokenizer, save_prebuilt};
-use ciyuan::shard::{Manifest, Shard, ShardInfo, Split};
+use ciyuan::pipeline::{AnyModel, load_tokenizer, save_prebuilt};
+use ciyuan::shard::{MANIFEST_FILE, Manifest, Shard, ShardInfo, Split};
 use serde_json::{Value, json};
 
 use super::args::ReadArgs;
@@ -31,7 +31,7 @@ Example: ciyuan inspect out --attention 今天天气很好 --output attention.ht
 Example: ciyuan inspect corpora --encoding auto --min-han 0.3 --reject-mojibake
 Example: ciyuan inspect tokenizer.json --audit --texts corpora")]
 pub(super) struct Args {
-    /// A tokenizer.json, a .tiktoken file (with --pattern), a shard, a folder made by `encode` or `prepare`, or files of text: a file, a folder, a glob, or `-`
+    /// A tokenizer.json, a .tiktoken file (with --pattern), a shard, a folder made by `encode`, `prepare` or `train`, or files of text: a file, a folder, a glob, or `-`
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// Show the text of a document, counted from 0, coloured by token (of a folder or a shard)
@@ -85,6 +85,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     if let Some(shown) = inspect_model::run(&args.path, &args.look, context) {
         return shown;
     }
+    if is_model(args) {
+        return show(context, &inspect_model::facts(&args.path)?);
+    }
     if args.document.is_none() && !args.statistics && !args.bag && (is_corpus(&args.path) || args.read.has_format()) {
         return survey::run(&args.path, &args.survey, &args.read, context);
     }
@@ -126,10 +129,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     }
 }
 
+/// Whether a folder is that of a model, and neither shards nor texts in it are meant.
+fn is_model(args: &Args) -> bool {
+    AnyModel::is_in(&args.path) && !args.path.join(MANIFEST_FILE).exists() && !args.read.has_format()
+}
+
 /// Whether a path names texts: a folder that `encode` has not made, a glob, standard input, a file whose name says so.
 fn is_corpus(path: &Path) -> bool {
     if path.is_dir() {
-        return !path.join(ciyuan::shard::MANIFEST_FILE).exists();
+        return !path.join(MANIFEST_FILE).exists();
     }
     let name = path.as_os_str().to_string_lossy();
     let bare = [".gz", ".zst", ".xz", ".bz2"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
@@ -234,8 +242,7 @@ fn tokens(tokenizer: &Tokenizer, range: &str, context: &Context) -> Outcome {
 }
 
 fn folder(path: &Path, context: &Context) -> Outcome {
-    let manifest = Manifest::load(path)?
-        .ok_or_else(|| ciyuan::Error::Missing { path: path.join(ciyuan::shard::MANIFEST_FILE) })?;
+    let manifest = Manifest::load(path)?.ok_or_else(|| ciyuan::Error::Missing { path: path.join(MANIFEST_FILE) })?;
     context.show(&manifest, || {
         let head = ["shard", "documents", "tokens", "bytes", "bytes/token", "file bytes"].map(str::to_owned).to_vec();
         let rows = manifest.shards.iter().map(|shard| {

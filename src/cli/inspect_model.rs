@@ -1,10 +1,10 @@
-//! `ciyuan inspect` of a model: what its attention looks at, and how far back it learns.
+//! `ciyuan inspect` of a model: what it is, what its attention looks at, and how far back it learns.
 
 use std::path::{Path, PathBuf};
 
 use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::{attention_to_html, gradient_by_distance};
-use ciyuan::model::AttentionHead;
+use ciyuan::model::{AttentionHead, GptConfig};
 use ciyuan::pipeline::AnyModel;
 use ciyuan::shard::write_atomic;
 use serde_json::{Value, json};
@@ -45,6 +45,31 @@ pub(super) fn run(folder: &Path, args: &LookArgs, context: &Context) -> Option<O
         (None, Some(text)) => Some(reach(folder, text, args, context)),
         (None, None) => None,
     }
+}
+
+/// What the model in a folder is, by name.
+pub(super) fn facts(folder: &Path) -> Outcome<Vec<(&'static str, Value)>> {
+    let (model, tokenizer) = load(folder)?;
+    let measured = model.language_model();
+    let mut facts = vec![
+        ("model", json!(measured.name())),
+        ("parameters", json!(measured.parameters())),
+        ("vocab_size", json!(measured.vocab_size())),
+    ];
+    match &model {
+        AnyModel::Gpt(gpt) => {
+            let GptConfig { context, layers, heads, width, form, .. } = gpt.config();
+            facts.extend(
+                [("context", context), ("layers", layers), ("heads", heads), ("width", width)]
+                    .map(|(n, v)| (n, json!(v))),
+            );
+            facts.push(("form", json!(form)));
+        }
+        AnyModel::Recurrent(model) => facts.push(("width", json!(model.config().width))),
+        AnyModel::Unigram(_) | AnyModel::NGram(_) => {}
+    }
+    facts.push(("tokenizer", json!(tokenizer.fingerprint())));
+    Ok(facts)
 }
 
 /// The ids of a text as `sample` reads a prompt: behind the end-of-text token, where a document begins.

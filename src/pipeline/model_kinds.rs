@@ -186,6 +186,12 @@ impl AnyModel {
         Ok(true)
     }
 
+    /// Whether a folder is that of a model, or of a run that holds one in `model/`.
+    #[must_use]
+    pub fn is_in(folder: &Path) -> bool {
+        [folder.to_owned(), folder.join(MODEL_FOLDER)].iter().any(|place| place.join(WEIGHTS_FILE).is_file())
+    }
+
     /// Reads a model of a kind that is saved from its folder, or from the folder of a run that holds it in `model/`; and
     /// the tokenizer that it was trained with.
     ///
