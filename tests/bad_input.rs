@@ -93,6 +93,14 @@ fn outputs_in_the_wrong_place() {
     workshop.write("file", "x");
     workshop.run(&["prepare", "good", "-o", "file"]).fails(1, &["`file` is a file, a folder is needed"]);
     workshop.run(&["learn", "good", "-o", "good"]).fails(1, &["is a folder; name a file in it"]);
+    // Before anything is read, so that the work is not lost.
+    for flags in
+        [&["-o", "none/t.json"][..], &["-o", "new.json", "--save-counts", "none/c"], &["--save-counts", "none/c"]]
+    {
+        let learn = [&["learn", "good"][..], flags].concat();
+        workshop.run(&learn).fails(1, &["none/", "lies in a folder that is not there; make that first"]);
+        assert!(!workshop.path("new.json").exists() && !workshop.path("new.json.tmp").exists());
+    }
     workshop.run(&["encode", "good", "-t", "t.json", "-o", "good/out"]).fails(1, &["lies inside an input folder"]);
     workshop.run(&["prepare", ".", "-o", "out"]).fails(1, &["lies inside an input folder"]);
     workshop.run(&["prepare", "good/00.txt", "good/01.txt", "-o", "good"]).fails(1, &["holds an input file"]);

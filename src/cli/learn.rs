@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use ciyuan::Error;
 use ciyuan::clean::CleanCounts;
 use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::VocabularyAudit;
 use ciyuan::learn::VocabSize;
 use ciyuan::pipeline::{
     CountInput, CountPlan, Counted, FolderLock, LearnEstimate, LearnSettings, LearnedTokenizer, LeftOut, ValFraction,
-    check_output, count, learn_from_counts, load_tokenizer, partial_path, plan_counting, save_tokenizer,
+    check_output, check_output_file, count, learn_from_counts, load_tokenizer, partial_path, plan_counting,
+    save_tokenizer,
 };
 use ciyuan::shard::{Tally, write_atomic};
 use ciyuan::text::Source;
@@ -161,9 +161,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     };
     let plan = plan(args, output, context)?;
     check_held_out(args, &plan, context)?;
-    if let Some(file) = [Some(output), plan.save.as_ref()].into_iter().flatten().find(|path| path.is_dir()) {
-        return Err(Error::Output { path: file.clone(), why: "is a folder; name a file in it" }.into());
-    }
+    check_output_file(output)?;
+    plan.save.as_deref().map_or(Ok(()), check_output_file)?;
     let partial = partial_path(output);
     let learned = context.with_progress(|progress| {
         let mut learned = learn_from_counts(&plan, &settings, Some(&partial), progress)?;
@@ -243,9 +242,7 @@ struct OnlyCounted {
 fn only_count(args: &Args, settings: &LearnSettings, context: &Context) -> Outcome {
     let save = args.counting.save_counts.as_deref().unwrap_or(Path::new(""));
     let plan = plan(args, save, context)?;
-    if save.is_dir() {
-        return Err(Error::Output { path: save.to_owned(), why: "is a folder; name a file in it" }.into());
-    }
+    args.counting.save_counts.as_deref().map_or(Ok(()), check_output_file)?;
     let Counted { documents, bytes, counts, seconds } =
         context.with_progress(|progress| count(&plan, settings, progress))?;
     let counted = OnlyCounted {

@@ -211,7 +211,7 @@ const STRETCH: usize = 1 << 11;
 /// A copy of these slots, if they are as many as a table has, their ranks are below `count`, and look-ups end.
 fn copied(table: &[u8], count: usize) -> Option<Pages> {
     let slots = table.len() / 8;
-    if table.len() % 8 != 0 || slots < 2 || !slots.is_power_of_two() {
+    if !table.len().is_multiple_of(8) || slots < 2 || !slots.is_power_of_two() {
         return None;
     }
     let mut copy = Pages::zeros(table.len());

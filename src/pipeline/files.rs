@@ -9,7 +9,7 @@ use crate::model::{Gpt, ModelConfig};
 use crate::segment::Pattern;
 #[cfg(feature = "chinese")]
 use crate::segment::{Dictionary, Fold};
-use crate::shard::write_atomic;
+use crate::shard::{AtomicFile, write_atomic};
 use crate::text::Source;
 use crate::vocab::{Fingerprint, TokenId, TokenizerSpec};
 
@@ -167,6 +167,24 @@ pub fn check_output(output: &Path, source: &Source) -> Result<()> {
         return Err(Error::Output { path: output.to_owned(), why: "holds an input file; choose another folder" });
     }
     Ok(())
+}
+
+/// Refuses an output file that could not be written after all the work: one that is a folder, or lies where none can be
+/// made.
+///
+/// # Errors
+///
+/// [`Error::Output`], and [`Error::Io`] when the system refuses.
+pub fn check_output_file(path: &Path) -> Result<()> {
+    let refused = |why| Err(Error::Output { path: path.to_owned(), why });
+    if path.is_dir() {
+        return refused("is a folder; name a file in it");
+    }
+    if path.parent().is_some_and(|folder| folder != Path::new("") && !folder.is_dir()) {
+        return refused("lies in a folder that is not there; make that first");
+    }
+    // The temporary file is taken away again.
+    AtomicFile::create(path).map(drop)
 }
 
 /// The path without links, as far as it is there.

@@ -99,7 +99,7 @@ pub use exporting::{export_folder, export_inside};
 pub use files::load_dictionary;
 pub use files::{
     MAX_TOKENIZER_BYTES, MODEL_FOLDER, REJECTS_FILE, REPORT_FILE, REPORT_PAGE, TIKTOKEN_FILE, TOKENIZER_FILE,
-    check_output, load_model, load_tokenizer, save_model, save_prebuilt, save_tokenizer,
+    check_output, check_output_file, load_model, load_tokenizer, save_model, save_prebuilt, save_tokenizer,
 };
 pub use importing::{ImportFiles, Imported, NO_TOKENIZER, Vocabulary, import_files};
 pub use learning::{Counted, LearnSettings, LearnedTokenizer, count, learn_from_counts, learn_tokenizer};
