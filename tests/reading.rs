@@ -379,3 +379,19 @@ fn damaged_parquet_files() {
     assert_eq!(refused + read_still, 3 * good.len() as u32);
     assert!(refused > 100, "{refused}");
 }
+
+/// Who names a file twice may have wanted it twice.
+#[test]
+fn a_file_named_twice_is_read_once_and_said() {
+    let workshop = Workshop::new();
+    workshop.write("in/a.txt", "词元");
+    let run = |inputs: &[&str]| {
+        let output = workshop.command(&[&["count", "--json"], inputs].concat()).output().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (json["total"]["documents"].clone(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(run(&["in"]), (1.into(), String::new()));
+    let (documents, said) = run(&["in/a.txt", "in"]);
+    assert!(documents == 1 && said.contains("named more than once, read once: in/a.txt"), "{said}");
+    assert_eq!(run(&["in/a.txt", "in", "--quiet"]), (1.into(), String::new()));
+}

@@ -170,11 +170,11 @@ impl ReadArgs {
         self.format.is_some()
     }
 
-    /// The files behind the inputs; those that are passed over are named in a note.
+    /// The files behind the inputs; those that are passed over or read once only are named in a note.
     pub(super) fn source(&self, inputs: &[PathBuf], context: &Context) -> Outcome<Source> {
         self.options().check()?;
         let source = Source::find(inputs, self.format)?;
-        note_skipped(&source.skipped, context);
+        note_files(std::slice::from_ref(&source), context);
         Ok(source)
     }
 
@@ -182,8 +182,7 @@ impl ReadArgs {
     pub(super) fn sources(&self, inputs: &[PathBuf], context: &Context) -> Outcome<Vec<Source>> {
         self.options().check()?;
         let sources = Source::find_each(inputs, self.format)?;
-        let skipped: Vec<PathBuf> = sources.iter().flat_map(|source| source.skipped.clone()).collect();
-        note_skipped(&skipped, context);
+        note_files(&sources, context);
         Ok(sources)
     }
 
@@ -231,11 +230,16 @@ impl ReadArgs {
     }
 }
 
-fn note_skipped(skipped: &[PathBuf], context: &Context) {
-    if !skipped.is_empty() {
-        let names: Vec<String> = skipped.iter().map(|path| path.display().to_string()).collect();
-        context.note(&format!("skipped {}", shortened(&names)));
-    }
+/// Says which files are passed over.
+fn note_files(sources: &[Source], context: &Context) {
+    let note = |what: &str, files: fn(&Source) -> &Vec<PathBuf>| {
+        let names: Vec<String> = sources.iter().flat_map(files).map(|path| path.display().to_string()).collect();
+        if !names.is_empty() {
+            context.note(&format!("{what} {}", shortened(&names)));
+        }
+    };
+    note("skipped", |source| &source.skipped);
+    note("named more than once, read once:", |source| &source.repeated);
 }
 
 /// What to do with bad records.

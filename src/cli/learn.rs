@@ -290,6 +290,7 @@ fn joined(sources: &[Source]) -> Source {
     for source in sources {
         all.files.extend_from_slice(&source.files);
         all.skipped.extend_from_slice(&source.skipped);
+        all.repeated.extend_from_slice(&source.repeated);
         all.folders.extend_from_slice(&source.folders);
     }
     all

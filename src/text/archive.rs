@@ -218,7 +218,7 @@ impl<'o> Members<'o> {
     }
 
     fn read(&self, form: Form, compression: Compression, path: Arc<Path>) -> Result<Records<'o>> {
-        let reader = decompressed(MemberReader(self.stream.clone()), compression)
+        let reader = decompressed(MemberReader(self.stream.clone()), compression, &BytesRead::default())
             .map_err(|error| Error::io("read", &*path, error))?;
         text_records(form, LineReader::new(reader, path, self.options)?, self.options)
     }

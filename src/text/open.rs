@@ -30,14 +30,13 @@ impl InputFile {
             let stdin = Counted { inner: std::io::stdin(), read: read.clone() };
             return Ok(Box::new(BufReader::with_capacity(BUFFER, stdin)));
         }
-        let file = Counted { inner: self.file()?, read: read.clone() };
-        decompressed(file, self.compression).map_err(|error| Error::io("open", &self.path, error))
+        decompressed(self.file()?, self.compression, read).map_err(|error| Error::io("open", &self.path, error))
     }
 
     /// The first decompressed bytes of the file, at most `length`: not much more is decompressed.
     pub(super) fn head(&self, length: usize) -> Result<Vec<u8>> {
         let mut head = Vec::with_capacity(length);
-        let reader = without_buffer(self.file()?, self.compression);
+        let reader = without_buffer(self.file()?, self.compression, &BytesRead::default());
         let read = reader.and_then(|reader| reader.take(length as u64).read_to_end(&mut head));
         read.map_err(|error| Error::io("read", &self.path, error))?;
         Ok(head)
@@ -66,7 +65,8 @@ impl InputFile {
         length.store(u64::MAX, Ordering::Relaxed);
         let frames = Frames::new(Counted { inner: self.file()?, read: read.clone() }, range.clone(), length);
         let frames = frames.map_err(|error| Error::io("read", &self.path, error))?;
-        Ok(Box::new(BufReader::with_capacity(BUFFER, Explained(frames))))
+        let frames = Explained { inner: frames, compression: Compression::Zstd, read: read.clone() };
+        Ok(Box::new(BufReader::with_capacity(BUFFER, frames)))
     }
 
     pub(super) fn file(&self) -> Result<File> {
@@ -94,28 +94,33 @@ impl<R: Seek> Seek for Counted<R> {
     }
 }
 
-/// What `reader` gives, decompressed: all members, frames or streams that follow each other.
+/// What `reader` gives, decompressed: all members, frames or streams that follow each other. `read` counts the bytes that
+/// are taken from it.
 pub(super) fn decompressed(
     reader: impl Read + Send + 'static,
     compression: Compression,
+    read: &BytesRead,
 ) -> std::io::Result<Box<dyn BufRead + Send>> {
-    Ok(Box::new(BufReader::with_capacity(BUFFER, without_buffer(reader, compression)?)))
+    Ok(Box::new(BufReader::with_capacity(BUFFER, without_buffer(reader, compression, read)?)))
 }
 
 fn without_buffer(
     reader: impl Read + Send + 'static,
     compression: Compression,
+    read: &BytesRead,
 ) -> std::io::Result<Box<dyn Read + Send>> {
-    Ok(match compression {
-        Compression::None => Box::new(reader),
+    let reader = Counted { inner: reader, read: read.clone() };
+    let inner: Box<dyn Read + Send> = match compression {
+        Compression::None => return Ok(Box::new(reader)),
         Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(reader)),
-        Compression::Zstd => Box::new(Explained(zstd::Decoder::new(reader)?)),
+        Compression::Zstd => Box::new(zstd::Decoder::new(reader)?),
         Compression::Xz => {
             let stream = Stream::new_auto_decoder(XZ_MEMORY, CONCATENATED)?;
-            Box::new(Explained(liblzma::read::XzDecoder::new_stream(reader, stream)))
+            Box::new(liblzma::read::XzDecoder::new_stream(reader, stream))
         }
         Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(reader)),
-    })
+    };
+    Ok(Box::new(Explained { inner, compression, read: read.clone() }))
 }
 
 /// The frames of a range, and what follows.
@@ -171,24 +176,47 @@ impl Read for Frames {
     }
 }
 
-/// A decoder, with errors that say what to do.
-struct Explained<R: Read>(R);
+/// A decoder, with errors that say where the file is at fault, and what to do.
+struct Explained<R: Read> {
+    inner: R,
+    compression: Compression,
+    read: BytesRead,
+}
 
 impl<R: Read> Read for Explained<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read(buffer).map_err(|error| {
-            let text = error.to_string();
-            let remedy = if text.contains("Dictionary mismatch") {
-                "it needs the dictionary that it was compressed with; decompress it first, as with `zstd -d -D DICTIONARY`"
-            } else if text.contains("too much memory") {
-                "its window is above 128 MiB; decompress it first, as with `zstd -d --long=31`"
-            } else if text.contains("memory limit") {
-                "it needs above 512 MiB; decompress it first, as with `xz -d`"
-            } else {
+        self.inner.read(buffer).map_err(|error| {
+            // Of the system, not of what is in the file.
+            if error.raw_os_error().is_some() || error.kind() == std::io::ErrorKind::Interrupted {
                 return error;
-            };
+            }
+            let text = error.to_string();
+            let remedy = self.remedy(&text);
             std::io::Error::new(error.kind(), format!("{text}: {remedy}"))
         })
+    }
+}
+
+impl<R: Read> Explained<R> {
+    fn remedy(&self, error: &str) -> String {
+        if error.contains("Dictionary mismatch") {
+            return "it needs the dictionary that it was compressed with; decompress it first, as with `zstd -d -D DICTIONARY`"
+                .to_owned();
+        }
+        if error.contains("too much memory") {
+            return "its window is above 128 MiB; decompress it first, as with `zstd -d --long=31`".to_owned();
+        }
+        if error.contains("memory limit") {
+            return "it needs above 512 MiB; decompress it first, as with `xz -d`".to_owned();
+        }
+        let tool = match self.compression {
+            Compression::None | Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+            Compression::Xz => "xz",
+            Compression::Bzip2 => "bzip2",
+        };
+        let read = self.read.load(Ordering::Relaxed);
+        format!("it is cut off or damaged in its first {read} bytes, as `{tool} -t` shows too; get it again")
     }
 }
 
@@ -198,13 +226,52 @@ mod tests {
     use std::io::Write;
 
     #[test]
+    fn files_that_are_cut_off_or_damaged() {
+        let text: Vec<u8> = (0..90_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&text).unwrap();
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
+        xz.write_all(&text).unwrap();
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        bzip2.write_all(&text).unwrap();
+        let mut zstandard = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        // Without a checksum nobody sees that a byte is another.
+        zstandard.include_checksum(true).unwrap();
+        zstandard.write_all(&text).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for (ending, tool, bytes) in [
+            ("gz", "gzip", gzip.finish().unwrap()),
+            ("zst", "zstd", zstandard.finish().unwrap()),
+            ("xz", "xz", xz.finish().unwrap()),
+            ("bz2", "bzip2", bzip2.finish().unwrap()),
+        ] {
+            let cut = &bytes[..bytes.len() / 2];
+            let damaged: Vec<u8> =
+                bytes.iter().enumerate().map(|(at, byte)| byte ^ u8::from((90..110).contains(&at))).collect();
+            for (bytes, at_most) in [(cut, cut.len() as u64), (&damaged, damaged.len() as u64)] {
+                let path = folder.path().join(format!("a.txt.{ending}"));
+                std::fs::write(&path, bytes).unwrap();
+                let file = crate::text::Source::find(&[path], None).unwrap().files.remove(0);
+                let mut reader = file.open(&BytesRead::default()).unwrap();
+                let error = reader.read_to_end(&mut Vec::new()).unwrap_err().to_string();
+                let (_, place) = error.split_once("cut off or damaged in its first ").unwrap();
+                let (place, remedy) = place.split_once(' ').unwrap();
+                assert!(
+                    place.parse::<u64>().unwrap() <= at_most && remedy.contains(&format!("`{tool} -t`")),
+                    "{error}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn an_xz_file_that_asks_for_all_memory() {
         let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
         encoder.write_all("词元".as_bytes()).unwrap();
         let mut bytes = encoder.finish().unwrap();
         let read = |bytes: &[u8]| {
             let mut text = String::new();
-            let reader = decompressed(std::io::Cursor::new(bytes.to_vec()), Compression::Xz);
+            let reader = decompressed(std::io::Cursor::new(bytes.to_vec()), Compression::Xz, &BytesRead::default());
             reader.and_then(|mut reader| reader.read_to_string(&mut text)).map(|_| text)
         };
         assert_eq!(read(&bytes).unwrap(), "词元");

@@ -83,6 +83,8 @@ pub struct Source {
     pub files: Vec<InputFile>,
     /// Files in folders that are of no known form, hidden, or symbolic links.
     pub skipped: Vec<PathBuf>,
+    /// Files that were reached again, and are read once.
+    pub repeated: Vec<PathBuf>,
     /// Folders that were walked.
     pub folders: Vec<PathBuf>,
 }
@@ -94,7 +96,8 @@ impl Source {
     /// begins with `@` is named as `./@name`.
     ///
     /// A folder means its files of known extensions, in byte order of their paths; other files, hidden files and
-    /// symbolic links inside folders are listed in [`Source::skipped`]. A file that is reached twice is read once.
+    /// symbolic links inside folders are listed in [`Source::skipped`]. A file that is reached twice is read once, and
+    /// listed in [`Source::repeated`].
     /// `form` forces the form of every file that is named itself; of an archive, that of its members.
     ///
     /// # Errors
@@ -107,6 +110,7 @@ impl Source {
         for mut found in Self::find_each(inputs, form)? {
             source.files.append(&mut found.files);
             source.skipped.append(&mut found.skipped);
+            source.repeated.append(&mut found.repeated);
             source.folders.append(&mut found.folders);
         }
         Ok(source)
@@ -130,7 +134,10 @@ impl Source {
                 }
                 None => found.add(input, form)?,
             }
-            found.files.retain(|file| seen.insert(file.path.canonicalize().unwrap_or_else(|_| file.path.clone())));
+            let is_new = |file: &InputFile| seen.insert(file.path.canonicalize().unwrap_or_else(|_| file.path.clone()));
+            let (new, repeated): (Vec<_>, Vec<_>) = found.files.into_iter().partition(is_new);
+            found.files = new;
+            found.repeated = repeated.into_iter().map(|file| file.path).collect();
             sources.push(found);
         }
         Ok(sources)
@@ -336,6 +343,7 @@ mod tests {
         let inputs = [folder.path().join("b.txt"), folder.path().to_owned(), folder.path().join("*.txt")];
         let source = Source::find(&inputs, None).unwrap();
         assert_eq!(names(&source, folder.path()), ["b.txt", "a.txt"]);
+        assert_eq!(source.repeated, ["b.txt", "a.txt", "b.txt"].map(|name| folder.path().join(name)));
         let each = Source::find_each(&inputs, None).unwrap();
         let each: Vec<Vec<String>> = each.iter().map(|source| names(source, folder.path())).collect();
         assert_eq!(each, [vec!["b.txt"], vec!["a.txt"], vec![]]);
