@@ -368,7 +368,7 @@ fn settings_outside_their_range() {
         .fails(1, &["needs 100001", "--context"]);
     workshop.run(&["prepare", "good", "-o", "none", "--val", "0.9999", "--steps", "1"]).fails(1, &["hold 0 tokens"]);
     workshop.run(&["prepare", "-", "-o", "stdin"]).fails(2, &["read twice"]);
-    workshop.run(&["sample", "good"]).fails(1, &["config.json"]);
+    workshop.run(&["sample", "good"]).fails(1, &["`good` holds no model; name a folder that"]);
     workshop.run_with(&["decode", "-t", "t.json"], b"1 2 x3").fails(3, &["`x3` at byte 4"]);
     workshop.run_with(&["decode", "-t", "t.json"], b"1 400").fails(3, &["id 400 at position 1", "ids are below"]);
     workshop.run(&["tokenize"]).fails(2, &["--tokenizer"]);

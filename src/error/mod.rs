@@ -48,6 +48,13 @@ pub enum Error {
         skipped: usize,
     },
 
+    /// A folder holds no model.
+    #[error("`{}` holds no model; name a folder that `ciyuan train` or `ciyuan prepare` has written", path.display())]
+    NoModel {
+        /// The folder as given.
+        path: PathBuf,
+    },
+
     /// A file's name does not tell its form.
     #[error("cannot tell the form of `{}` from its name (known: {known}); name it with --format", path.display())]
     UnknownForm {

@@ -132,13 +132,23 @@ pub fn save_model(gpt: &Gpt, end_of_text: Option<TokenId>, tokenizer: Fingerprin
     write_atomic(&folder.join(CONFIG_FILE), json.as_bytes())
 }
 
+/// Where the files of a model lie: in the folder itself, or in its `model/`.
+pub(super) fn model_place(folder: &Path) -> Result<PathBuf> {
+    let inner = folder.join(MODEL_FOLDER);
+    let place = if inner.is_dir() { inner } else { folder.to_owned() };
+    if folder.is_dir() && [CONFIG_FILE, WEIGHTS_FILE].iter().all(|name| !place.join(name).exists()) {
+        return Err(Error::NoModel { path: folder.to_owned() });
+    }
+    Ok(place)
+}
+
 /// Reads a model from its folder, or from the folder of a run that holds it in `model/`.
 ///
 /// # Errors
 ///
-/// [`Error::Missing`], [`Error::Io`], [`Error::Checkpoint`].
+/// [`Error::NoModel`], [`Error::Missing`], [`Error::Io`], [`Error::Checkpoint`].
 pub fn load_model(folder: &Path) -> Result<(Gpt, ModelConfig)> {
-    let folder = if folder.join(MODEL_FOLDER).is_dir() { folder.join(MODEL_FOLDER) } else { folder.to_owned() };
+    let folder = model_place(folder)?;
     let path = folder.join(CONFIG_FILE);
     let config: ModelConfig = serde_json::from_slice(&read(&path)?).map_err(|error| {
         let fault = CheckpointFault::Config { reason: error.to_string() };

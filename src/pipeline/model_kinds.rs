@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::evaluating::open_if_there;
-use super::files::{CONFIG_FILE, MODEL_FOLDER, WEIGHTS_FILE, load_model, save_model};
+use super::files::{CONFIG_FILE, MODEL_FOLDER, WEIGHTS_FILE, load_model, model_place, save_model};
 use super::progress::{Progress, Unit};
 use super::training::{ModelSettings, train};
 use super::verify::verify_corpus;
@@ -197,10 +197,9 @@ impl AnyModel {
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`], [`Error::Io`], [`Error::Checkpoint`].
+    /// [`Error::NoModel`], [`Error::Missing`], [`Error::Io`], [`Error::Checkpoint`].
     pub fn load(folder: &Path) -> Result<(Self, Fingerprint)> {
-        let inner = folder.join(MODEL_FOLDER);
-        let place = if inner.is_dir() { &inner } else { folder };
+        let place = model_place(folder)?;
         let read = |path: &Path| std::fs::read(path).map_err(|error| Error::io("read", path, error));
         let path = place.join(CONFIG_FILE);
         let json = read(&path)?;
