@@ -235,7 +235,7 @@ unsafe fn add_up_by<M: Multiply>(
 /// Turns a square.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn turn(sums: &mut Sums) {
+pub(super) fn turn(sums: &mut Sums) {
     const HALF: usize = PANEL / 2;
     let before = *sums;
     for (row, column) in [(0, 0), (0, HALF), (HALF, 0), (HALF, HALF)] {
@@ -461,6 +461,12 @@ impl Packed {
         unsafe {
             pack::<B>(side, count, depth, to, self.steps * STEP);
         }
+    }
+
+    /// The lines of so many steps from a step of a panel on, to be filled.
+    pub(super) fn lines(&mut self, panel: usize, first: usize, steps: usize) -> &mut [Line] {
+        let start = (panel * self.steps + first) * STEP;
+        &mut self.lines[start..start + steps * STEP]
     }
 
     /// So many steps of a panel.

@@ -39,6 +39,10 @@ mod half_kernel;
 mod half_pack;
 #[cfg(target_arch = "x86_64")]
 mod half_tile;
+#[cfg(target_arch = "x86_64")]
+mod half_vector;
+#[cfg(target_arch = "x86_64")]
+mod half_weights;
 mod head;
 mod hugging_face;
 mod kept;
