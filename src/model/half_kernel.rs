@@ -145,22 +145,6 @@ pub(super) unsafe fn keep(
     }
 }
 
-/// Packs rows of the left side (m, k) of a product, of which so many stand before, a multiple of [`PANEL`].
-///
-/// # Safety
-///
-/// As [`pack_b`].
-#[allow(unsafe_code)]
-pub(super) unsafe fn keep_rows(matrix: Strided, [rows, columns]: [usize; 2], before: usize, panels: &mut Vec<Line>) {
-    assert!(before.is_multiple_of(PANEL), "whole panels");
-    let side = Side { data: matrix.data, outer: matrix.rows, inner: matrix.columns };
-    // SAFETY: there is room for all panels; the rest is the caller's.
-    unsafe {
-        let to = room(panels, lines(before + rows, columns)).add(lines(before, columns));
-        pack::<false>(side, rows, columns, to, lines(1, columns));
-    }
-}
-
 /// The rows of a sum of products from a panel of the left sides on, or those rows added to what is there. `turned`: the rows
 /// of the product turned, which are those of the right sides.
 ///
@@ -288,7 +272,7 @@ pub(super) unsafe fn multiply(
     });
 }
 
-/// `c = a b + beta c`, or that and a row of biases if there are any, for what [`keep_rows`] made of `a` and [`pack_b`] of `b`.
+/// `c = a b + beta c`, or that and a row of biases if there are any, for `a` packed as left side and [`pack_b`] of `b`.
 ///
 /// # Panics
 ///

@@ -38,6 +38,8 @@ mod half_kernel;
 #[cfg(target_arch = "x86_64")]
 mod half_pack;
 #[cfg(target_arch = "x86_64")]
+mod half_rows;
+#[cfg(target_arch = "x86_64")]
 mod half_tile;
 #[cfg(target_arch = "x86_64")]
 mod half_vector;
