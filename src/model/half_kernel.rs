@@ -74,6 +74,29 @@ pub(super) trait Multiply {
     /// matrix, whose rows are `stride` numbers apart, and inside what the sums begin with.
     #[allow(unsafe_code)]
     unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, from: Start);
+
+    /// The sums of several pairs of panels, of so many steps each, one after the other.
+    ///
+    /// # Safety
+    ///
+    /// As [`Multiply::tile`]; a step at least in all.
+    #[allow(unsafe_code)]
+    unsafe fn tiles(&self, runs: &[Run], c: *mut f32, stride: usize) {
+        let mut from = Start::NOTHING;
+        for run in runs.iter().filter(|run| run.steps > 0) {
+            // SAFETY: the caller's; behind the first one, sums are there.
+            unsafe { self.tile(run.left, run.right, run.steps, c, stride, from) };
+            from = Start { data: c, stride };
+        }
+    }
+}
+
+/// A pair of panels.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    pub(super) left: *const Line,
+    pub(super) right: *const Line,
+    pub(super) steps: usize,
 }
 
 thread_local! {
@@ -184,26 +207,25 @@ unsafe fn add_up_by<M: Multiply>(
     added: bool,
 ) {
     let unit = M::begin();
-    let mut sums: Sums = [0.0; PANEL * PANEL];
+    let (mut sums, mut runs): (Sums, _) = ([0.0; PANEL * PANEL], Vec::with_capacity(pairs.len()));
+    let steps: usize = pairs.iter().map(|pair| pair.tokens.div_ceil(DEPTH)).sum();
     // A panel of the right sides comes from far away, and is multiplied with all of the left ones that are near.
     for column in (0..columns).step_by(PANEL) {
         let width = PANEL.min(columns - column);
         for (block, rows) in rows.chunks_mut(PANEL * columns).enumerate() {
-            for (at, pair) in pairs.iter().enumerate() {
-                let (steps, stride) = (pair.tokens.div_ceil(DEPTH), lines(1, pair.tokens));
-                if steps == 0 {
-                    continue;
-                }
+            runs.clear();
+            for pair in pairs {
+                let stride = lines(1, pair.tokens);
+                let (row, column) = (panel + block, column / PANEL);
+                let (left, right) = if turned { (column, row) } else { (row, column) };
                 // SAFETY: the caller's.
-                unsafe {
-                    let (row, column) = (panel + block, column / PANEL);
-                    let (left, right) = if turned { (column, row) } else { (row, column) };
-                    let (left, right) =
-                        (pair.left.as_ptr().add(left * stride), pair.right.as_ptr().add(right * stride));
-                    let sums = sums.as_mut_ptr();
-                    let from = if at > 0 { Start { data: sums, stride: PANEL } } else { Start::NOTHING };
-                    unit.tile(left, right, steps, sums, PANEL, from);
-                }
+                let (left, right) =
+                    unsafe { (pair.left.as_ptr().add(left * stride), pair.right.as_ptr().add(right * stride)) };
+                runs.push(Run { left, right, steps: pair.tokens.div_ceil(DEPTH) });
+            }
+            if steps > 0 {
+                // SAFETY: the caller's.
+                unsafe { unit.tiles(&runs, sums.as_mut_ptr(), PANEL) };
             }
             if turned {
                 turn(&mut sums);
