@@ -45,14 +45,19 @@ pub(super) fn forward(shape: Shape, q: &[f32], kv: &[f32], sums: &mut [f32], mix
     }
     SPACE.with_borrow_mut(|space| {
         match unit() {
-            Some(Unit::Tiles) => forward_by::<Tiles>(shape, q, kv, sums, mix, space),
-            Some(Unit::Dots) => forward_by::<Dots>(shape, q, kv, sums, mix, space),
+            // SAFETY: the unit takes of the processor what the function is compiled for.
+            #[allow(unsafe_code)]
+            Some(Unit::Tiles) => unsafe { forward_by::<Tiles>(shape, q, kv, sums, mix, space) },
+            // SAFETY: as above.
+            #[allow(unsafe_code)]
+            Some(Unit::Dots) => unsafe { forward_by::<Dots>(shape, q, kv, sums, mix, space) },
             None => return false,
         }
         true
     })
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn forward_by<M: Multiply>(shape: Shape, q: &[f32], kv: &[f32], sums: &mut [f32], mix: &mut [f32], space: &mut Space) {
     let unit = M::begin();
     let (t, d, width) = (shape.queries, shape.head_width, shape.heads * shape.head_width);
@@ -73,9 +78,7 @@ fn forward_by<M: Multiply>(shape: Shape, q: &[f32], kv: &[f32], sums: &mut [f32]
             }
             let of = Panel { start, count, stride, scale: shape.scale() };
             let (lines, sums) = (rows.lines(0, 0, panel + 1), &mut sums[head * t + start..][..count]);
-            // SAFETY: the unit takes the same of the processor.
-            #[allow(unsafe_code)]
-            let factors = unsafe { weigh(of, weights, lines, sums) };
+            let factors = weigh(of, weights, lines, sums);
             for column in 0..d.div_ceil(PANEL) {
                 product(&unit, (rows, 0), (values, column), [0, panel + 1], &mut square, PANEL);
                 let at = head * d + column * PANEL;
@@ -96,14 +99,19 @@ pub(super) fn backward(shape: Shape, qkv: &[f32], sums: &[f32], dmix: &[f32], dq
     }
     SPACE.with_borrow_mut(|space| {
         match unit() {
-            Some(Unit::Tiles) => backward_by::<Tiles>(shape, qkv, sums, dmix, dqkv, space),
-            Some(Unit::Dots) => backward_by::<Dots>(shape, qkv, sums, dmix, dqkv, space),
+            // SAFETY: as above.
+            #[allow(unsafe_code)]
+            Some(Unit::Tiles) => unsafe { backward_by::<Tiles>(shape, qkv, sums, dmix, dqkv, space) },
+            // SAFETY: as above.
+            #[allow(unsafe_code)]
+            Some(Unit::Dots) => unsafe { backward_by::<Dots>(shape, qkv, sums, dmix, dqkv, space) },
             None => return false,
         }
         true
     })
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn backward_by<M: Multiply>(
     shape: Shape,
     qkv: &[f32],
@@ -159,6 +167,7 @@ impl Space {
     }
 
     /// Weights of a panel of queries and the gradients by their scores: into the rows and the columns.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     fn weigh_back<M: Multiply>(&mut self, unit: &M, shape: Shape, panel: usize, sums: &[f32]) {
         let (steps, stride) = (shape.head_width.div_ceil(DEPTH), row_stride(shape.queries));
         let (start, panels) = (panel * PANEL, shape.queries.div_ceil(PANEL));
@@ -172,16 +181,13 @@ impl Space {
         let of = Panel { start, count: PANEL.min(shape.queries - start), stride, scale: shape.scale() };
         let columns = columns.each_mut().map(|side| side.lines(0, panel, panels * panels - panel));
         let (sums, lines) = (&sums[start..start + of.count], rows.lines(0, 0, panel + 1));
-        // SAFETY: the unit takes the same of the processor.
-        #[allow(unsafe_code)]
-        unsafe {
-            weigh_back(of, [weights, dweights], sums, lines, columns, panels * STEP);
-        }
+        weigh_back(of, [weights, dweights], sums, lines, columns, panels * STEP);
     }
 }
 
 /// A panel of rows (count, d) that lie `stride` apart: alpha times the product of a panel of one side and another side from a
 /// step on, or of that one turned, whose left side is the other; and beta times what is there.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn write<M: Multiply>(
     unit: &M,
     turned: bool,
@@ -195,11 +201,7 @@ fn write<M: Multiply>(
     for column in 0..d.div_ceil(PANEL) {
         if turned {
             product(unit, (other, column), (own, panel), [first, steps], &mut square, PANEL);
-            // SAFETY: the unit takes the same of the processor.
-            #[allow(unsafe_code)]
-            unsafe {
-                turn(&mut square);
-            }
+            turn(&mut square);
         } else {
             product(unit, (own, panel), (other, column), [first, steps], &mut square, PANEL);
         }

@@ -60,13 +60,9 @@ unsafe fn weight(scores: *const f32, seen: usize, factor: __m512, shift: __m512)
 
 /// Packs the weights of a panel, before they are divided by their sums, as left side; `sums` become the logarithms of the
 /// sums of all powers. Gives the reciprocals of the weights' sums.
-///
-/// # Safety
-///
-/// The processor has AVX512-BF16 and AVX512-BW.
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn weigh(panel: Panel, scores: &[f32], rows: &mut [Line], sums: &mut [f32]) -> [f32; PANEL] {
+pub(super) fn weigh(panel: Panel, scores: &[f32], rows: &mut [Line], sums: &mut [f32]) -> [f32; PANEL] {
     panel.check(scores.len());
     let steps = panel.steps();
     assert!(rows.len() >= steps * STEP && sums.len() == panel.count, "room for the panel");
@@ -106,13 +102,9 @@ pub(super) unsafe fn weigh(panel: Panel, scores: &[f32], rows: &mut [Line], sums
 /// From scores and gradients by weights: packs the gradients by scores as left side, and those and the weights of each panel
 /// of keys as right sides of products over queries, whose lines begin at `columns` and are `apart` from panel to panel.
 /// `sums` are those of [`weigh`]; scores become weights.
-///
-/// # Safety
-///
-/// The processor has AVX512-BF16 and AVX512-BW.
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn weigh_back(
+pub(super) fn weigh_back(
     panel: Panel,
     [scores, dweights]: [&mut [f32]; 2],
     sums: &[f32],
