@@ -148,10 +148,10 @@ unsafe fn square<N: Numbers>(
 ) -> [__m512; 2] {
     let masks = [low(columns - column), low((columns - column).saturating_sub(LANES))];
     let mut sums = [_mm512_setzero_ps(); 2];
-    let mut words = [[_mm512_setzero_si512(); PANEL / 2]; 2];
+    let [mut first_half, mut second_half] = [[_mm512_setzero_si512(); PANEL / 2]; 2];
     // SAFETY: the caller's.
     unsafe {
-        for pair in 0..PANEL / 2 {
+        for (pair, (words, others)) in first_half.iter_mut().zip(&mut second_half).enumerate() {
             let mut both = [_mm512_setzero_si512(); 2];
             for (at, both) in both.iter_mut().enumerate() {
                 let row = first + 2 * pair + at;
@@ -162,10 +162,9 @@ unsafe fn square<N: Numbers>(
                 }
                 _mm512_store_si512(rows.add(2 * pair + at).cast(), *both);
             }
-            let both = zipped(both);
-            (words[0][pair], words[1][pair]) = (both[0], both[1]);
+            [*words, *others] = zipped(both);
         }
-        for (half, words) in words.into_iter().enumerate() {
+        for (half, words) in [first_half, second_half].into_iter().enumerate() {
             let words: [__m512i; PANEL / 2] = if right { words } else { transposed(words) };
             for (at, words) in words.into_iter().enumerate() {
                 _mm512_store_si512(side.add(half * PANEL / 2 + at).cast(), words);

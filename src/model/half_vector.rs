@@ -21,7 +21,7 @@ pub(super) fn low(count: usize) -> __mmask16 {
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn exp2(x: __m512) -> __m512 {
-    const SERIES: [f32; 5] = [9.618_129e-3, 5.550_411e-2, 0.240_226_51, std::f32::consts::LN_2, 1.0];
+    const SERIES: [f32; 5] = [9.618_129e-3, 5.550_411e-2, 0.240_226_5, std::f32::consts::LN_2, 1.0];
     let whole = _mm512_roundscale_ps::<0>(x);
     let rest = _mm512_sub_ps(x, whole);
     let mut sum = _mm512_set1_ps(1.333_355_8e-3);

@@ -141,13 +141,14 @@ pub(super) fn weigh_back(
                 let (row, mut both) = (2 * pair + at, [[_mm512_setzero_ps(); 2]; 2]);
                 let place = row * stride + step * PANEL;
                 let (scores, dweights) = (scores[place..].as_ptr(), dweights[place..].as_ptr());
-                for half in 0..2 {
+                let [dscores, weights] = &mut both;
+                for (half, (dscore, weight)) in dscores.iter_mut().zip(weights).enumerate() {
                     // SAFETY: as above.
-                    let [weight, dweight] = unsafe {
-                        [_mm512_loadu_ps(scores.add(half * LANES)), _mm512_loadu_ps(dweights.add(half * LANES))]
-                    };
-                    both[0][half] = _mm512_mul_ps(weight, _mm512_sub_ps(dweight, product));
-                    both[1][half] = weight;
+                    unsafe {
+                        *weight = _mm512_loadu_ps(scores.add(half * LANES));
+                        let apart = _mm512_sub_ps(_mm512_loadu_ps(dweights.add(half * LANES)), product);
+                        *dscore = _mm512_mul_ps(*weight, apart);
+                    }
                 }
                 (words[0][at], words[1][at]) = (rounded(both[0]), rounded(both[1]));
                 // SAFETY: a line of the panel.
