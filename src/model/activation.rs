@@ -1,15 +1,19 @@
 //! What stands between the two matrices of the feed-forward part, forward and backward.
 
 use super::config::Activation;
+use super::half::{Precision, Source};
 use super::real::Real;
 use super::wide::wide;
 
 /// The inner function of GELU and its slope factors: √(2/π) and 0.044715 of Hendrycks and Gimpel 2016, tanh form.
-const GELU_SCALE: f64 = 0.797_884_560_802_865_4;
-const GELU_CUBE: f64 = 0.044_715;
+pub(super) const GELU_SCALE: f64 = 0.797_884_560_802_865_4;
+pub(super) const GELU_CUBE: f64 = 0.044_715;
 
-/// y (T, F) from x (T, F), or from gate and value side by side in x (T, 2 F) with SwiGLU.
-pub(super) fn activate<R: Real>(kind: Activation, x: &[R], y: &mut [R], hidden: usize) {
+/// y (T, F) from x (T, F), or from gate and value side by side in x (T, 2 F) with SwiGLU. In bf16, as it is packed.
+pub(super) fn activate<R: Real>(precision: Precision, kind: Activation, x: &[R], y: &mut [R], hidden: usize) {
+    if !precision.is_f32() && R::activated(Source::Activated(kind, x), hidden, y) {
+        return;
+    }
     match kind {
         Activation::Gelu => gelu(x, y),
         Activation::Relu2 => relu2(x, y),
@@ -18,7 +22,18 @@ pub(super) fn activate<R: Real>(kind: Activation, x: &[R], y: &mut [R], hidden: 
 }
 
 /// dx from dy, of the lengths of x and y.
-pub(super) fn activate_backward<R: Real>(kind: Activation, x: &[R], dy: &[R], dx: &mut [R], hidden: usize) {
+pub(super) fn activate_backward<R: Real>(
+    precision: Precision,
+    kind: Activation,
+    x: &[R],
+    dy: &[R],
+    dx: &mut [R],
+    hidden: usize,
+) {
+    let columns = dx.len() * hidden / dy.len().max(1);
+    if !precision.is_f32() && R::activated(Source::Back(kind, x, dy), columns, dx) {
+        return;
+    }
     match kind {
         Activation::Gelu => gelu_backward(x, dy, dx),
         Activation::Relu2 => relu2_backward(x, dy, dx),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::activation::activate_backward;
 use super::attention::attention_backward;
 use super::gpt::Gpt;
-use super::half::{PANEL, Precision};
+use super::half::{Precision, Source};
 use super::kept::Kept;
 use super::layers::linear_backward;
 use super::layout::{Block, Linear, Norm};
@@ -84,17 +84,13 @@ impl<R: Real> Gpt<R> {
         laps.end(Part::MatrixMultiply);
         if let (precision, Some(kept)) = kept {
             let [_, db] = both(gradients, [&block.fc.weight, &block.fc.bias]);
-            // A panel of rows at a time, which stay in the cache until they are packed.
-            for (at, (x, dy)) in p.fc[..t * fan].chunks(PANEL * fan).zip(act.chunks(PANEL * f)).enumerate() {
-                activate_backward(config.form.activation, x, dy, &mut fc[..x.len()], f);
-                laps.end(Part::Elementwise);
-                kept.output(&block.fc.weight, &fc[..x.len()], [at * PANEL, t], db);
-                laps.end(Part::MatrixMultiply);
-            }
+            let dy = Source::Back(config.form.activation, &p.fc[..t * fan], act);
+            kept.output(&block.fc.weight, dy, t, db);
+            laps.end(Part::Elementwise);
             let back = self.matrix(&block.fc.weight, block.fc.outputs, Way::Transposed, *precision);
             kept.product(back, (R::of(0.0), &[]), narrow);
         } else {
-            activate_backward(config.form.activation, &p.fc[..t * fan], act, fc, f);
+            activate_backward(p.precision, config.form.activation, &p.fc[..t * fan], act, fc, f);
             laps.end(Part::Elementwise);
             self.linear_backward(&block.fc, &p.norm2, fc, narrow, kept, gradients);
         }
@@ -147,7 +143,7 @@ impl<R: Real> Gpt<R> {
         let [dw, db] = both(gradients, [&linear.weight, &linear.bias]);
         let back = self.matrix(&linear.weight, linear.outputs, Way::Transposed, precision);
         if let Some(kept) = kept {
-            kept.output(&linear.weight, dy, [0, dy.len() / linear.outputs], db);
+            kept.output(&linear.weight, Source::Rows(dy), dy.len() / linear.outputs, db);
             kept.product(back, (R::of(0.0), &[]), dx);
         } else {
             linear_backward(x, back, dy, dx, dw, db);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::activation::activate;
 use super::attention::{Scratch, Shape, attention};
 use super::config::{GptConfig, Positions};
-use super::half::{PANEL, Precision};
+use super::half::{Precision, Source};
 use super::kept::Kept;
 use super::layers::{add_bias, linear};
 use super::layout::{Block, Kind, Layout, Linear, Norm};
@@ -228,20 +228,15 @@ impl<R: Real> Gpt<R> {
         let fc = &mut p.fc[..rows * fan];
         self.linear(&block.fc, &p.norm2[..stream.len()], fc, false, (p.precision, kept.as_deref_mut()));
         laps.end(Part::MatrixMultiply);
+        let act = &mut p.act[..rows * f];
         let Some(kept) = kept else {
-            activate(activation, fc, &mut p.act[..rows * f], f);
+            activate(p.precision, activation, fc, act, f);
             laps.end(Part::Elementwise);
-            self.linear(&block.out, &p.act[..rows * f], stream, true, (p.precision, None));
+            self.linear(&block.out, act, stream, true, (p.precision, None));
             return laps.end(Part::MatrixMultiply);
         };
-        // A panel of rows at a time, which stay in the cache until they are packed.
-        for (at, fc) in fc.chunks(PANEL * fan).enumerate() {
-            let act = &mut p.act[..fc.len() / fan * f];
-            activate(activation, fc, act, f);
-            laps.end(Part::Elementwise);
-            kept.input(&block.out.weight, act, [at * PANEL, rows]);
-            laps.end(Part::MatrixMultiply);
-        }
+        kept.input(&block.out.weight, Source::Activated(activation, fc), rows);
+        laps.end(Part::Elementwise);
         add_bias(self.get(&block.out.bias), stream);
         let matrix = self.matrix(&block.out.weight, block.out.outputs, Way::Plain, p.precision);
         kept.product(matrix, (R::of(1.0), &[]), stream);
@@ -263,7 +258,7 @@ impl<R: Real> Gpt<R> {
         let matrix = self.matrix(&place.weight, place.outputs, Way::Plain, precision);
         let bias = self.get(&place.bias);
         let Some(kept) = kept else { return linear(x, matrix, bias, y, added) };
-        kept.input(&place.weight, x, [0, y.len() / place.outputs]);
+        kept.input(&place.weight, Source::Rows(x), y.len() / place.outputs);
         if added {
             add_bias(bias, y);
         }

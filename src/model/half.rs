@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::config::Activation;
 use super::panels::Line;
 
 /// What activations and weights are rounded to before they are multiplied. Weights, sums, gradients and the optimizer are
@@ -39,6 +40,32 @@ impl Precision {
 
 /// Rows or columns of a packed panel: two tiles.
 pub(super) const PANEL: usize = 32;
+
+/// Rows (tokens, columns) that are packed for two products: see [`half_rows`](super::half_rows).
+#[derive(Clone, Copy)]
+pub(super) enum Source<'s, R> {
+    /// As they are.
+    Rows(&'s [R]),
+    /// What an activation makes of rows.
+    Activated(Activation, &'s [R]),
+    /// The gradient before an activation, from what stood there and the gradient behind.
+    Back(Activation, &'s [R], &'s [R]),
+}
+
+impl<R> Source<'_, R> {
+    /// Whether it has so many rows of that length.
+    pub(super) fn fits(self, tokens: usize, columns: usize) -> bool {
+        let fan = |kind, hidden| if kind == Activation::SwiGlu { 2 * hidden } else { hidden };
+        match self {
+            Self::Rows(x) => x.len() == tokens * columns,
+            Self::Activated(kind, x) => x.len() == tokens * fan(kind, columns),
+            Self::Back(kind, x, dy) => {
+                let hidden = dy.len().checked_div(tokens).unwrap_or_default();
+                columns == fan(kind, hidden) && x.len() == tokens * columns && dy.len() == tokens * hidden
+            }
+        }
+    }
+}
 
 /// Both sides of a product over so many tokens, packed.
 #[derive(Clone, Copy)]

@@ -1,18 +1,18 @@
 //! Attention in bf16 on x86-64, as [`attention`](super::attention) does it, straight through the tiles of the kernel.
 //!
 //! Queries, keys and values of a head are packed once, not once for each block of queries; a panel of queries sees the panels of
-//! keys up to its own. Its weights stay in the first cache between the two products; weights are divided by their sum behind
-//! the second one. The backward pass keeps the weights of a head and their gradients, transposed, in bf16, and sums over all
-//! queries stay in registers. The plain version is [`attention`](super::attention) itself, through products of matrices.
+//! keys up to its own. Its weights (`half_weights.rs`) stay in the first cache between the two products; weights are divided by
+//! their sum behind the second one. The backward pass keeps the weights of a head and their gradients in bf16 as right sides of
+//! products over queries, which are turned when they are done; sums over all queries stay in registers. The plain version is [`attention`](super::attention) itself, through products of matrices.
 
 use std::cell::RefCell;
 
 use super::attention::Shape;
 use super::half::PANEL;
-use super::half_kernel::{Multiply, Packed, Strides, Sums, Unit, product, unit};
+use super::half_kernel::{Multiply, Packed, STEP, Strides, Sums, Unit, product, turn, unit};
 use super::half_pack::DEPTH;
 use super::half_tile::{Dots, Tiles};
-use super::wide::{highest, sum, sum_pairs, wide};
+use super::half_weights::{Panel, weigh, weigh_back};
 
 /// Space for one head.
 #[derive(Default)]
@@ -22,13 +22,14 @@ struct Space {
     dmix: Packed,
     keys: Packed,
     values: Packed,
-    /// As right sides of products over tokens.
-    over: [Packed; 3],
-    /// Rows of a panel of queries: weights, and their gradients, as left sides; and in f32.
+    /// Keys, or values in the forward pass, as right side of products over tokens; queries and gradients as left sides.
+    over: Packed,
+    across: [Packed; 2],
+    /// Rows of a panel of queries: weights, or gradients by scores, as left side; and in f32.
     rows: Packed,
     weights: Vec<f32>,
     dweights: Vec<f32>,
-    /// All weights and gradients of a head, transposed, as left sides.
+    /// All gradients by scores and weights of a head, as right sides of products over queries.
     columns: [Packed; 2],
 }
 
@@ -44,22 +45,27 @@ pub(super) fn forward(shape: Shape, q: &[f32], kv: &[f32], sums: &mut [f32], mix
     }
     SPACE.with_borrow_mut(|space| {
         match unit() {
-            Some(Unit::Tiles) => forward_by::<Tiles>(shape, q, kv, sums, mix, space),
-            Some(Unit::Dots) => forward_by::<Dots>(shape, q, kv, sums, mix, space),
+            // SAFETY: the unit takes of the processor what the function is compiled for.
+            #[allow(unsafe_code)]
+            Some(Unit::Tiles) => unsafe { forward_by::<Tiles>(shape, q, kv, sums, mix, space) },
+            // SAFETY: as above.
+            #[allow(unsafe_code)]
+            Some(Unit::Dots) => unsafe { forward_by::<Dots>(shape, q, kv, sums, mix, space) },
             None => return false,
         }
         true
     })
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn forward_by<M: Multiply>(shape: Shape, q: &[f32], kv: &[f32], sums: &mut [f32], mix: &mut [f32], space: &mut Space) {
     let unit = M::begin();
     let (t, d, width) = (shape.queries, shape.head_width, shape.heads * shape.head_width);
     let (panels, steps, stride) = (t.div_ceil(PANEL), d.div_ceil(DEPTH), row_stride(t));
-    let Space { queries, keys, over: [values, ..], rows, weights, .. } = space;
+    let Space { queries, keys, over: values, rows, weights, .. } = space;
     weights.resize(PANEL * stride, 0.0);
-    let scale = shape.scale::<f32>();
-    let (mut square, mut factors): (Sums, _) = ([0.0; PANEL * PANEL], [0.0; PANEL]);
+    rows.room(1, panels);
+    let mut square: Sums = [0.0; PANEL * PANEL];
     for head in 0..shape.heads {
         queries.fill::<false>(&q[head * d..], Strides { count: t, depth: d, outer: shape.strides[0], inner: 1 });
         let (key, value) = (&kv[shape.offset(head, 0)..], &kv[shape.offset(head, 1)..]);
@@ -70,12 +76,9 @@ fn forward_by<M: Multiply>(shape: Shape, q: &[f32], kv: &[f32], sums: &mut [f32]
             for seen in 0..=panel {
                 product(&unit, (queries, panel), (keys, seen), [0, steps], &mut weights[seen * PANEL..], stride);
             }
-            for (at, row) in weights.chunks_exact_mut(stride).take(count).enumerate() {
-                let (past, future) = row[..start + PANEL].split_at_mut(start + at + 1);
-                (sums[head * t + start + at], factors[at]) = weigh(past, scale);
-                future.fill(0.0);
-            }
-            rows.fill::<false>(weights, Strides { count, depth: start + count, outer: stride, inner: 1 });
+            let of = Panel { start, count, stride, scale: shape.scale() };
+            let (lines, sums) = (rows.lines(0, 0, panel + 1), &mut sums[head * t + start..][..count]);
+            let factors = weigh(of, weights, lines, sums);
             for column in 0..d.div_ceil(PANEL) {
                 product(&unit, (rows, 0), (values, column), [0, panel + 1], &mut square, PANEL);
                 let at = head * d + column * PANEL;
@@ -96,14 +99,19 @@ pub(super) fn backward(shape: Shape, qkv: &[f32], sums: &[f32], dmix: &[f32], dq
     }
     SPACE.with_borrow_mut(|space| {
         match unit() {
-            Some(Unit::Tiles) => backward_by::<Tiles>(shape, qkv, sums, dmix, dqkv, space),
-            Some(Unit::Dots) => backward_by::<Dots>(shape, qkv, sums, dmix, dqkv, space),
+            // SAFETY: as above.
+            #[allow(unsafe_code)]
+            Some(Unit::Tiles) => unsafe { backward_by::<Tiles>(shape, qkv, sums, dmix, dqkv, space) },
+            // SAFETY: as above.
+            #[allow(unsafe_code)]
+            Some(Unit::Dots) => unsafe { backward_by::<Dots>(shape, qkv, sums, dmix, dqkv, space) },
             None => return false,
         }
         true
     })
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn backward_by<M: Multiply>(
     shape: Shape,
     qkv: &[f32],
@@ -121,17 +129,17 @@ fn backward_by<M: Multiply>(
         space.pack_head(shape, places.map(|place| &qkv[place..]), &dmix[head * d..]);
         for panel in 0..panels {
             space.weigh_back(&unit, shape, panel, &sums[head * t..][..t]);
-            let part = [&space.rows, &space.over[0]];
+            let part = [&space.rows, &space.over];
             let rows = &mut dqkv[panel * PANEL * from + places[0]..];
-            write(&unit, part, [0, 0, panel + 1], [PANEL.min(t - panel * PANEL), d, from], [scale, 0.0], rows);
+            write(&unit, false, part, [0, 0, panel + 1], [PANEL.min(t - panel * PANEL), d, from], [scale, 0.0], rows);
         }
         // The first of the heads that share keys and values writes, the others add.
         let beta = if head % (shape.heads / shape.kv_heads) == 0 { 0.0 } else { 1.0 };
         for panel in 0..panels {
             let (size, steps) = ([PANEL.min(t - panel * PANEL), d, from], [panel, panel, panels - panel]);
-            let sides = [0, 1].map(|side| [&space.columns[side], &space.over[1 + side]]);
+            let sides = [0, 1].map(|side| [&space.columns[side], &space.across[side]]);
             for (side, (place, alpha)) in sides.into_iter().zip([(places[1], scale), (places[2], 1.0)]) {
-                write(&unit, side, steps, size, [alpha, beta], &mut dqkv[panel * PANEL * from + place..]);
+                write(&unit, true, side, steps, size, [alpha, beta], &mut dqkv[panel * PANEL * from + place..]);
             }
         }
     }
@@ -150,18 +158,19 @@ impl Space {
         self.keys.fill::<true>(key, rows);
         self.values.fill::<true>(value, rows);
         self.dmix.fill::<false>(dmix, Strides { outer: width, ..rows });
-        self.over[0].fill::<true>(key, columns);
-        self.over[1].fill::<true>(query, columns);
-        self.over[2].fill::<true>(dmix, Strides { inner: width, ..columns });
+        self.over.fill::<true>(key, columns);
+        self.across[0].fill::<false>(query, columns);
+        self.across[1].fill::<false>(dmix, Strides { inner: width, ..columns });
         let panels = t.div_ceil(PANEL);
+        self.rows.room(1, panels);
         self.columns.iter_mut().for_each(|columns| columns.room(panels, panels));
     }
 
-    /// Weights of a panel of queries and the gradients by their scores: into the rows, and transposed into the columns.
+    /// Weights of a panel of queries and the gradients by their scores: into the rows and the columns.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     fn weigh_back<M: Multiply>(&mut self, unit: &M, shape: Shape, panel: usize, sums: &[f32]) {
         let (steps, stride) = (shape.head_width.div_ceil(DEPTH), row_stride(shape.queries));
-        let (start, scale) = (panel * PANEL, shape.scale::<f32>());
-        let count = PANEL.min(shape.queries - start);
+        let (start, panels) = (panel * PANEL, shape.queries.div_ceil(PANEL));
         let Self { queries, dmix, keys, values, rows, weights, dweights, columns, .. } = self;
         weights.resize(PANEL * stride, 0.0);
         dweights.resize(PANEL * stride, 0.0);
@@ -169,28 +178,20 @@ impl Space {
             product(unit, (queries, panel), (keys, seen), [0, steps], &mut weights[seen * PANEL..], stride);
             product(unit, (dmix, panel), (values, seen), [0, steps], &mut dweights[seen * PANEL..], stride);
         }
-        let pairs = weights.chunks_exact_mut(stride).zip(dweights.chunks_exact_mut(stride)).zip(&sums[start..]);
-        for (at, ((weights, dweights), &sum)) in pairs.take(count).enumerate() {
-            let seen = start + at + 1;
-            weigh_back(&mut weights[..seen], &mut dweights[..seen], scale, sum);
-            weights[seen..start + PANEL].fill(0.0);
-            dweights[seen..start + PANEL].fill(0.0);
-        }
-        rows.fill::<false>(dweights, Strides { count, depth: start + count, outer: stride, inner: 1 });
-        for seen in 0..=panel {
-            let own = if seen == panel { count } else { PANEL };
-            let square = Strides { count: own, depth: count, outer: 1, inner: stride };
-            columns[0].put::<false>([seen, panel], &dweights[seen * PANEL..], square);
-            columns[1].put::<false>([seen, panel], &weights[seen * PANEL..], square);
-        }
+        let of = Panel { start, count: PANEL.min(shape.queries - start), stride, scale: shape.scale() };
+        let columns = columns.each_mut().map(|side| side.lines(0, panel, panels * panels - panel));
+        let (sums, lines) = (&sums[start..start + of.count], rows.lines(0, 0, panel + 1));
+        weigh_back(of, [weights, dweights], sums, lines, columns, panels * STEP);
     }
 }
 
-/// A panel of rows (count, d) that lie `stride` apart: alpha times the product of two sides from a step on, and beta times what
-/// is there.
+/// A panel of rows (count, d) that lie `stride` apart: alpha times the product of a panel of one side and another side from a
+/// step on, or of that one turned, whose left side is the other; and beta times what is there.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn write<M: Multiply>(
     unit: &M,
-    [left, right]: [&Packed; 2],
+    turned: bool,
+    [own, other]: [&Packed; 2],
     [panel, first, steps]: [usize; 3],
     [count, d, stride]: [usize; 3],
     [alpha, beta]: [f32; 2],
@@ -198,7 +199,12 @@ fn write<M: Multiply>(
 ) {
     let mut square: Sums = [0.0; PANEL * PANEL];
     for column in 0..d.div_ceil(PANEL) {
-        product(unit, (left, panel), (right, column), [first, steps], &mut square, PANEL);
+        if turned {
+            product(unit, (other, column), (own, panel), [first, steps], &mut square, PANEL);
+            turn(&mut square);
+        } else {
+            product(unit, (own, panel), (other, column), [first, steps], &mut square, PANEL);
+        }
         let (from, width) = (column * PANEL, PANEL.min(d - column * PANEL));
         for (row, sums) in rows.chunks_mut(stride).zip(square.chunks_exact(PANEL)).take(count) {
             let row = row[from..from + width].iter_mut().zip(sums);
@@ -214,26 +220,6 @@ fn write<M: Multiply>(
 /// Numbers from one row of weights to the next: rows of a power of two would share a set of the cache.
 fn row_stride(tokens: usize) -> usize {
     tokens.next_multiple_of(PANEL) + 16
-}
-
-wide! {
-    /// A row of scores, times `scale`, becomes its weights before they are divided by their sum; gives the logarithm of the
-    /// sum of all powers, and the reciprocal of the weights' sum.
-    fn weigh<R>(row: &mut [R], scale: R) -> (R, R) {
-        let highest = highest(row);
-        row.iter_mut().for_each(|value| *value = ((*value - highest) * scale).exp());
-        let sum = sum(row, |value| value);
-        ((highest * scale) + R::of(sum.f64().ln()), R::of(1.0) / sum)
-    }
-}
-
-wide! {
-    /// A row of scores, times `scale`, becomes its weights again, and the gradient by the weights that by the scores.
-    fn weigh_back<R>(scores: &mut [R], dweights: &mut [R], scale: R, sum: R) {
-        scores.iter_mut().for_each(|score| *score = (*score * scale - sum).exp());
-        let product = sum_pairs(scores, dweights, |weight, dweight| weight * dweight);
-        dweights.iter_mut().zip(&*scores).for_each(|(dweight, &weight)| *dweight = weight * (*dweight - product));
-    }
 }
 
 #[cfg(test)]

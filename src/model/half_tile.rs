@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::mem::transmute;
 
 use super::half::PANEL;
-use super::half_kernel::{Multiply, Start};
+use super::half_kernel::{Multiply, Run, Start};
 use super::panels::Line;
 
 /// Whether there is AVX512-BF16, and what packing takes.
@@ -96,55 +96,133 @@ impl Multiply for Tiles {
     }
 
     #[allow(unsafe_code)]
+    #[inline(always)]
     unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, from: Start) {
-        // SAFETY: the caller keeps what is read and written inside its allocations; there is at least one step. Registers 0
-        // to 3 hold the sums, 4 and 5 the rows of `a`, 6 and 7 the columns of `b`.
+        // SAFETY: the caller's.
         unsafe {
-            asm!(
-                "test {from}, {from}",
-                "jz 2f",
-                "tileloadd tmm0, [{from} + {apart}*1]",
-                "tileloadd tmm1, [{from} + {apart}*1 + 64]",
-                "tileloadd tmm2, [{next} + {apart}*1]",
-                "tileloadd tmm3, [{next} + {apart}*1 + 64]",
-                "jmp 3f",
-                "2:",
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                "3:",
-                "tileloadd tmm4, [{a} + {line}*1]",
-                "tileloadd tmm6, [{b} + {line}*1]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm7, [{b} + {line}*1 + 1024]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{a} + {line}*1 + 1024]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {a}, 2048",
-                "add {b}, 2048",
-                "dec {steps}",
-                "jnz 3b",
-                "tilestored [{c} + {stride}*1], tmm0",
-                "tilestored [{c} + {stride}*1 + 64], tmm1",
-                "tilestored [{below} + {stride}*1], tmm2",
-                "tilestored [{below} + {stride}*1 + 64], tmm3",
-                a = inout(reg) a => _,
-                b = inout(reg) b => _,
-                steps = inout(reg) steps => _,
-                c = in(reg) c,
-                below = in(reg) c.add(PANEL / 2 * stride),
-                stride = in(reg) stride * size_of::<f32>(),
-                line = in(reg) size_of::<Line>(),
-                from = in(reg) from.data,
-                next = in(reg) from.data.wrapping_add(PANEL / 2 * from.stride),
-                apart = in(reg) from.stride * size_of::<f32>(),
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack),
-            );
+            if from.data.is_null() {
+                nothing();
+            } else {
+                load(from);
+            }
+            run(Run { left: a, right: b, steps });
+            store(c, stride);
         }
+    }
+
+    /// The sums stay in the registers.
+    #[allow(unsafe_code)]
+    #[inline(always)]
+    unsafe fn tiles(&self, runs: &[Run], c: *mut f32, stride: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            nothing();
+            runs.iter().filter(|own| own.steps > 0).for_each(|own| run(*own));
+            store(c, stride);
+        }
+    }
+}
+
+// Registers 0 to 3 hold the sums, 4 and 5 the rows of a left side, 6 and 7 the columns of a right one. They keep what they
+// hold from one piece of assembly to the next, for nothing else here names them.
+
+/// Sums begin with nothing.
+///
+/// # Safety
+///
+/// AMX is set up.
+#[allow(unsafe_code)]
+#[inline(always)]
+unsafe fn nothing() {
+    // SAFETY: the caller's.
+    unsafe {
+        asm!(
+            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            options(nostack, nomem, preserves_flags),
+        );
+    }
+}
+
+/// Sums begin with a square.
+///
+/// # Safety
+///
+/// AMX is set up, and the square lies inside an allocation.
+#[allow(unsafe_code)]
+#[inline(always)]
+unsafe fn load(from: Start) {
+    // SAFETY: the caller's.
+    unsafe {
+        asm!(
+            "tileloadd tmm0, [{from} + {apart}*1]",
+            "tileloadd tmm1, [{from} + {apart}*1 + 64]",
+            "tileloadd tmm2, [{next} + {apart}*1]",
+            "tileloadd tmm3, [{next} + {apart}*1 + 64]",
+            from = in(reg) from.data,
+            next = in(reg) from.data.wrapping_add(PANEL / 2 * from.stride),
+            apart = in(reg) from.stride * size_of::<f32>(),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            options(nostack, readonly, preserves_flags),
+        );
+    }
+}
+
+/// Adds the products of a pair of panels to the sums.
+///
+/// # Safety
+///
+/// AMX is set up; there is at least one step, and the panels have as many.
+#[allow(unsafe_code)]
+#[inline(always)]
+unsafe fn run(Run { left, right, steps }: Run) {
+    // SAFETY: the caller's.
+    unsafe {
+        asm!(
+            "2:",
+            "tileloadd tmm4, [{a} + {line}*1]",
+            "tileloadd tmm6, [{b} + {line}*1]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm7, [{b} + {line}*1 + 1024]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm5, [{a} + {line}*1 + 1024]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "add {a}, 2048",
+            "add {b}, 2048",
+            "dec {steps}",
+            "jnz 2b",
+            a = inout(reg) left => _,
+            b = inout(reg) right => _,
+            steps = inout(reg) steps => _,
+            line = in(reg) size_of::<Line>(),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack, readonly),
+        );
+    }
+}
+
+/// Writes the sums to a square.
+///
+/// # Safety
+///
+/// AMX is set up, and the square lies inside an allocation.
+#[allow(unsafe_code)]
+#[inline(always)]
+unsafe fn store(c: *mut f32, stride: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        asm!(
+            "tilestored [{c} + {stride}*1], tmm0",
+            "tilestored [{c} + {stride}*1 + 64], tmm1",
+            "tilestored [{below} + {stride}*1], tmm2",
+            "tilestored [{below} + {stride}*1 + 64], tmm3",
+            c = in(reg) c,
+            below = in(reg) c.add(PANEL / 2 * stride),
+            stride = in(reg) stride * size_of::<f32>(),
+            options(nostack, preserves_flags),
+        );
     }
 }
 

@@ -8,8 +8,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::half::{PANEL, Pair, Precision, add_up};
-use super::layers::bias_backward;
+use super::half::{PANEL, Pair, Precision, Source, add_up};
 use super::layout::{Kind, Layout};
 use super::matmul::{Matrix, matmul_rows};
 use super::panels::Line;
@@ -65,27 +64,19 @@ impl<R: Real> Kept<R> {
         })
     }
 
-    /// Packs rows (tokens, rows of the matrix) that the matrix is multiplied by, from a token on, a multiple of 32: for
-    /// [`Kept::product`], and as left side of the gradient. Row by row of panels, so that memory is read once.
-    pub(super) fn input(&mut self, place: &Range<usize>, x: &[R], [first, tokens]: [usize; 2]) {
-        let columns = self.of(place).size[0];
-        for (at, block) in x.chunks(PANEL * columns).enumerate() {
-            let (first, block) = (first + at * PANEL, Matrix::dense(block, block.len() / columns, columns));
-            block.keep_rows(first, &mut self.rows);
-            self.left(place, block, [first, tokens]);
-        }
+    /// Packs rows (tokens, rows of the matrix) that the matrix is multiplied by: for [`Kept::product`], and as left side of the
+    /// gradient.
+    pub(super) fn input(&mut self, place: &Range<usize>, x: Source<'_, R>, tokens: usize) {
+        let (sides, rows) = self.of(place);
+        R::keep_both(x, [tokens, sides.size[0]], false, rows, &mut sides.left, &mut []);
     }
 
     /// The same of gradients (tokens, columns of the matrix) by what it gave, the right side; those by its biases are added
     /// to `db`, which may be empty.
-    pub(super) fn output(&mut self, place: &Range<usize>, dy: &[R], [first, tokens]: [usize; 2], db: &mut [R]) {
-        let columns = self.of(place).size[1];
-        for (at, block) in dy.chunks(PANEL * columns).enumerate() {
-            let (first, rows) = (first + at * PANEL, Matrix::dense(block, block.len() / columns, columns));
-            rows.keep_rows(first, &mut self.rows);
-            self.right(place, rows, [first, tokens]);
-            bias_backward(block, columns, db);
-        }
+    pub(super) fn output(&mut self, place: &Range<usize>, dy: Source<'_, R>, tokens: usize, db: &mut [R]) {
+        let (sides, rows) = self.of(place);
+        sides.tokens = tokens;
+        R::keep_both(dy, [tokens, sides.size[1]], true, rows, &mut sides.right, db);
     }
 
     /// y = the first rows of what was packed last times `w`, and y times a factor or biases: see [`matmul_rows`].
@@ -96,25 +87,27 @@ impl<R: Real> Kept<R> {
 
     /// Keeps rows of the left side (tokens, rows of the matrix), from a token on, a multiple of 32, of so many tokens in all.
     pub(super) fn left(&mut self, place: &Range<usize>, x: Matrix<'_, R>, [first, tokens]: [usize; 2]) {
-        x.transposed().keep(false, [first, tokens], &mut self.of(place).left);
+        x.transposed().keep(false, [first, tokens], &mut self.of(place).0.left);
     }
 
     /// The same of the right side (tokens, columns of the matrix).
     pub(super) fn right(&mut self, place: &Range<usize>, dy: Matrix<'_, R>, [first, tokens]: [usize; 2]) {
-        let sides = self.of(place);
+        let (sides, _) = self.of(place);
         sides.tokens = tokens;
         dy.keep(true, [first, tokens], &mut sides.right);
     }
 
     /// The right side for so many tokens, to be filled.
     pub(super) fn whole_right(&mut self, place: &Range<usize>, tokens: usize) -> &mut Vec<Line> {
-        let sides = self.of(place);
+        let (sides, _) = self.of(place);
         sides.tokens = tokens;
         &mut sides.right
     }
 
-    fn of(&mut self, place: &Range<usize>) -> &mut Sides {
-        self.sides.iter_mut().find(|sides| sides.place == *place).expect("all matrices are there")
+    /// The sides of a matrix, and what is multiplied by it next.
+    fn of(&mut self, place: &Range<usize>) -> (&mut Sides, &mut Vec<Line>) {
+        let sides = self.sides.iter_mut().find(|sides| sides.place == *place);
+        (sides.expect("all matrices are there"), &mut self.rows)
     }
 }
 

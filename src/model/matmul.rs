@@ -85,16 +85,6 @@ impl<'d, R: Real> Matrix<'d, R> {
         }
     }
 
-    /// Packs it as rows of a left side, of which so many stand before, a multiple of 32; where a processor multiplies bf16.
-    pub(super) fn keep_rows(self, before: usize, panels: &mut Vec<Line>) {
-        let strides = [self.row_stride as isize, self.column_stride as isize];
-        // SAFETY: `Matrix::new` has checked that every element lies inside the slice.
-        #[allow(unsafe_code)]
-        unsafe {
-            R::keep_rows([self.rows, self.columns], self.data.as_ptr(), strides, before, panels);
-        }
-    }
-
     /// Makes panels of it, where there is a kernel that takes them.
     pub(super) fn pack(self, panels: &mut Vec<Line>) {
         let strides = [self.row_stride as isize, self.column_stride as isize];
@@ -107,7 +97,7 @@ impl<'d, R: Real> Matrix<'d, R> {
 }
 
 /// `c = a b + beta c`, or that and a row of biases if there are any: for so many rows of `a`, packed by
-/// [`Matrix::keep_rows`], and `b` with its panels.
+/// [`Real::keep_both`], and `b` with its panels.
 ///
 /// # Panics
 ///

@@ -38,7 +38,13 @@ mod half_kernel;
 #[cfg(target_arch = "x86_64")]
 mod half_pack;
 #[cfg(target_arch = "x86_64")]
+mod half_rows;
+#[cfg(target_arch = "x86_64")]
 mod half_tile;
+#[cfg(target_arch = "x86_64")]
+mod half_vector;
+#[cfg(target_arch = "x86_64")]
+mod half_weights;
 mod head;
 mod hugging_face;
 mod kept;

@@ -71,7 +71,8 @@ wide! {
     }
 }
 
-/// One row of [`norm_backward`], without the bias.
+/// One row of [`norm_backward`], without the bias. The gradients by the normed row are written to `dx` last, because it already
+/// holds a sum; the others are all made in one pass.
 #[inline(always)]
 fn row_backward<R: Real>(
     kind: NormKind,
@@ -83,24 +84,27 @@ fn row_backward<R: Real>(
     dscale: &mut [R],
 ) {
     let count = R::of(scale.len() as f64);
-    // The gradients by the normed row are written to `dx` last, because it already holds a sum.
-    for ((dscale, &dy), &x) in dscale.iter_mut().zip(dy).zip(x) {
-        *dscale += dy * ((x - mean) * reciprocal);
-    }
-    let mut lanes = [R::default(); 16];
+    let [mut products, mut shifts] = [[R::default(); 16]; 2];
     let (scales, scale_rest) = scale.as_chunks::<16>();
     let ((dys, dy_rest), (xs, x_rest)) = (dy.as_chunks::<16>(), x.as_chunks::<16>());
-    for ((scale, dy), x) in scales.iter().zip(dys).zip(xs) {
+    let (dscales, dscale_rest) = dscale.as_chunks_mut::<16>();
+    for (((scale, dy), x), dscale) in scales.iter().zip(dys).zip(xs).zip(dscales) {
         for at in 0..16 {
-            lanes[at] += dy[at] * scale[at] * (x[at] - mean);
+            let (share, apart) = (dy[at] * scale[at], x[at] - mean);
+            dscale[at] += dy[at] * (apart * reciprocal);
+            products[at] += share * apart;
+            shifts[at] += share;
         }
     }
-    for (at, ((&scale, &dy), &x)) in scale_rest.iter().zip(dy_rest).zip(x_rest).enumerate() {
-        lanes[at] += dy * scale * (x - mean);
+    for (at, (((&scale, &dy), &x), dscale)) in scale_rest.iter().zip(dy_rest).zip(x_rest).zip(dscale_rest).enumerate() {
+        let (share, apart) = (dy * scale, x - mean);
+        *dscale += dy * (apart * reciprocal);
+        products[at] += share * apart;
+        shifts[at] += share;
     }
-    let product = lanes.into_iter().sum::<R>() * reciprocal / count * reciprocal;
+    let product = products.into_iter().sum::<R>() * reciprocal / count * reciprocal;
     let shift = match kind {
-        NormKind::Layer => sum_pairs(dy, scale, |dy, scale| dy * scale) / count,
+        NormKind::Layer => shifts.into_iter().sum::<R>() / count,
         NormKind::Rms => R::default(),
     };
     for (((dx, &dy), &scale), &x) in dx.iter_mut().zip(dy).zip(scale).zip(x) {

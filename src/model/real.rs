@@ -4,7 +4,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
 use super::attention::Shape;
-use super::half::{self, Precision};
+use super::half::{self, Precision, Source};
 use super::head::Window;
 use super::panels::Line;
 
@@ -86,19 +86,20 @@ pub(super) trait Real:
     ) {
     }
 
-    /// Packs rows of the left side of a product in bf16: see [`Matrix::keep_rows`](super::matmul::Matrix::keep_rows).
-    ///
-    /// # Safety
-    ///
-    /// As [`Real::pack`].
-    #[allow(unsafe_code)]
-    unsafe fn keep_rows(
-        _sizes: [usize; 2],
-        _data: *const Self,
-        _strides: [isize; 2],
-        _before: usize,
-        _panels: &mut Vec<Line>,
+    /// Packs rows (tokens, columns) for two products in bf16: see [`half_rows`](super::half_rows).
+    fn keep_both(
+        _source: Source<'_, Self>,
+        _size: [usize; 2],
+        _right: bool,
+        _rows: &mut Vec<Line>,
+        _side: &mut Vec<Line>,
+        _sums: &mut [Self],
     ) {
+    }
+
+    /// The same rows (tokens, columns) in f32, if they can be had so; says whether they are written.
+    fn activated(_source: Source<'_, Self>, _columns: usize, _rows: &mut [Self]) -> bool {
+        false
     }
 
     /// `c = a b + beta c`, or that and a row of biases, for packed rows: see [`matmul_rows`](super::matmul::matmul_rows).
@@ -210,18 +211,22 @@ impl Real for f32 {
     }
 
     #[cfg(target_arch = "x86_64")]
-    #[allow(unsafe_code)]
-    unsafe fn keep_rows(
-        sizes: [usize; 2],
-        data: *const Self,
-        [rows, columns]: [isize; 2],
-        before: usize,
-        panels: &mut Vec<Line>,
+    fn keep_both(
+        source: Source<'_, Self>,
+        size: [usize; 2],
+        right: bool,
+        rows: &mut Vec<Line>,
+        side: &mut Vec<Line>,
+        sums: &mut [Self],
     ) {
-        use super::{half_kernel, kernel};
-        if half_kernel::unit().is_some() {
-            // SAFETY: the processor has what is asked for; the caller keeps the rest of the same contract.
-            unsafe { half_kernel::keep_rows(kernel::Strided { data, rows, columns }, sizes, before, panels) };
+        super::half_rows::pack(source, size, right, rows, side, sums);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn activated(source: Source<'_, Self>, columns: usize, rows: &mut [Self]) -> bool {
+        super::half_kernel::unit().is_some() && {
+            super::half_rows::write(source, columns, rows);
+            true
         }
     }
 
