@@ -10,7 +10,7 @@ use std::arch::x86_64::{
     _mm512_setzero_ps, _mm512_storeu_ps,
 };
 use std::marker::PhantomData;
-use std::mem::transmute;
+use std::mem::{offset_of, transmute};
 
 use super::half::PANEL;
 use super::half_kernel::{Multiply, Run, Start};
@@ -96,90 +96,52 @@ impl Multiply for Tiles {
     }
 
     #[allow(unsafe_code)]
-    #[inline(always)]
     unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, from: Start) {
         // SAFETY: the caller's.
-        unsafe {
-            if from.data.is_null() {
-                nothing();
-            } else {
-                load(from);
-            }
-            run(Run { left: a, right: b, steps });
-            store(c, stride);
-        }
+        unsafe { add_up(&[Run { left: a, right: b, steps }], c, stride, from) };
     }
 
     /// The sums stay in the registers.
     #[allow(unsafe_code)]
-    #[inline(always)]
     unsafe fn tiles(&self, runs: &[Run], c: *mut f32, stride: usize) {
         // SAFETY: the caller's.
-        unsafe {
-            nothing();
-            runs.iter().filter(|own| own.steps > 0).for_each(|own| run(*own));
-            store(c, stride);
-        }
+        unsafe { add_up(runs, c, stride, Start::NOTHING) };
     }
 }
 
-// Registers 0 to 3 hold the sums, 4 and 5 the rows of a left side, 6 and 7 the columns of a right one. They keep what they
-// hold from one piece of assembly to the next, for nothing else here names them.
-
-/// Sums begin with nothing.
+/// The sums of all pairs of panels, at least one, and what they begin with.
 ///
 /// # Safety
 ///
-/// AMX is set up.
+/// AMX is set up; panels, squares and what the sums begin with are as [`Multiply::tiles`] wants them.
 #[allow(unsafe_code)]
 #[inline(always)]
-unsafe fn nothing() {
-    // SAFETY: the caller's.
+unsafe fn add_up(runs: &[Run], c: *mut f32, stride: usize, from: Start) {
+    assert!(!runs.is_empty(), "a pair of panels");
+    // SAFETY: the caller keeps what is read and written inside its allocations. Registers 0 to 3 hold the sums, 4 and 5 the
+    // rows of a left side, 6 and 7 the columns of a right one.
     unsafe {
         asm!(
-            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            options(nostack, nomem, preserves_flags),
-        );
-    }
-}
-
-/// Sums begin with a square.
-///
-/// # Safety
-///
-/// AMX is set up, and the square lies inside an allocation.
-#[allow(unsafe_code)]
-#[inline(always)]
-unsafe fn load(from: Start) {
-    // SAFETY: the caller's.
-    unsafe {
-        asm!(
+            "test {from}, {from}",
+            "jz 2f",
             "tileloadd tmm0, [{from} + {apart}*1]",
             "tileloadd tmm1, [{from} + {apart}*1 + 64]",
             "tileloadd tmm2, [{next} + {apart}*1]",
             "tileloadd tmm3, [{next} + {apart}*1 + 64]",
-            from = in(reg) from.data,
-            next = in(reg) from.data.wrapping_add(PANEL / 2 * from.stride),
-            apart = in(reg) from.stride * size_of::<f32>(),
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            options(nostack, readonly, preserves_flags),
-        );
-    }
-}
-
-/// Adds the products of a pair of panels to the sums.
-///
-/// # Safety
-///
-/// AMX is set up; there is at least one step, and the panels have as many.
-#[allow(unsafe_code)]
-#[inline(always)]
-unsafe fn run(Run { left, right, steps }: Run) {
-    // SAFETY: the caller's.
-    unsafe {
-        asm!(
+            "jmp 3f",
             "2:",
+            "tilezero tmm0",
+            "tilezero tmm1",
+            "tilezero tmm2",
+            "tilezero tmm3",
+            "3:",
+            "mov {a}, [{runs} + {left}]",
+            "mov {b}, [{runs} + {right}]",
+            "mov {steps}, [{runs} + {length}]",
+            "add {runs}, {run}",
+            "test {steps}, {steps}",
+            "jz 5f",
+            "4:",
             "tileloadd tmm4, [{a} + {line}*1]",
             "tileloadd tmm6, [{b} + {line}*1]",
             "tdpbf16ps tmm0, tmm4, tmm6",
@@ -191,37 +153,33 @@ unsafe fn run(Run { left, right, steps }: Run) {
             "add {a}, 2048",
             "add {b}, 2048",
             "dec {steps}",
-            "jnz 2b",
-            a = inout(reg) left => _,
-            b = inout(reg) right => _,
-            steps = inout(reg) steps => _,
-            line = in(reg) size_of::<Line>(),
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            options(nostack, readonly),
-        );
-    }
-}
-
-/// Writes the sums to a square.
-///
-/// # Safety
-///
-/// AMX is set up, and the square lies inside an allocation.
-#[allow(unsafe_code)]
-#[inline(always)]
-unsafe fn store(c: *mut f32, stride: usize) {
-    // SAFETY: the caller's.
-    unsafe {
-        asm!(
+            "jnz 4b",
+            "5:",
+            "dec {count}",
+            "jnz 3b",
             "tilestored [{c} + {stride}*1], tmm0",
             "tilestored [{c} + {stride}*1 + 64], tmm1",
             "tilestored [{below} + {stride}*1], tmm2",
             "tilestored [{below} + {stride}*1 + 64], tmm3",
+            a = out(reg) _,
+            b = out(reg) _,
+            steps = out(reg) _,
+            runs = inout(reg) runs.as_ptr() => _,
+            count = inout(reg) runs.len() => _,
             c = in(reg) c,
             below = in(reg) c.add(PANEL / 2 * stride),
             stride = in(reg) stride * size_of::<f32>(),
-            options(nostack, preserves_flags),
+            line = in(reg) size_of::<Line>(),
+            from = in(reg) from.data,
+            next = in(reg) from.data.wrapping_add(PANEL / 2 * from.stride),
+            apart = in(reg) from.stride * size_of::<f32>(),
+            run = const size_of::<Run>(),
+            left = const offset_of!(Run, left),
+            right = const offset_of!(Run, right),
+            length = const offset_of!(Run, steps),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
         );
     }
 }
