@@ -85,10 +85,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     if let Some(shown) = inspect_model::run(&args.path, &args.look, context) {
         return shown;
     }
-    if is_model(args) {
+    let of_shards = args.document.is_some() || args.statistics || args.bag;
+    if !of_shards && !args.read.has_format() && is_model(&args.path) {
         return show(context, &inspect_model::facts(&args.path)?);
     }
-    if args.document.is_none() && !args.statistics && !args.bag && (is_corpus(&args.path) || args.read.has_format()) {
+    if !of_shards && (is_corpus(&args.path) || args.read.has_format()) {
         return survey::run(&args.path, &args.survey, &args.read, context);
     }
     let is_shard = args.path.extension().is_some_and(|extension| extension == "shard");
@@ -129,9 +130,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     }
 }
 
-/// Whether a folder is that of a model, and neither shards nor texts in it are meant.
-fn is_model(args: &Args) -> bool {
-    AnyModel::is_in(&args.path) && !args.path.join(MANIFEST_FILE).exists() && !args.read.has_format()
+/// Whether a folder is that of a model, and not of a run, which has shards too.
+fn is_model(path: &Path) -> bool {
+    AnyModel::is_in(path) && !path.join(MANIFEST_FILE).exists()
 }
 
 /// Whether a path names texts: a folder that `encode` has not made, a glob, standard input, a file whose name says so.

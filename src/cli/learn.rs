@@ -13,7 +13,6 @@ use ciyuan::pipeline::{
     save_tokenizer,
 };
 use ciyuan::shard::{Tally, write_atomic};
-use ciyuan::text::Source;
 use ciyuan::vocab::{Fingerprint, TokenizerSpec};
 use serde::Serialize;
 
@@ -242,7 +241,7 @@ struct OnlyCounted {
 fn only_count(args: &Args, settings: &LearnSettings, context: &Context) -> Outcome {
     let save = args.counting.save_counts.as_deref().unwrap_or(Path::new(""));
     let plan = plan(args, save, context)?;
-    args.counting.save_counts.as_deref().map_or(Ok(()), check_output_file)?;
+    plan.save.as_deref().map_or(Ok(()), check_output_file)?;
     let Counted { documents, bytes, counts, seconds } =
         context.with_progress(|progress| count(&plan, settings, progress))?;
     let counted = OnlyCounted {
@@ -272,10 +271,10 @@ fn row(tally: &Tally) -> String {
 fn plan(args: &Args, output: &Path, context: &Context) -> Outcome<CountPlan> {
     let Counting { counts, save_counts, weight, .. } = &args.counting;
     let (paths, input) = if counts.is_empty() {
-        let mut sources = args.read.sources(&args.inputs, context)?;
-        if weight.is_empty() {
-            sources = vec![joined(&sources)];
-        }
+        let sources = match weight.is_empty() {
+            true => vec![args.read.source(&args.inputs, context)?],
+            false => args.read.sources(&args.inputs, context)?,
+        };
         (&args.inputs, CountInput::Texts(sources, args.read.options()))
     } else {
         (counts, CountInput::Saved(counts.clone(), args.read.options().clean))
@@ -283,17 +282,6 @@ fn plan(args: &Args, output: &Path, context: &Context) -> Outcome<CountPlan> {
     let weights = weights_of(paths, weight)?;
     let scratch = output.parent().unwrap_or(Path::new("")).to_owned();
     Ok(CountPlan { input, weights, memory: args.read.memory(), scratch, save: save_counts.clone() })
-}
-
-fn joined(sources: &[Source]) -> Source {
-    let mut all = Source::default();
-    for source in sources {
-        all.files.extend_from_slice(&source.files);
-        all.skipped.extend_from_slice(&source.skipped);
-        all.repeated.extend_from_slice(&source.repeated);
-        all.folders.extend_from_slice(&source.folders);
-    }
-    all
 }
 
 fn text(learned: &Learned) -> String {
@@ -318,9 +306,9 @@ fn text(learned: &Learned) -> String {
 }
 
 fn dry_run(args: &Args, settings: &LearnSettings, context: &Context) -> Outcome {
-    let sources = args.read.sources(&args.inputs, context)?;
+    let source = args.read.source(&args.inputs, context)?;
     weights_of(&args.inputs, &args.counting.weight)?;
-    let estimate = LearnEstimate::of(&joined(&sources), &args.read.options(), settings)?;
+    let estimate = LearnEstimate::of(&source, &args.read.options(), settings)?;
     context.show(&estimate, || text_of_estimate(&estimate))
 }
 

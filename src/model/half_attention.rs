@@ -3,7 +3,8 @@
 //! Queries, keys and values of a head are packed once, not once for each block of queries; a panel of queries sees the panels of
 //! keys up to its own. Its weights (`half_weights.rs`) stay in the first cache between the two products; weights are divided by
 //! their sum behind the second one. The backward pass keeps the weights of a head and their gradients in bf16 as right sides of
-//! products over queries, which are turned when they are done; sums over all queries stay in registers. The plain version is [`attention`](super::attention) itself, through products of matrices.
+//! products over queries, which are turned when they are done; sums over all queries stay in registers. The plain version is
+//! [`attention`](super::attention) itself, through products of matrices.
 
 use std::cell::RefCell;
 

@@ -6,9 +6,8 @@
 //!
 //! On an Intel Xeon of family 6, model 207, both of AMX and of memory there is less to be had than the processor's
 //! sheets say while its other thread works; asking for the next panel early, and taking 64 rows at a time through the matrices
-//! of a layer so that they stay in the cache, won nothing that could be seen there. A step of a tile takes 26 ns from the first
-//! cache while that thread is idle, and 104 while it works, for then loads and products no longer overlap. Sums over windows that
-//! stay in the registers take a sixth off the gradients of matrices; the next right panel asked for early adds a tenth.
+//! of a layer so that they stay in the cache, won nothing that could be seen there. Sums over windows stay in the
+//! registers too; asking for the next right panel of them early was slower.
 
 use std::arch::x86_64::{_mm512_loadu_si512, _mm512_storeu_si512};
 use std::cell::RefCell;

@@ -1,7 +1,7 @@
 //! The weights of attention in bf16: from the scores of a panel of queries straight to the panels of the next products.
 //!
 //! A row is gone through in whole vectors, and what a query does not see is masked; weights and their gradients are rounded
-//! and packed as they are made. Loops over f32, packed behind them, took the attention of C1 half as long again.
+//! and packed as they are made. Loops over f32, packed behind them, were slower.
 
 use std::arch::x86_64::{
     __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_fmsub_ps, _mm512_loadu_ps, _mm512_mask_max_ps, _mm512_maskz_mov_ps,

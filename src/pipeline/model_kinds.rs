@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::evaluating::open_if_there;
-use super::files::{CONFIG_FILE, MODEL_FOLDER, WEIGHTS_FILE, load_model, model_place, save_model};
+use super::files::{CONFIG_FILE, WEIGHTS_FILE, load_model, model_place, save_model};
 use super::progress::{Progress, Unit};
 use super::training::{ModelSettings, train};
 use super::verify::verify_corpus;
@@ -189,7 +189,7 @@ impl AnyModel {
     /// Whether a folder is that of a model, or of a run that holds one in `model/`.
     #[must_use]
     pub fn is_in(folder: &Path) -> bool {
-        [folder.to_owned(), folder.join(MODEL_FOLDER)].iter().any(|place| place.join(WEIGHTS_FILE).is_file())
+        model_place(folder).is_ok_and(|place| place.join(WEIGHTS_FILE).is_file())
     }
 
     /// Reads a model of a kind that is saved from its folder, or from the folder of a run that holds it in `model/`; and

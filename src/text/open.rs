@@ -65,7 +65,7 @@ impl InputFile {
         length.store(u64::MAX, Ordering::Relaxed);
         let frames = Frames::new(Counted { inner: self.file()?, read: read.clone() }, range.clone(), length);
         let frames = frames.map_err(|error| Error::io("read", &self.path, error))?;
-        let frames = Explained { inner: frames, compression: Compression::Zstd, read: read.clone() };
+        let frames = Explained { inner: frames, tool: "zstd", before: range.start, read: read.clone() };
         Ok(Box::new(BufReader::with_capacity(BUFFER, frames)))
     }
 
@@ -110,17 +110,17 @@ fn without_buffer(
     read: &BytesRead,
 ) -> std::io::Result<Box<dyn Read + Send>> {
     let reader = Counted { inner: reader, read: read.clone() };
-    let inner: Box<dyn Read + Send> = match compression {
+    let (tool, inner): (_, Box<dyn Read + Send>) = match compression {
         Compression::None => return Ok(Box::new(reader)),
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(reader)),
-        Compression::Zstd => Box::new(zstd::Decoder::new(reader)?),
+        Compression::Gzip => ("gzip", Box::new(flate2::read::MultiGzDecoder::new(reader))),
+        Compression::Zstd => ("zstd", Box::new(zstd::Decoder::new(reader)?)),
         Compression::Xz => {
             let stream = Stream::new_auto_decoder(XZ_MEMORY, CONCATENATED)?;
-            Box::new(liblzma::read::XzDecoder::new_stream(reader, stream))
+            ("xz", Box::new(liblzma::read::XzDecoder::new_stream(reader, stream)))
         }
-        Compression::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(reader)),
+        Compression::Bzip2 => ("bzip2", Box::new(bzip2::read::MultiBzDecoder::new(reader))),
     };
-    Ok(Box::new(Explained { inner, compression, read: read.clone() }))
+    Ok(Box::new(Explained { inner, tool, before: 0, read: read.clone() }))
 }
 
 /// The frames of a range, and what follows.
@@ -179,7 +179,10 @@ impl Read for Frames {
 /// A decoder, with errors that say where the file is at fault, and what to do.
 struct Explained<R: Read> {
     inner: R,
-    compression: Compression,
+    /// What tests a whole file of that kind.
+    tool: &'static str,
+    /// Bytes of the file that others read, and those that were read here.
+    before: u64,
     read: BytesRead,
 }
 
@@ -209,13 +212,8 @@ impl<R: Read> Explained<R> {
         if error.contains("memory limit") {
             return "it needs above 512 MiB; decompress it first, as with `xz -d`".to_owned();
         }
-        let tool = match self.compression {
-            Compression::None | Compression::Gzip => "gzip",
-            Compression::Zstd => "zstd",
-            Compression::Xz => "xz",
-            Compression::Bzip2 => "bzip2",
-        };
-        let read = self.read.load(Ordering::Relaxed);
+        let read = self.before + self.read.load(Ordering::Relaxed);
+        let tool = self.tool;
         format!("it is cut off or damaged in its first {read} bytes, as `{tool} -t` shows too; get it again")
     }
 }
@@ -262,6 +260,20 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// A part of a file says where in the file.
+    #[test]
+    fn frames_that_are_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl.zst");
+        let good = zstd::encode_all(&b"{}\n"[..], 1).unwrap();
+        std::fs::write(&path, [&good[..], &good, b"no frame"].concat()).unwrap();
+        let file = crate::text::Source::find(&[path], None).unwrap().files.remove(0);
+        let range = good.len() as u64..file.bytes;
+        let mut reader = file.open_frames(&range, Arc::default(), &BytesRead::default()).unwrap();
+        let error = reader.read_to_end(&mut Vec::new()).unwrap_err().to_string();
+        assert!(error.contains(&format!("in its first {} bytes", file.bytes)), "{error}");
     }
 
     #[test]

@@ -132,6 +132,7 @@ const DIGITS: [u8; 256] = {
 
 /// Reads the line at the head of `part` as [`parse_line`] does, if it is as these files are written: base64, a space,
 /// digits, a line feed. Gives its id and its length. Any other line is `None`, of which some bytes may have been appended.
+/// There are 200,000 short lines in a file: looking for words and calling a decoder for each costs more than what they hold.
 fn plain_line(part: &[u8], bytes: &mut Vec<u8>) -> Option<(TokenId, usize)> {
     let (before, mut at) = (bytes.len(), 0);
     while let Some(group) = part[at..].first_chunk::<4>() {

@@ -231,7 +231,7 @@ impl Probe {
                 trainings: seeds + swept,
             });
         }
-        let largest = self.arms.iter().map(|arm| arm.model.parameters()).max().unwrap_or(0);
+        let largest = (0..self.arms.len()).map(|arm| self.training_memory(arm)).max().unwrap_or(0);
         let tokens: u64 = self.arms.iter().map(|arm| arm.train.iter().map(|ids| ids.len() as u64).sum::<u64>()).sum();
         Ok(ProbePlan {
             arms,
@@ -239,12 +239,18 @@ impl Probe {
             steps: self.steps,
             trainings,
             seconds: flops * seconds_per_flop,
-            // Weights, gradients of eight lanes, two numbers of the optimizer, and those of a branch, of each training that
-            // runs at the same time; the texts and their ids.
-            memory: workers(trainings as usize) as u64 * largest * 4 * 16 + tokens * 8 + 2 * self.texts.train_bytes(),
+            // Of each training that runs at the same time; the texts, and their ids.
+            memory: workers(trainings as usize) as u64 * largest + tokens * 8 + 2 * self.texts.train_bytes(),
             smallest_difference: (self.settings.seeds > 1)
                 .then(|| smallest_visible(self.settings.seeds as u32, GUESSED_SD)),
         })
+    }
+
+    /// Bytes that a training takes, and that of a branch, which goes on beside it.
+    fn training_memory(&self, arm: usize) -> u64 {
+        let run = self.run_of(arm, OTHER_SEEDS, self.settings.learning_rates[0]);
+        let one = run.config(&self.settings).memory(&self.arms[arm].model);
+        if run.short.is_some() { 2 * one } else { one }
     }
 
     fn step_flops(&self, arm: &Arm) -> f64 {

@@ -55,7 +55,7 @@ pub(super) struct RunRecord {
 impl Run {
     /// The settings of training. Muon for the body, because AdamW at these sizes stays for long at the frequencies of single
     /// tokens, and for another time with each seed.
-    fn config(&self, settings: &ProbeSettings) -> TrainConfig {
+    pub(super) fn config(&self, settings: &ProbeSettings) -> TrainConfig {
         TrainConfig {
             steps: self.steps,
             batch: settings.batch,
