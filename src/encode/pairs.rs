@@ -11,7 +11,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::segment::Pages;
-use crate::vocab::{Merges, TokenId, numbers_of_bytes, numbers_to_bytes, searches_end};
+use crate::vocab::{Merges, STRETCH, TokenId, numbers_of_bytes, numbers_to_bytes};
 
 /// No rank: the pair does not merge.
 pub(super) const NONE: u32 = u32::MAX;
@@ -204,20 +204,28 @@ impl Filter {
     }
 }
 
-/// A copy of these slots, if they are as many as a table has, their ranks are below `count`, and look-ups end.
+/// A copy of these slots, if they are as many as a table has, their ranks are below `count`, and look-ups end, as
+/// `searches_end` says it of other tables. Each stretch is looked at and copied while it is in the cache: going through the
+/// table three times took a fifth more of reading a prebuilt file.
 fn copied(table: &[u8], count: usize) -> Option<Pages> {
-    let (slots, rest) = table.as_chunks();
-    // One more than the rank, as an empty slot is that of none.
-    let rank = |slot: &[u8; 8]| {
-        let slot = u64::from_le_bytes(*slot);
-        ((slot.wrapping_sub(1) & RANK) as u32 + 1) * u32::from(slot != 0)
-    };
-    let ends = rest.is_empty() && searches_end(slots, |slot| *slot == [0; 8]);
-    if !ends || slots.iter().map(rank).fold(0, u32::max) as usize > count {
+    let slots = table.len() / 8;
+    if !table.len().is_multiple_of(8) || slots < 2 || !slots.is_power_of_two() {
         return None;
     }
     let mut copy = Pages::zeros(table.len());
-    copy.bytes_mut().copy_from_slice(table);
+    for (from, to) in table.chunks(8 * STRETCH).zip(copy.bytes_mut().chunks_mut(8 * STRETCH)) {
+        let (slots, _) = from.as_chunks::<8>();
+        let (mut is_full, mut highest) = (true, 0);
+        for slot in slots.iter().map(|slot| u64::from_le_bytes(*slot)) {
+            is_full &= slot != 0;
+            // One more than the rank, as an empty slot is that of none.
+            highest = highest.max(((slot.wrapping_sub(1) & RANK) as u32 + 1) * u32::from(slot != 0));
+        }
+        if is_full || highest as usize > count {
+            return None;
+        }
+        to.copy_from_slice(from);
+    }
     Some(copy)
 }
 

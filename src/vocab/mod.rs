@@ -47,7 +47,8 @@ pub use normalizer::{NormalizerStep, ReplacePattern};
 pub use post_processor::PostProcessor;
 pub use spec::TokenizerSpec;
 pub use special::SpecialTokens;
-pub(crate) use tables::{numbers_of_bytes, numbers_to_bytes, searches_end};
+use tables::searches_end;
+pub(crate) use tables::{STRETCH, numbers_of_bytes, numbers_to_bytes};
 pub use tokens::{MAX_ID, MAX_TOKEN_BYTES, Vocab};
 pub use tsv::{escape_token, unescape_token};
 

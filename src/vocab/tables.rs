@@ -22,7 +22,7 @@ pub(crate) fn numbers_of_bytes(bytes: &[u8]) -> Option<Vec<u32>> {
 }
 
 /// Slots of which one must be empty, so that a look-up passes over fewer than twice as many.
-const STRETCH: usize = 1 << 11;
+pub(crate) const STRETCH: usize = 1 << 11;
 
 /// Whether slots are as many as a table has, a power of two, and look-ups among them end soon.
 pub(crate) fn searches_end<T>(slots: &[T], is_empty: impl Fn(&T) -> bool) -> bool {
