@@ -8,7 +8,8 @@
 //! `runs` instead of texts: a document of one class of characters, of 1, 10 and 100 MB. `long` before texts: a document of
 //! a gigabyte, which the texts are repeated to, on one thread and on two, and as a stream; their ids are equal. `command`,
 //! the program and texts: all of a text encoded in memory by all threads, and by `ciyuan encode` from JSON lines with the
-//! same documents, plain and compressed, to shards, start and end of the process and all; by turns.
+//! same documents, plain and compressed, to shards, start and end of the process and all; by turns, fifteen times, and the
+//! percent that the command has of the rate in memory of the same turn.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a benchmark prints, and ends where it cannot go on
 
@@ -17,7 +18,7 @@ mod common;
 mod runs;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use ciyuan::encode::{EncodeStream, Encoder, Tokenizer};
@@ -27,6 +28,7 @@ use common::documents;
 use runs::RUNS_OF;
 
 const RUNS: usize = 5;
+const TURNS: usize = 15;
 const BYTES: usize = 12_000_000;
 const LONG: usize = 1_000_000_000;
 
@@ -42,7 +44,10 @@ fn main() {
         [runs] if runs == "runs" => runs_of_one_class(&tokenizer),
         [long, paths @ ..] if long == "long" => one_document(&tokenizer, paths),
         [command, program, paths @ ..] if command == "command" => {
-            println!("| text | in memory | command, .jsonl | command, .jsonl.zst |\n|---|---|---|---|");
+            println!(
+                "| text | in memory | command, .jsonl | command, .jsonl.zst | percent, .jsonl | percent, .jsonl.zst |"
+            );
+            println!("|---|---|---|---|---|---|");
             paths.iter().for_each(|path| whole_command(&tokenizer, Path::new(program), path));
         }
         paths => {
@@ -68,11 +73,17 @@ fn load(argument: &str) -> Tokenizer {
 struct Rates(Vec<f64>);
 
 impl Rates {
-    fn time(&mut self, bytes: usize, work: impl FnOnce()) {
+    /// Times work on so many bytes, and gives its rate.
+    fn time(&mut self, bytes: usize, work: impl FnOnce()) -> f64 {
         let start = Instant::now();
         work();
-        self.0.push(bytes as f64 / 1e6 / start.elapsed().as_secs_f64());
+        self.add(bytes as f64 / 1e6 / start.elapsed().as_secs_f64())
+    }
+
+    fn add(&mut self, figure: f64) -> f64 {
+        self.0.push(figure);
         self.0.sort_by(f64::total_cmp);
+        figure
     }
 
     fn cell(&self) -> String {
@@ -180,15 +191,16 @@ fn whole_command(tokenizer: &Tokenizer, program: &Path, path: &str) {
     std::fs::write(at("plain.jsonl"), &lines).unwrap();
     std::fs::write(at("compressed.jsonl.zst"), zstd::encode_all(lines.as_bytes(), 3).unwrap()).unwrap();
     let prebuilt = tokenizer.to_prebuilt().unwrap();
-    let mut rates = [const { Rates(Vec::new()) }; 3];
-    for _ in 0..RUNS {
+    let mut rates = [const { Rates(Vec::new()) }; 5];
+    for _ in 0..TURNS {
         let fresh = Tokenizer::from_prebuilt(&prebuilt).unwrap();
-        rates[0].time(text.len(), || drop(fresh.encode_batch(&documents).unwrap()));
-        for (rates, input) in rates[1..].iter_mut().zip(["plain.jsonl", "compressed.jsonl.zst"]) {
+        let in_memory = rates[0].time(text.len(), || drop(fresh.encode_batch(&documents).unwrap()));
+        for (row, input) in ["plain.jsonl", "compressed.jsonl.zst"].into_iter().enumerate() {
             let mut command = Command::new(program);
-            command.args(["encode", "--quiet", "--val", "0", "-t"]).arg(at("tokenizer.json"));
+            command.args(["encode", "--quiet", "--val", "0", "-t"]).arg(at("tokenizer.json")).stdout(Stdio::null());
             command.arg("-o").arg(at("shards")).arg(at(input));
-            rates.time(text.len(), || assert!(command.status().unwrap().success()));
+            let whole = rates[1 + row].time(text.len(), || assert!(command.status().unwrap().success()));
+            rates[3 + row].add(100.0 * whole / in_memory);
             std::fs::remove_dir_all(at("shards")).unwrap();
         }
     }

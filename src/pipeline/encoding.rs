@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
-use std::thread::ScopedJoinHandle;
+use std::thread::{Scope, ScopedJoinHandle};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -90,19 +90,23 @@ pub fn encode(
 ) -> Result<EncodedFolder> {
     settings.val.check()?;
     settings.boundaries.check(tokenizer)?;
-    let (inputs, fingerprint) = rayon::join(|| inputs(source, progress), || tokenizer.fingerprint());
-    let plan = Plan { settings: all_settings(options, settings), inputs: inputs?, tokenizer: Some(fingerprint) };
+    let plan = || -> Result<Plan> {
+        let (inputs, fingerprint) = rayon::join(|| inputs(source, progress), || tokenizer.fingerprint());
+        Ok(Plan { settings: all_settings(options, settings), inputs: inputs?, tokenizer: Some(fingerprint) })
+    };
     if let Some(manifest) = Manifest::load(output)? {
-        plan.require_same(output, &Plan::of(&manifest))?;
+        plan()?.require_same(output, &Plan::of(&manifest))?;
         Units::sweep(output)?;
         progress.note(format!("`{}` is complete already", output.display()));
         return Ok(EncodedFolder { manifest, seconds: EncodeSeconds::default() });
     }
-    if !Units::are_begun(output) {
+    let begun = Units::are_begun(output);
+    if !begun {
         check_space(output, &source.files, tokenizer.spec().vocab_size(), progress)?;
     }
     make_folders(output)?;
-    let units = Units::open(output, &plan)?;
+    let units = Units::begin(output)?;
+    let keep = |plan: Plan| units.keep(&plan).map(|()| plan);
     let treatment = Treatment::new(&source.files, options, output, progress)?;
     progress.stage("encoding", source.bytes(), Count::Bytes);
     let share = settings.val.share(source.bytes());
@@ -110,13 +114,13 @@ pub fn encode(
     let mut encoder = UnitEncoder::new(tokenizer, reading, settings, share, output);
     let planned = plan_units(&source.files, settings.unit_size, options)?;
     let (mut fold, mut before) = (Fold::default(), 0);
-    // The file is written while the first unit is encoded, and is there before the next.
+    // Where there are threads for it, the tokenizer's file is written and the inputs' checksums are made while the first
+    // unit is encoded; both are there before it is done. Units that are done already belong to a plan, which comes first.
     let save = || save_tokenizer(tokenizer.spec(), &output.join(TOKENIZER_FILE));
-    std::thread::scope(|scope| {
-        let mut saving = (rayon::current_num_threads() > 1).then(|| scope.spawn(save));
-        if saving.is_none() {
-            save()?;
-        }
+    let beside = rayon::current_num_threads() > 1;
+    let plan = std::thread::scope(|scope| {
+        let mut planning = Beside::new(scope, beside && !begun, || plan().and_then(keep))?;
+        let mut saving = Beside::new(scope, beside, save)?;
         for unit in &planned {
             progress.check("encoding")?;
             let record = match units.done(unit.number, &unit.parts, Check::Whole)? {
@@ -125,11 +129,12 @@ pub fn encode(
                     let place = fold.place(&unit.parts);
                     let record = encoder.unit(unit, &units.rejects(unit.number), before);
                     let record = record.map_err(|error| error.further_down(place.lines, place.bytes))?;
+                    planning.wait()?;
                     units.finish(unit.number, &record)?;
                     record
                 }
             };
-            saving.take().map_or(Ok(()), joined)?;
+            saving.wait()?;
             before += unit.bytes();
             progress.done(before);
             fold.add(unit.number, record);
@@ -141,15 +146,40 @@ pub fn encode(
                 })?;
             }
         }
-        saving.take().map_or(Ok(()), joined)
+        saving.wait()?;
+        planning.done()
     })?;
     let manifest = fold.finish(tokenizer, plan, units, output, settings.max_bad)?;
     Ok(EncodedFolder { manifest, seconds: encoder.seconds() })
 }
 
-/// What a thread has come to.
-fn joined(thread: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+/// Work that goes on beside other work, or was done before it.
+struct Beside<'s, T> {
+    going: Option<ScopedJoinHandle<'s, Result<T>>>,
+    done: Option<T>,
+}
+
+impl<'s, T: Send + 's> Beside<'s, T> {
+    /// Begins it on a thread of its own, or does it.
+    fn new<'e>(scope: &'s Scope<'s, 'e>, beside: bool, work: impl FnOnce() -> Result<T> + Send + 's) -> Result<Self> {
+        Ok(match beside {
+            true => Self { going: Some(scope.spawn(work)), done: None },
+            false => Self { going: None, done: Some(work()?) },
+        })
+    }
+
+    /// Waits until it is done, and fails as it has failed.
+    fn wait(&mut self) -> Result<()> {
+        if let Some(thread) = self.going.take() {
+            self.done = Some(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok(())
+    }
+
+    fn done(mut self) -> Result<T> {
+        self.wait()?;
+        Ok(self.done.expect("work that does not go on was done, or its error ended everything"))
+    }
 }
 
 /// Makes the folders of the shards, and takes away what killed runs have half written there.

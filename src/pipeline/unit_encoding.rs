@@ -18,8 +18,13 @@ use super::split::split_of;
 use super::units::UnitRecord;
 use crate::encode::{Encoder, Tokenizer};
 use crate::error::{Error, Result, TokenizerFault};
-use crate::shard::{ShardEntry, ShardWriter, Split};
+use crate::shard::{PackedIds, ShardEntry, ShardWriter, Split};
 use crate::text::{Document, RejectLog, Unit};
+use crate::vocab::TokenId;
+
+/// A batch is handed out in so many shares at least: with the four that two threads begin with, one waits for the other
+/// at the end of each batch.
+const SHARES: usize = 64;
 
 /// What all units of a run share.
 pub(super) struct UnitEncoder<'r> {
@@ -29,14 +34,40 @@ pub(super) struct UnitEncoder<'r> {
     share: f64,
     output: &'r Path,
     seconds: EncodeSeconds,
-    text_lengths: Vec<u32>,
+    text_lengths: TextLengths,
 }
 
 /// A document as ids.
 struct Encoded {
     split: Split,
-    ids: Vec<u32>,
+    ids: PackedIds,
     text_bytes: u64,
+}
+
+/// How many bytes of text ids stand for. Nearly all stand for fewer than 255, which a table of bytes holds in a quarter of
+/// the cache.
+struct TextLengths {
+    short: Vec<u8>,
+    all: Vec<u32>,
+}
+
+impl TextLengths {
+    fn new(all: Vec<u32>) -> Self {
+        Self { short: all.iter().map(|length| u8::try_from(*length).unwrap_or(u8::MAX)).collect(), all }
+    }
+
+    fn sum(&self, ids: &[TokenId]) -> u64 {
+        let (mut sum, mut longest) = (0, 0);
+        for id in ids {
+            let length = self.short[*id as usize];
+            sum += u64::from(length);
+            longest = longest.max(length);
+        }
+        match longest {
+            u8::MAX => ids.iter().map(|id| u64::from(self.all[*id as usize])).sum(),
+            _ => sum,
+        }
+    }
 }
 
 impl<'r> UnitEncoder<'r> {
@@ -48,7 +79,7 @@ impl<'r> UnitEncoder<'r> {
         share: f64,
         output: &'r Path,
     ) -> Self {
-        let (seconds, text_lengths) = (EncodeSeconds::default(), tokenizer.text_lengths());
+        let (seconds, text_lengths) = (EncodeSeconds::default(), TextLengths::new(tokenizer.text_lengths()));
         Self { tokenizer, reading, settings, share, output, seconds, text_lengths }
     }
 
@@ -88,7 +119,6 @@ impl<'r> UnitEncoder<'r> {
 
     /// Encodes the documents of a unit, each batch while the one before is written: a disk, and the one thread that
     /// counts and checks what goes to it, would else keep all threads waiting. With one thread there is nothing to win.
-    /// Flushing every four megabytes of ids there, so that less is left for the end, changed nothing that could be measured.
     fn read_and_write(
         &self,
         unit: &Unit,
@@ -135,23 +165,28 @@ impl<'r> UnitEncoder<'r> {
 
     /// Encodes documents on all threads; the results are in the order of the documents.
     fn encode_batch(&self, batch: &[Document]) -> Result<Vec<Encoded>> {
-        let encode = |encoder: &mut Encoder<'_>, document: &Document| -> Result<Encoded> {
-            // A token has about four bytes.
-            let mut ids = Vec::with_capacity(document.text.len() / 4 + 2);
-            ids.extend(self.settings.boundaries.bos);
-            let place = |error: Error| error.in_document(&*document.origin.file, document.origin.line);
-            encoder.encode_into(&document.text, &mut ids).map_err(place)?;
-            // Bytes are counted from the ids, so that the accounting would show it if they stood for less than the text.
-            let text_bytes: u64 = ids.iter().map(|&id| u64::from(self.text_lengths[id as usize])).sum();
-            let of_text = document.text.len() as u64;
-            if self.tokenizer.changes_text() && text_bytes != of_text {
-                return Err(place(TokenizerFault::ChangedText { of_text, of_ids: text_bytes }.into()));
-            }
-            Ok(Encoded { split: split_of(&document.text, self.share), ids, text_bytes })
-        };
-        let encoded: Vec<Result<Encoded>> =
-            batch.par_iter().map_init(|| Encoder::new(self.tokenizer), encode).collect();
+        let scratch = || (Encoder::new(self.tokenizer), Vec::new());
+        let documents = batch.par_iter().with_max_len((batch.len() / SHARES).max(1));
+        let encoded = documents.map_init(scratch, |(encoder, ids), document| self.encode(document, encoder, ids));
+        let encoded: Vec<Result<Encoded>> = encoded.collect();
         encoded.into_iter().collect()
+    }
+
+    /// Encodes a document; `ids` is room for them.
+    fn encode(&self, document: &Document, encoder: &mut Encoder<'_>, ids: &mut Vec<TokenId>) -> Result<Encoded> {
+        ids.clear();
+        ids.extend(self.settings.boundaries.bos);
+        let place = |error: Error| error.in_document(&*document.origin.file, document.origin.line);
+        encoder.encode_into(&document.text, ids).map_err(place)?;
+        let of_shard = |fault| Error::Shard { path: self.output.to_owned(), fault };
+        let packed = PackedIds::new(ids, self.tokenizer.spec().vocab_size()).map_err(of_shard)?;
+        // Bytes are counted from the ids, so that the accounting would show it if they stood for less than the text.
+        let text_bytes = self.text_lengths.sum(ids);
+        let of_text = document.text.len() as u64;
+        if self.tokenizer.changes_text() && text_bytes != of_text {
+            return Err(place(TokenizerFault::ChangedText { of_text, of_ids: text_bytes }.into()));
+        }
+        Ok(Encoded { split: split_of(&document.text, self.share), ids: packed, text_bytes })
     }
 }
 
@@ -190,7 +225,7 @@ impl<'r> Written<'r> {
             let [documents, bytes] = self.out.entry(file).or_default();
             *documents += 1;
             *bytes += document.text_bytes;
-            self.writers[document.split as usize].push(&document.ids, document.text_bytes)?;
+            self.writers[document.split as usize].push(&document)?;
         }
         self.seconds += start.elapsed().as_secs_f64();
         Ok(())
@@ -217,11 +252,11 @@ struct SplitWriter<'r> {
 }
 
 impl SplitWriter<'_> {
-    fn push(&mut self, ids: &[u32], text_bytes: u64) -> Result<()> {
+    fn push(&mut self, document: &Encoded) -> Result<()> {
         if self
             .writer
             .as_ref()
-            .is_some_and(|writer| writer.file_bytes_with(ids.len() as u64) > self.settings.shard_size)
+            .is_some_and(|writer| writer.file_bytes_with(document.ids.len()) > self.settings.shard_size)
         {
             self.finish_shard()?;
         }
@@ -235,7 +270,7 @@ impl SplitWriter<'_> {
                 self.writer.insert(ShardWriter::create(&path, spec.vocab_size(), end_of_text, fingerprint)?)
             }
         };
-        writer.push(ids, text_bytes)
+        writer.push_packed(&document.ids, document.text_bytes)
     }
 
     fn name(&self) -> String {
@@ -257,5 +292,19 @@ impl SplitWriter<'_> {
     fn finish(mut self) -> Result<Vec<ShardEntry>> {
         self.finish_shard()?;
         Ok(self.done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_summed_as_they_are() {
+        let all = vec![0, 1, 254, 255, 256, 70_000, 3];
+        let lengths = TextLengths::new(all.clone());
+        for ids in [&[][..], &[1, 2, 2, 6], &[0, 3], &[4, 6, 4], &[5, 1, 5, 2]] {
+            assert_eq!(lengths.sum(ids), ids.iter().map(|id: &TokenId| u64::from(all[*id as usize])).sum::<u64>());
+        }
     }
 }

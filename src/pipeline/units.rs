@@ -125,15 +125,34 @@ impl Units {
     ///
     /// # Errors
     ///
-    /// [`Error::OtherSettings`] when they were begun otherwise, [`Error::Io`], [`Error::Manifest`].
+    /// Those of [`Units::begin`] and [`Units::keep`].
     pub(super) fn open(output: &Path, plan: &Plan) -> Result<Self> {
+        let units = Self::begin(output)?;
+        units.keep(plan)?;
+        Ok(units)
+    }
+
+    /// The units of an output folder whose plan is not known yet: none may be finished before [`Units::keep`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub(super) fn begin(output: &Path) -> Result<Self> {
         let folder = output.join(".units");
         if !folder.is_dir() {
             std::fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
             sync_folder(output)?;
         }
-        plan.keep(output, &folder.join("plan.json"))?;
         Ok(Self { folder, output: output.to_owned() })
+    }
+
+    /// Keeps what the units belong to; units that were begun before must belong to the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherSettings`] when they were begun otherwise, [`Error::Io`], [`Error::Manifest`].
+    pub(super) fn keep(&self, plan: &Plan) -> Result<()> {
+        plan.keep(&self.output, &self.folder.join("plan.json"))
     }
 
     /// The units of an output folder and what they belong to, if they were begun.

@@ -61,11 +61,16 @@ pub(super) struct Places {
     pub(super) file_end: u64,
 }
 
+/// Bytes of one id of a vocabulary of so many.
+pub(super) fn width_of(vocab_size: u32) -> u64 {
+    if vocab_size <= 1 << 16 { 2 } else { 4 }
+}
+
 impl ShardInfo {
     /// Bytes of one id: 2 when every id fits, else 4.
     #[must_use]
     pub fn width(&self) -> u64 {
-        if self.vocab_size <= 1 << 16 { 2 } else { 4 }
+        width_of(self.vocab_size)
     }
 
     /// Number of blocks of ids.

@@ -42,6 +42,7 @@ mod layout;
 mod manifest;
 mod naive;
 mod order;
+mod packed;
 mod packing;
 mod reader;
 mod rows;
@@ -57,6 +58,7 @@ pub use layout::{ExportSettings, Exported, ImportSettings, Layout, Piece, export
 pub use manifest::{InputEntry, MANIFEST_FILE, MANIFEST_VERSION, Manifest, ShardEntry, Tally, TokenizerEntry};
 pub use naive::naive_rows;
 pub use order::Order;
+pub(crate) use packed::PackedIds;
 pub use reader::Shard;
 pub use rows::{Row, Rows};
 pub use statistics::IdStatistics;
