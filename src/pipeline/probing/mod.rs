@@ -63,6 +63,8 @@ const LEAST_STEPS: u64 = 20;
 const SCORING: f64 = 0.33;
 /// What single differences deviate by before any was seen: a guess for the plan, of trainings of some megabytes.
 const GUESSED_SD: f64 = 0.0015;
+/// Bytes that n-grams of up to three take for each token, of which most are met once or twice, as they were measured.
+const N_GRAM_BYTES: u64 = 180;
 
 /// A tokenizer for a probe.
 #[derive(Debug, Clone)]
@@ -232,7 +234,11 @@ impl Probe {
             });
         }
         let largest = (0..self.arms.len()).map(|arm| self.training_memory(arm)).max().unwrap_or(0);
-        let tokens: u64 = self.arms.iter().map(|arm| arm.train.iter().map(|ids| ids.len() as u64).sum::<u64>()).sum();
+        let tokens = |arm: &Arm| arm.train.iter().map(|ids| ids.len() as u64).sum::<u64>();
+        // Counted when all are trained; the system does not get back what trainings took, so that they come on top of it.
+        let n_grams =
+            N_GRAM_BYTES * self.arms.iter().filter(|arm| arm.role != Role::Anchor).map(tokens).max().unwrap_or(0);
+        let tokens: u64 = self.arms.iter().map(tokens).sum();
         Ok(ProbePlan {
             arms,
             precision: self.settings.precision,
@@ -240,7 +246,7 @@ impl Probe {
             trainings,
             seconds: flops * seconds_per_flop,
             // Of each training that runs at the same time; the texts, and their ids.
-            memory: workers(trainings as usize) as u64 * largest + tokens * 8 + 2 * self.texts.train_bytes(),
+            memory: workers(trainings as usize) as u64 * largest + n_grams + tokens * 8 + 2 * self.texts.train_bytes(),
             smallest_difference: (self.settings.seeds > 1)
                 .then(|| smallest_visible(self.settings.seeds as u32, GUESSED_SD)),
         })
