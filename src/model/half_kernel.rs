@@ -7,7 +7,8 @@
 //! On an Intel Xeon of family 6, model 207, both of AMX and of memory there is less to be had than the processor's
 //! sheets say while its other thread works; asking for the next panel early, and taking 64 rows at a time through the matrices
 //! of a layer so that they stay in the cache, won nothing that could be seen there. Sums over windows stay in the
-//! registers too; asking for the next right panel of them early was slower.
+//! registers too; asking for the next right panel of them early was slower. Sums of long rows in parts, so that a panel of
+//! `a` stays in the first cache, won nothing beyond going row by row.
 
 use std::arch::x86_64::{_mm512_loadu_si512, _mm512_storeu_si512};
 use std::cell::RefCell;
@@ -21,9 +22,6 @@ use super::panels::Line;
 
 /// Lines of a panel for each step of [`DEPTH`] products.
 pub(super) const STEP: usize = PANEL * DEPTH / 32;
-
-/// Lines of `b` that are gone through for each panel of `a`: a megabyte.
-const NEAR: usize = 1 << 14;
 
 /// What multiplies bf16 in this processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +62,9 @@ impl Start {
 
 /// Multiplies two panels.
 pub(super) trait Multiply {
+    /// Lines of `b` at most that are gone through for each panel of `a`: what stays in the second cache.
+    const NEAR: usize;
+
     /// What is to be there as long as tiles are multiplied.
     fn begin() -> Self;
 
@@ -405,7 +406,7 @@ unsafe fn walk<M: Multiply>(
         }
     };
     // Row by row while all of `b` stays in the second cache, so that rows of `c` are written one after the other.
-    if n.div_ceil(PANEL) * steps * STEP <= NEAR {
+    if n.div_ceil(PANEL) * steps * STEP <= M::NEAR {
         (0..m).step_by(PANEL).for_each(|row| (0..n).step_by(PANEL).for_each(|column| tile(row, column)));
     } else {
         (0..n).step_by(PANEL).for_each(|column| (0..m).step_by(PANEL).for_each(|row| tile(row, column)));

@@ -87,6 +87,9 @@ impl Drop for Tiles {
 }
 
 impl Multiply for Tiles {
+    /// 1.5 of the 2 MB that processors with AMX have; with a megabyte, matrices of 384 by 1,536 took a sixth longer a step.
+    const NEAR: usize = 3 << 13;
+
     #[allow(unsafe_code)]
     fn begin() -> Self {
         assert!(super::half_kernel::unit() == Some(super::half_kernel::Unit::Tiles), "AMX was asked for");
@@ -188,6 +191,9 @@ unsafe fn add_up(runs: &[Run], c: *mut f32, stride: usize, from: Start) {
 pub(super) struct Dots;
 
 impl Multiply for Dots {
+    /// A megabyte.
+    const NEAR: usize = 1 << 14;
+
     fn begin() -> Self {
         Self
     }
