@@ -175,6 +175,8 @@ impl<'r> UnitEncoder<'r> {
     /// Encodes a document; `ids` is room for them.
     fn encode(&self, document: &Document, encoder: &mut Encoder<'_>, ids: &mut Vec<TokenId>) -> Result<Encoded> {
         ids.clear();
+        // A token has about four bytes. Of a very long document more is never held, as it would be when room is doubled.
+        ids.reserve(document.text.len() / 4 + 2);
         ids.extend(self.settings.boundaries.bos);
         let place = |error: Error| error.in_document(&*document.origin.file, document.origin.line);
         encoder.encode_into(&document.text, ids).map_err(place)?;
