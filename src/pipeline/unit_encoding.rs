@@ -258,7 +258,7 @@ impl SplitWriter<'_> {
         if self
             .writer
             .as_ref()
-            .is_some_and(|writer| writer.file_bytes_with(document.ids.len()) > self.settings.shard_size)
+            .is_some_and(|writer| writer.file_bytes_with(document.ids.tokens()) > self.settings.shard_size)
         {
             self.finish_shard()?;
         }

@@ -58,7 +58,7 @@ pub use layout::{ExportSettings, Exported, ImportSettings, Layout, Piece, export
 pub use manifest::{InputEntry, MANIFEST_FILE, MANIFEST_VERSION, Manifest, ShardEntry, Tally, TokenizerEntry};
 pub use naive::naive_rows;
 pub use order::Order;
-pub(crate) use packed::PackedIds;
+pub use packed::PackedIds;
 pub use reader::Shard;
 pub use rows::{Row, Rows};
 pub use statistics::IdStatistics;

@@ -5,9 +5,9 @@ use super::header::width_of;
 use crate::error::ShardFault;
 use crate::vocab::TokenId;
 
-/// Ids as they lie in a shard.
-#[derive(Debug)]
-pub(crate) struct PackedIds {
+/// The ids of a document as they lie in a shard, for [`ShardWriter::push_packed`](super::ShardWriter::push_packed).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedIds {
     pub(super) bytes: Vec<u8>,
     pub(super) vocab_size: u32,
     pub(super) highest: TokenId,
@@ -19,7 +19,7 @@ impl PackedIds {
     /// # Errors
     ///
     /// [`ShardFault::TokenOutOfRange`], its index counted from the first of `ids`.
-    pub(crate) fn new(ids: &[TokenId], vocab_size: u32) -> Result<Self, ShardFault> {
+    pub fn new(ids: &[TokenId], vocab_size: u32) -> Result<Self, ShardFault> {
         let highest = highest_of(ids, vocab_size)?;
         let mut bytes = vec![0; ids.len() * width_of(vocab_size) as usize];
         pack(ids, width_of(vocab_size), &mut bytes);
@@ -27,7 +27,8 @@ impl PackedIds {
     }
 
     /// How many there are.
-    pub(crate) fn len(&self) -> u64 {
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
         self.bytes.len() as u64 / width_of(self.vocab_size)
     }
 }
@@ -92,7 +93,7 @@ mod tests {
                     })
                     .collect();
                 let document = PackedIds::new(&ids, vocab_size).unwrap();
-                assert_eq!(document.len(), length as u64);
+                assert_eq!(document.tokens(), length as u64);
                 packed.push_packed(&document, 5).unwrap();
                 plain.push(&ids, 5).unwrap();
             }

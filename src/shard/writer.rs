@@ -127,7 +127,7 @@ impl ShardWriter {
     /// # Errors
     ///
     /// As [`ShardWriter::push`]; [`ShardFault::TokenOutOfRange`] too where the ids were packed for another vocabulary.
-    pub(crate) fn push_packed(&mut self, ids: &PackedIds, text_bytes: u64) -> Result<()> {
+    pub fn push_packed(&mut self, ids: &PackedIds, text_bytes: u64) -> Result<()> {
         let vocab_size = self.info.vocab_size;
         if ids.vocab_size != vocab_size {
             let fault = ShardFault::TokenOutOfRange { id: ids.highest, index: 0, vocab_size };
