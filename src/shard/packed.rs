@@ -9,7 +9,8 @@ use crate::vocab::TokenId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedIds {
     pub(super) bytes: Vec<u8>,
-    pub(super) vocab_size: u32,
+    /// Bytes of each.
+    pub(super) width: u64,
     pub(super) highest: TokenId,
 }
 
@@ -21,15 +22,22 @@ impl PackedIds {
     /// [`ShardFault::TokenOutOfRange`], its index counted from the first of `ids`.
     pub fn new(ids: &[TokenId], vocab_size: u32) -> Result<Self, ShardFault> {
         let highest = highest_of(ids, vocab_size)?;
-        let mut bytes = vec![0; ids.len() * width_of(vocab_size) as usize];
-        pack(ids, width_of(vocab_size), &mut bytes);
-        Ok(Self { bytes, vocab_size, highest })
+        let width = width_of(vocab_size);
+        let mut bytes = vec![0; ids.len() * width as usize];
+        pack(ids, width, &mut bytes);
+        Ok(Self { bytes, width, highest })
     }
 
     /// How many there are.
     #[must_use]
     pub fn tokens(&self) -> u64 {
-        self.bytes.len() as u64 / width_of(self.vocab_size)
+        self.bytes.len() as u64 / self.width
+    }
+
+    /// The ids again.
+    pub(super) fn to_ids(&self) -> Vec<TokenId> {
+        let ids = self.bytes.chunks_exact(self.width as usize);
+        ids.map(|id| id.iter().rev().fold(0, |high, byte| high << 8 | TokenId::from(*byte))).collect()
     }
 }
 
@@ -104,13 +112,29 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_another_vocabulary_are_refused() {
+    fn ids_outside_the_vocabulary_are_refused() {
         let fault = PackedIds::new(&[1, 65_535, 65_536, 70_000], 1 << 16).unwrap_err();
         assert!(matches!(fault, ShardFault::TokenOutOfRange { id: 65_536, index: 2, vocab_size: 65_536 }), "{fault:?}");
         let folder = tempfile::tempdir().unwrap();
         let mut shard = writer(folder.path(), "shard", 1 << 16);
-        let error = shard.push_packed(&PackedIds::new(&[1], 70_000).unwrap(), 1).unwrap_err();
-        assert!(matches!(error, Error::Shard { fault: ShardFault::TokenOutOfRange { .. }, .. }), "{error:?}");
-        assert_eq!(shard.tokens(), 0);
+        shard.push(&[5, 5], 1).unwrap();
+        let error = shard.push_packed(&PackedIds::new(&[1, 65_536], 70_000).unwrap(), 1).unwrap_err();
+        let Error::Shard { fault, .. } = error else { panic!("{error:?}") };
+        assert!(matches!(fault, ShardFault::TokenOutOfRange { id: 65_536, index: 4, .. }), "{fault:?}");
+    }
+
+    /// Of another vocabulary they are what they are, in any width.
+    #[test]
+    fn ids_of_another_width_are_packed_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        for (of_ids, of_shard) in [(70_000, 1 << 16), (1 << 16, 70_000), (500, 1000)] {
+            let [mut packed, mut plain] = ["packed", "plain"].map(|name| writer(folder.path(), name, of_shard));
+            let ids = [7, 499, 0, 258];
+            packed.push_packed(&PackedIds::new(&ids, of_ids).unwrap(), 9).unwrap();
+            plain.push(&ids, 9).unwrap();
+            assert_eq!(packed.finish().unwrap(), plain.finish().unwrap());
+            let read = |name| std::fs::read(folder.path().join(name)).unwrap();
+            assert_eq!(read("packed"), read("plain"));
+        }
     }
 }

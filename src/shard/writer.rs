@@ -13,7 +13,7 @@ use crate::error::{Error, Result, ShardFault};
 use crate::vocab::{Fingerprint, TokenId};
 
 /// The file is flushed after so many blocks, while text is encoded, so that little is left for the end, where nothing else
-/// is done: of 60 MB of ids two threads then waited for a thirtieth of the time of the command.
+/// is done.
 const FLUSHED_BLOCKS: usize = 8;
 
 /// Writes a shard document by document. Nothing is under the final name before [`ShardWriter::finish`]; a writer that
@@ -122,18 +122,16 @@ impl ShardWriter {
         Error::Shard { path: self.path.clone(), fault }
     }
 
-    /// Appends a document, as [`ShardWriter::push`] does.
+    /// Appends a document, as [`ShardWriter::push`] does; ids that were packed in another width are packed anew.
     ///
     /// # Errors
     ///
-    /// As [`ShardWriter::push`]; [`ShardFault::TokenOutOfRange`] too where the ids were packed for another vocabulary.
+    /// As [`ShardWriter::push`].
     pub fn push_packed(&mut self, ids: &PackedIds, text_bytes: u64) -> Result<()> {
-        let vocab_size = self.info.vocab_size;
-        if ids.vocab_size != vocab_size {
-            let fault = ShardFault::TokenOutOfRange { id: ids.highest, index: 0, vocab_size };
-            return Err(self.fault(fault));
+        if ids.width != self.info.width() || ids.highest >= self.info.vocab_size {
+            return self.push(&ids.to_ids(), text_bytes);
         }
-        let (width, mut bytes) = (self.info.width(), &ids.bytes[..]);
+        let (width, mut bytes) = (ids.width, &ids.bytes[..]);
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(BLOCK_BYTES as usize - self.block.len()));
             // The highest of a document is that of its parts only where there is one.

@@ -63,7 +63,8 @@ const LEAST_STEPS: u64 = 20;
 const SCORING: f64 = 0.33;
 /// What single differences deviate by before any was seen: a guess for the plan, of trainings of some megabytes.
 const GUESSED_SD: f64 = 0.0015;
-/// Bytes that n-grams of up to three take for each token, of which most are met once or twice, as they were measured.
+/// Bytes that n-grams take for each token, about: two new ones of two and three tokens at the most, each with its counts
+/// and an edge in a table that is half full.
 const N_GRAM_BYTES: u64 = 180;
 
 /// A tokenizer for a probe.
