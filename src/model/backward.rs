@@ -19,10 +19,18 @@ use crate::vocab::TokenId;
 /// Rows whose logits are held at a time. It decides the order of sums, so it is a part of the results.
 pub(super) const HEAD_ROWS: usize = 128;
 
+/// How products are made, and what becomes of the gradients of matrices.
+struct How<'k, R> {
+    precision: Precision,
+    kept: Option<&'k mut Kept<R>>,
+    later: bool,
+}
+
 #[allow(private_bounds)]
 impl<R: Real> Gpt<R> {
     /// The summed loss in nats of predicting `targets` after `ids` (at most T of each). Adds to `gradients` the
-    /// gradient of the loss times `weight`, without those of matrices and token embeddings if the pass keeps them.
+    /// gradient of the loss times `weight`, without those of matrices and token embeddings if the pass keeps them, or those of
+    /// matrices inside the layers if it leaves them for later.
     pub(super) fn backward(
         &self,
         ids: &[TokenId],
@@ -74,15 +82,18 @@ impl<R: Real> Gpt<R> {
         let (config, c) = (self.config(), self.config().width);
         let (f, fan, qkv) = (config.hidden(), config.fan(), config.qkv());
         let block = &self.layout.blocks[layer];
-        let p = &pass.blocks[layer];
+        let (p, behind, later) = (&mut pass.blocks[layer], &mut pass.behind, pass.later);
         let (stream, narrow) = (&mut pass.stream[..t * c], &mut pass.narrow[..t * c]);
         let (act, fc, dqkv) = (&mut pass.act[..t * f], &mut pass.fc[..t * fan], &mut pass.qkv[..t * qkv]);
         let laps = &mut pass.laps;
-        let kept = &mut (p.precision, pass.kept.as_mut());
+        let how = &mut How { precision: p.precision, kept: pass.kept.as_mut(), later };
 
-        self.linear_backward(&block.out, &p.act, stream, act, kept, gradients);
+        if later {
+            behind[..t * c].copy_from_slice(stream);
+        }
+        self.linear_backward(&block.out, &p.act, stream, act, how, gradients);
         laps.end(Part::MatrixMultiply);
-        if let (precision, Some(kept)) = kept {
+        if let How { precision, kept: Some(kept), .. } = how {
             let [_, db] = both(gradients, [&block.fc.weight, &block.fc.bias]);
             let dy = Source::Back(config.form.activation, &p.fc[..t * fan], act);
             kept.output(&block.fc.weight, dy, t, db);
@@ -92,21 +103,30 @@ impl<R: Real> Gpt<R> {
         } else {
             activate_backward(p.precision, config.form.activation, &p.fc[..t * fan], act, fc, f);
             laps.end(Part::Elementwise);
-            self.linear_backward(&block.fc, &p.norm2, fc, narrow, kept, gradients);
+            self.linear_backward(&block.fc, &p.norm2, fc, narrow, how, gradients);
         }
         laps.end(Part::MatrixMultiply);
         self.norm_backward(&block.norm2, &p.middle[..t * c], &p.stats2, narrow, stream, gradients);
+        if later {
+            std::mem::swap(&mut p.fc, &mut pass.fc);
+            std::mem::swap(&mut p.middle, behind);
+            behind[..t * c].copy_from_slice(stream);
+        }
         laps.end(Part::Elementwise);
 
-        self.linear_backward(&block.proj, &p.mix, stream, narrow, kept, gradients);
+        self.linear_backward(&block.proj, &p.mix, stream, narrow, how, gradients);
         laps.end(Part::MatrixMultiply);
         attention_backward(self.shape(t).by(p.precision), &p.qkv, &p.sums, narrow, dqkv, &mut pass.scratch);
         laps.end(Part::Attention);
         self.place_backward(block, p, dqkv, gradients);
         laps.end(Part::Elementwise);
-        self.linear_backward(&block.qkv, &p.norm1, dqkv, narrow, kept, gradients);
+        self.linear_backward(&block.qkv, &p.norm1, dqkv, narrow, how, gradients);
         laps.end(Part::MatrixMultiply);
         self.norm_backward(&block.norm1, &p.input[..t * c], &p.stats1, narrow, stream, gradients);
+        if later {
+            std::mem::swap(&mut p.qkv, &mut pass.qkv);
+            std::mem::swap(&mut p.input, behind);
+        }
         laps.end(Part::Elementwise);
     }
 
@@ -136,17 +156,17 @@ impl<R: Real> Gpt<R> {
         x: &[R],
         dy: &[R],
         dx: &mut [R],
-        (precision, kept): &mut (Precision, Option<&mut Kept<R>>),
+        how: &mut How<'_, R>,
         gradients: &mut [R],
     ) {
-        let precision = *precision;
+        let How { precision, kept, later } = how;
         let [dw, db] = both(gradients, [&linear.weight, &linear.bias]);
-        let back = self.matrix(&linear.weight, linear.outputs, Way::Transposed, precision);
+        let back = self.matrix(&linear.weight, linear.outputs, Way::Transposed, *precision);
         if let Some(kept) = kept {
             kept.output(&linear.weight, Source::Rows(dy), dy.len() / linear.outputs, db);
             kept.product(back, (R::of(0.0), &[]), dx);
         } else {
-            linear_backward(x, back, dy, dx, dw, db);
+            linear_backward(x, back, dy, dx, (!*later).then_some(dw), db);
         }
     }
 

@@ -17,7 +17,7 @@ use std::cell::RefCell;
 use std::mem::transmute;
 
 use super::half::PANEL;
-use super::half_kernel::{Multiply, Packed, STEP, Start, Strides, Sums, Unit, lines, room, unit};
+use super::half_kernel::{Multiply, Packed, Run, STEP, Start, Strides, Sums, Unit, lines, room, unit};
 use super::half_tile::{Dots, Tiles};
 use super::head::{Products, Window};
 use super::panels::Line;
@@ -111,7 +111,7 @@ unsafe fn head_by<M: Multiply>(window: Window<'_, f32>) -> bool {
                     // SAFETY: panels are as large as the sizes say; there is room for all that is written.
                     unsafe {
                         let (x, matrix) = (space.x.part(panel, 0, steps), ahead.as_ptr().add(id * steps * STEP));
-                        unit.tile(x, matrix, steps, squares[at % 2].as_mut_ptr(), PANEL, Start::NOTHING);
+                        unit.tile(Run::new(x, matrix, steps), squares[at % 2].as_mut_ptr(), PANEL, Start::NOTHING);
                     }
                 }
                 if let Some(at) = at.checked_sub(1) {
@@ -138,7 +138,7 @@ unsafe fn head_by<M: Multiply>(window: Window<'_, f32>) -> bool {
                         let matrix = back.as_ptr().add(column * lines(1, v) + first * STEP);
                         let sums = space.dx.as_mut_ptr().add((start + panel * PANEL) * width + column * PANEL);
                         let from = if first == 0 { Start::NOTHING } else { Start { data: sums, stride: width } };
-                        unit.tile(left.add(panel * PART * STEP), matrix, count, sums, width, from);
+                        unit.tile(Run::new(left.add(panel * PART * STEP), matrix, count), sums, width, from);
                     }
                 }
             }

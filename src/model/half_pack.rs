@@ -5,9 +5,9 @@
 //! in `b` a line is two products and its words go along the columns. What is beyond the end of a matrix is 0.
 
 use std::arch::x86_64::{
-    __m512bh, __m512i, __mmask16, _mm512_cvtne2ps_pbh, _mm512_loadu_si512, _mm512_maskz_loadu_ps,
-    _mm512_permutexvar_epi16, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_store_si512, _mm512_unpackhi_epi32,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    __m512bh, __m512i, __mmask16, _MM_HINT_T0, _mm_prefetch, _mm512_cvtne2ps_pbh, _mm512_loadu_si512,
+    _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_store_si512,
+    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 use std::mem::transmute;
 
@@ -27,6 +27,20 @@ pub(super) struct Side {
     pub(super) inner: isize,
 }
 
+impl Side {
+    /// Asks for a tile from a row (or column) and a product on: pieces of a line or two, which a processor does not foresee.
+    #[inline]
+    #[target_feature(enable = "sse")]
+    fn ask(self, [first, product]: [usize; 2]) {
+        let place = first as isize * self.outer + product as isize * self.inner;
+        let (apart, pieces, lines) = if self.inner == 1 { (self.outer, TILE, 2) } else { (self.inner, DEPTH, 1) };
+        for piece in 0..pieces {
+            let data = self.data.wrapping_offset(place + piece as isize * apart);
+            (0..lines).for_each(|line| _mm_prefetch::<_MM_HINT_T0>(data.wrapping_add(16 * line).cast()));
+        }
+    }
+}
+
 /// Packs `count` rows or columns (`B`: columns of `b`) of `depth` products each; panels begin `stride` lines apart.
 ///
 /// # Safety
@@ -41,6 +55,9 @@ pub(super) unsafe fn pack<const B: bool>(side: Side, count: usize, depth: usize,
         for step in (0..depth).step_by(DEPTH) {
             for first in [panel, panel + TILE] {
                 let rows = TILE.min(count.saturating_sub(first));
+                let next =
+                    if side.inner != 1 || step + DEPTH < depth { [first, step + DEPTH] } else { [first + PANEL, 0] };
+                side.ask(next);
                 // SAFETY: what is read is below the sizes; a panel has two tiles of 16 lines for each step.
                 unsafe {
                     let words = if rows == 0 {

@@ -5,9 +5,9 @@
 //! The activations here are those of `activation.rs` in fused operations, and by a reciprocal instead of a division.
 
 use std::arch::x86_64::{
-    __m512, __m512i, __mmask16, _mm512_add_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_rcp14_ps, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_store_si512, _mm512_sub_ps,
+    __m512, __m512i, __mmask16, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_rcp14_ps,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_store_si512, _mm512_sub_ps,
 };
 use std::f32::consts::LOG2_E;
 
@@ -47,6 +47,9 @@ pub(super) fn write(source: Source<'_, f32>, columns: usize, rows: &mut [f32]) {
     each(source, [rows.len() / columns, columns], To::Rows(rows));
 }
 
+/// Squares between the one that is packed and the one that is asked for; one and four are as good.
+const AHEAD: usize = 2;
+
 /// What is filled.
 enum To<'t> {
     /// With room for all panels of the rows, and of the side over tokens.
@@ -80,8 +83,36 @@ fn each(source: Source<'_, f32>, size: [usize; 2], to: To<'_>) {
     }
 }
 
+/// Rows of so many numbers that others are made of, side by side: one part, or gates and values.
+#[derive(Clone, Copy)]
+struct Read<'n> {
+    x: &'n [f32],
+    length: usize,
+    parts: usize,
+}
+
+impl Read<'_> {
+    /// Asks for what a square is made of: it comes from far away in pieces of two lines, which a processor does not foresee.
+    #[inline]
+    #[target_feature(enable = "sse")]
+    fn ask(self, row: usize, column: usize) {
+        let part = self.length / self.parts;
+        for row in row..row + PANEL {
+            for at in 0..self.parts {
+                let place = row * self.length + at * part + column % part;
+                for line in [0, LANES] {
+                    _mm_prefetch::<_MM_HINT_T0>(self.x.as_ptr().wrapping_add(place + line).cast());
+                }
+            }
+        }
+    }
+}
+
 /// Rows that are read, or made of others.
 trait Numbers {
+    /// What they are made of; not gradients, which were written a moment ago.
+    fn read(&self) -> Read<'_>;
+
     /// So many of 16 neighbours, and zeros.
     ///
     /// # Safety
@@ -111,8 +142,11 @@ unsafe fn fill<N: Numbers>(numbers: &N, [tokens, columns]: [usize; 2], to: To<'_
         }
     };
     let [panels, steps] = [tokens.div_ceil(PANEL), columns.div_ceil(PANEL)];
+    let read = numbers.read();
     for panel in 0..panels {
         for step in 0..steps {
+            let next = panel * steps + step + AHEAD;
+            read.ask(next / steps * PANEL, next % steps * PANEL);
             // SAFETY: a step of each; columns beyond the last are masked, rows beyond the last left out.
             unsafe {
                 let rows = rows.add((panel * steps + step) * STEP);
@@ -200,13 +234,18 @@ fn sigmoid(x: __m512) -> __m512 {
 }
 
 macro_rules! numbers {
-    ($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty),* } |$own:ident, $row:ident, $column:ident, $mask:ident| $body:expr) => {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty),* } of $parts:literal * $part:ident, |$own:ident, $row:ident, $column:ident, $mask:ident| $body:expr) => {
         $(#[$meta])*
         struct $name<'n> {
             $($field: $type),*
         }
 
         impl Numbers for $name<'_> {
+            #[inline]
+            fn read(&self) -> Read<'_> {
+                Read { x: self.x, length: $parts * self.$part, parts: $parts }
+            }
+
             #[allow(unsafe_code)]
             #[inline]
             #[target_feature(enable = "avx512f")]
@@ -219,18 +258,18 @@ macro_rules! numbers {
     };
 }
 
-numbers!(Plain { x: &'n [f32], columns: usize } |own, row, column, mask| load(own.x, row * own.columns + column, mask));
+numbers!(Plain { x: &'n [f32], columns: usize } of 1 * columns, |own, row, column, mask| load(own.x, row * own.columns + column, mask));
 
 /// The factors of x and of its cube in what GELU takes the sigmoid of.
 const GELU: [f32; 2] = [(2.0 * GELU_SCALE) as f32, (2.0 * GELU_SCALE * GELU_CUBE) as f32];
 
-numbers!(Gelu { x: &'n [f32], columns: usize } |own, row, column, mask| {
+numbers!(Gelu { x: &'n [f32], columns: usize } of 1 * columns, |own, row, column, mask| {
     let x = load(own.x, row * own.columns + column, mask);
     let slope = _mm512_fmadd_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(GELU[1]), _mm512_set1_ps(GELU[0]));
     _mm512_mul_ps(x, sigmoid(_mm512_mul_ps(x, slope)))
 });
 
-numbers!(GeluBack { x: &'n [f32], dy: &'n [f32], columns: usize } |own, row, column, mask| {
+numbers!(GeluBack { x: &'n [f32], dy: &'n [f32], columns: usize } of 1 * columns, |own, row, column, mask| {
     let place = row * own.columns + column;
     let (x, dy) = (load(own.x, place, mask), load(own.dy, place, mask));
     let square = _mm512_mul_ps(x, x);
@@ -241,18 +280,18 @@ numbers!(GeluBack { x: &'n [f32], dy: &'n [f32], columns: usize } |own, row, col
     _mm512_mul_ps(dy, _mm512_fmadd_ps(share, rest, share))
 });
 
-numbers!(Relu2 { x: &'n [f32], columns: usize } |own, row, column, mask| {
+numbers!(Relu2 { x: &'n [f32], columns: usize } of 1 * columns, |own, row, column, mask| {
     let above = _mm512_max_ps(load(own.x, row * own.columns + column, mask), _mm512_setzero_ps());
     _mm512_mul_ps(above, above)
 });
 
-numbers!(Relu2Back { x: &'n [f32], dy: &'n [f32], columns: usize } |own, row, column, mask| {
+numbers!(Relu2Back { x: &'n [f32], dy: &'n [f32], columns: usize } of 1 * columns, |own, row, column, mask| {
     let place = row * own.columns + column;
     let above = _mm512_max_ps(load(own.x, place, mask), _mm512_setzero_ps());
     _mm512_mul_ps(load(own.dy, place, mask), _mm512_add_ps(above, above))
 });
 
-numbers!(SwiGlu { x: &'n [f32], hidden: usize } |own, row, column, mask| {
+numbers!(SwiGlu { x: &'n [f32], hidden: usize } of 2 * hidden, |own, row, column, mask| {
     let place = row * 2 * own.hidden + column;
     let (gate, value) = (load(own.x, place, mask), load(own.x, place + own.hidden, mask));
     _mm512_mul_ps(_mm512_mul_ps(gate, sigmoid(gate)), value)
@@ -260,7 +299,7 @@ numbers!(SwiGlu { x: &'n [f32], hidden: usize } |own, row, column, mask| {
 
 numbers!(
     /// Neighbours are all of the gate or all of the value.
-    SwiGluBack { x: &'n [f32], dy: &'n [f32], hidden: usize } |own, row, column, mask| {
+    SwiGluBack { x: &'n [f32], dy: &'n [f32], hidden: usize } of 2 * hidden, |own, row, column, mask| {
         let at = column % own.hidden;
         let (gate, dy) = (load(own.x, row * 2 * own.hidden + at, mask), load(own.dy, row * own.hidden + at, mask));
         let share = sigmoid(gate);

@@ -6,8 +6,8 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __cpuid_count, __m512, __m512bh, __m512i, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_set1_epi32,
-    _mm512_setzero_ps, _mm512_storeu_ps,
+    __cpuid_count, __m512, __m512bh, __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_add_ps, _mm512_dpbf16_ps,
+    _mm512_loadu_ps, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 use std::marker::PhantomData;
 use std::mem::{offset_of, transmute};
@@ -99,9 +99,9 @@ impl Multiply for Tiles {
     }
 
     #[allow(unsafe_code)]
-    unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, from: Start) {
+    unsafe fn tile(&self, run: Run, c: *mut f32, stride: usize, from: Start) {
         // SAFETY: the caller's.
-        unsafe { add_up(&[Run { left: a, right: b, steps }], c, stride, from) };
+        unsafe { add_up(&[run], c, stride, from) };
     }
 
     /// The sums stay in the registers.
@@ -191,30 +191,31 @@ unsafe fn add_up(runs: &[Run], c: *mut f32, stride: usize, from: Start) {
 pub(super) struct Dots;
 
 impl Multiply for Dots {
-    /// A megabyte.
-    const NEAR: usize = 1 << 14;
+    /// A quarter of the megabyte that Zen 5 has: the left side and what is written take their part.
+    const NEAR: usize = 1 << 12;
 
     fn begin() -> Self {
         Self
     }
 
     #[allow(unsafe_code)]
-    unsafe fn tile(&self, a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, from: Start) {
-        for first in (0..PANEL).step_by(ROWS) {
+    unsafe fn tile(&self, run: Run, c: *mut f32, stride: usize, from: Start) {
+        let each = run.lines * ROWS / PANEL;
+        for (part, first) in (0..PANEL).step_by(ROWS).enumerate() {
             // SAFETY: the caller's; the rows are those of the panel.
             unsafe {
-                let a = a.add(first);
                 let from = Start {
                     data: from.data.wrapping_add(if from.data.is_null() { 0 } else { first * from.stride }),
                     ..from
                 };
-                dots(a, b, steps, c.add(first * stride), stride, from);
+                let ahead = run.ahead.wrapping_add(part * each);
+                dots(Run { left: run.left.add(first), ahead, lines: each, ..run }, c.add(first * stride), stride, from);
             }
         }
     }
 }
 
-/// Rows whose sums stand in registers, two for each.
+/// Rows whose sums stand in registers, two for each. (Twelve, twelve and eight were slower on Zen 5.)
 const ROWS: usize = 8;
 
 /// The sums of some rows of a panel of `a`, which lie in one of its tiles, and a panel of `b`.
@@ -224,12 +225,16 @@ const ROWS: usize = 8;
 /// As [`Multiply::tile`].
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn dots(a: *const Line, b: *const Line, steps: usize, c: *mut f32, stride: usize, from: Start) {
+unsafe fn dots(run: Run, c: *mut f32, stride: usize, from: Start) {
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+    let each = run.lines.div_ceil(run.steps);
     // SAFETY: the caller's. A vector of bf16 is as long as one of f32 or of words.
     unsafe {
-        for step in 0..steps {
-            let (a, b) = (a.add(step * PANEL), b.add(step * PANEL));
+        for step in 0..run.steps {
+            let (a, b) = (run.left.add(step * PANEL), run.right.add(step * PANEL));
+            for at in step * each..(step + 1) * each {
+                _mm_prefetch::<_MM_HINT_T1>(run.ahead.wrapping_add(at).cast());
+            }
             for pair in 0..PANEL / 2 {
                 let columns = [0, PANEL / 2].map(|half| _mm512_loadu_ps(b.add(half + pair).cast()));
                 let [left, right] =

@@ -1,8 +1,8 @@
 //! Gradients of matrices in bf16, made behind the backward passes of several windows.
 //!
-//! A gradient is a product over tokens, xᵀ dy. In f32 each window adds its own to the sums of its lane, which go through
-//! memory once for every window. In bf16 that would take longer than the product: a window keeps both sides instead, rounded
-//! and packed, in a quarter of the space of a lane's sums, and each sum over all windows is made in the registers.
+//! A gradient is a product over tokens, xᵀ dy. In f32 a window leaves both sides as they are (`later.rs`), and adding up goes
+//! through the cache once for every window. In bf16 that would take longer than the product: a window keeps both sides rounded
+//! and packed, and each sum over all windows is made in the registers.
 
 use std::ops::Range;
 

@@ -214,7 +214,10 @@ unsafe fn long<const N: usize, const PACKED: bool>(
     }
     let mut sums = [[_mm512_setzero_ps(); 2]; N];
     let (mut left, mut right) = (a.data, b);
-    for _ in 0..factors.depth / UNROLLED {
+    for group in 0..factors.depth / UNROLLED {
+        if group < factors.lines {
+            _mm_prefetch::<_MM_HINT_T0>(factors.ahead.wrapping_add(group).cast());
+        }
         for at in 0..UNROLLED {
             // SAFETY: the panel holds 32 numbers for each of `depth` products, `a` a number for each row and product.
             unsafe {

@@ -27,20 +27,23 @@ pub(super) fn add_bias<R: Real>(b: &[R], y: &mut [R]) {
     }
 }
 
-/// dx (T, I) = dy wᵀ, dw (I, O) += xᵀ dy, db (O) += the rows of dy (T, O); `back` is wᵀ, `db` may be empty.
+/// dx (T, I) = dy wᵀ, dw (I, O) += xᵀ dy, db (O) += the rows of dy (T, O); `back` is wᵀ, `db` may be empty. Without `dw`, that
+/// is left for later.
 pub(super) fn linear_backward<R: Real>(
     x: &[R],
     back: Matrix<'_, R>,
     dy: &[R],
     dx: &mut [R],
-    dw: &mut [R],
+    dw: Option<&mut [R]>,
     db: &mut [R],
 ) {
     let [outputs, inputs] = back.size();
     let rows = dy.len() / outputs;
     let dy_matrix = Matrix::dense(dy, rows, outputs).by(back.precision());
     matmul(R::of(1.0), dy_matrix, back, R::of(0.0), dx, inputs);
-    matmul(R::of(1.0), Matrix::dense(x, rows, inputs).transposed(), dy_matrix, R::of(1.0), dw, outputs);
+    if let Some(dw) = dw {
+        matmul(R::of(1.0), Matrix::dense(x, rows, inputs).transposed(), dy_matrix, R::of(1.0), dw, outputs);
+    }
     bias_backward(dy, outputs, db);
 }
 

@@ -79,6 +79,13 @@ pub(super) struct Block {
     pub(super) out: Linear,
 }
 
+impl Block {
+    /// Its matrices, in the order of their places.
+    pub(super) fn linear(&self) -> [&Linear; 4] {
+        [&self.qkv, &self.proj, &self.fc, &self.out]
+    }
+}
+
 impl Layout {
     pub(super) fn new(config: &GptConfig) -> Self {
         let (c, form) = (config.width, config.form);
@@ -95,7 +102,7 @@ impl Layout {
 
     /// The matrices that activations are multiplied by, with their columns, in the order of their places.
     pub(super) fn matrices(&self) -> impl Iterator<Item = (&Range<usize>, usize)> {
-        let linear = self.blocks.iter().flat_map(|block| [&block.qkv, &block.proj, &block.fc, &block.out]);
+        let linear = self.blocks.iter().flat_map(Block::linear);
         let inside = linear.map(|linear| (&linear.weight, linear.outputs));
         let head = (&self.head, self.width);
         let first = self.head == self.wte;

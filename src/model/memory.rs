@@ -10,15 +10,17 @@ const FLOAT: u64 = 4;
 impl TrainConfig {
     /// Bytes that training a model of this size takes, but for the corpus and scratch space of some hundreds of kilobytes a
     /// thread: for each parameter its weight, which also stands there twice in the order of the kernel, two moments, and a
-    /// gradient in each lane (at most 8 lanes: 52 bytes a parameter); for each lane what the forward pass of a window
-    /// leaves, in GPT-2's form 4 (16 L C + 15 C + L (H + 4) + 2) bytes a token. Logits are held for 128 rows alone. In bf16 a
-    /// lane also keeps what gradients of matrices are made of and what is multiplied next, in GPT-2's form 2 (16 L C + 9 C + V)
-    /// bytes a token, and the weights of one head with their gradients, 4 T bytes a token; of its gradients then only those of
-    /// vectors are touched, so that this is more than it takes; and where tiles multiply, no logits are held.
+    /// gradient (24 bytes a parameter); for each lane (at most 8) but the first another gradient of all that is no matrix inside
+    /// a layer; for each lane what the passes of a window leave, in GPT-2's form 4 (16 L C + 16 C + L (H + 4) + 2) bytes a
+    /// token. Logits are held for 128 rows alone. In bf16 a lane also keeps what gradients of matrices are made of and what is
+    /// multiplied next, in GPT-2's form 2 (16 L C + 9 C + V) bytes a token, and the weights of one head with their gradients,
+    /// 4 T bytes a token; of its gradients then only those of vectors are touched, so that this is more than it takes; and
+    /// where tiles multiply, no logits are held.
     #[must_use]
     pub fn memory(&self, gpt: &GptConfig) -> u64 {
         let lanes = LANES.min(self.windows()) as u64;
-        let parameters = gpt.parameters().saturating_mul(5 + lanes);
+        let own = gpt.parameters().saturating_sub(inside(gpt));
+        let parameters = gpt.parameters().saturating_mul(6).saturating_add(own.saturating_mul(lanes.saturating_sub(1)));
         let kept = if self.precision.is_f32() { 0 } else { kept(gpt).saturating_mul(gpt.context as u64) };
         let pass = activations(gpt).saturating_mul(gpt.context as u64);
         let logits = (HEAD_ROWS.min(gpt.context) as u64).saturating_mul(gpt.vocab_size as u64);
@@ -28,6 +30,12 @@ impl TrainConfig {
     }
 }
 
+/// Parameters in the matrices inside the layers.
+fn inside(gpt: &GptConfig) -> u64 {
+    let [c, l, qkv, fan, hidden] = [gpt.width, gpt.layers, gpt.qkv(), gpt.fan(), gpt.hidden()].map(|size| size as u64);
+    l.saturating_mul(c).saturating_mul(qkv + c + fan + hidden)
+}
+
 /// Numbers that a pass keeps for each token; the fields of `Pass` and `BlockPass`, one after the other.
 fn activations(gpt: &GptConfig) -> u64 {
     let [c, h, l] = [gpt.width, gpt.heads, gpt.layers].map(|size| size as u64);
@@ -35,7 +43,7 @@ fn activations(gpt: &GptConfig) -> u64 {
     let normed = if gpt.form.qk_norm { h + gpt.kv_heads() as u64 } else { 0 };
     let stats = 2;
     let layer = 5 * c + 2 * stats + qkv + normed * (gpt.head_width() as u64 + 1) + h + fan + hidden;
-    l * layer + 4 * c + stats + qkv + fan + hidden
+    l * layer + 5 * c + stats + qkv + fan + hidden
 }
 
 /// Half of the numbers, which are half as long, that a lane in bf16 keeps for each token: the fields of `Kept`, and the columns
@@ -49,6 +57,8 @@ fn kept(gpt: &GptConfig) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::config::GptForm;
+    use super::super::later;
+    use super::super::layout::Layout;
     use super::super::pass::Pass;
     use super::*;
 
@@ -61,7 +71,7 @@ mod tests {
             let others = [&block.middle, &block.norm2, &block.fc, &block.act];
             stats + parts.into_iter().chain(others).map(Vec::len).sum::<usize>()
         });
-        let own = [&pass.last, &pass.normed, &pass.stream, &pass.narrow, &pass.qkv, &pass.fc, &pass.act];
+        let own = [&pass.last, &pass.normed, &pass.stream, &pass.narrow, &pass.behind, &pass.qkv, &pass.fc, &pass.act];
         blocks.sum::<usize>() + 2 * pass.stats.len() + own.into_iter().map(Vec::len).sum::<usize>()
     }
 
@@ -69,10 +79,12 @@ mod tests {
     fn it_is_what_is_allocated() {
         for form in [GptForm::GPT2, GptForm::MODERN, GptForm { kv_heads: Some(1), ..GptForm::MODERN }] {
             let gpt = GptConfig { vocab_size: 50, context: 16, layers: 3, heads: 4, width: 24, form };
-            let lane = counted(&Pass::new(&gpt)) as u64 + 16 * 50 + gpt.parameters();
+            let lane = counted(&Pass::new(&gpt)) as u64 + 16 * 50;
+            let own: usize = later::others(&Layout::new(&gpt)).into_iter().map(|place| place.len()).sum();
             for (batch, lanes) in [(1, 1), (2, 2), (64, 8)] {
                 let config = TrainConfig { batch, accumulate: 1, ..TrainConfig::default() };
-                assert_eq!(config.memory(&gpt), 4 * (5 * gpt.parameters() + lanes * lane), "{form:?}");
+                let gradients = gpt.parameters() + (lanes - 1) * own as u64;
+                assert_eq!(config.memory(&gpt), 4 * (5 * gpt.parameters() + gradients + lanes * lane), "{form:?}");
             }
         }
     }

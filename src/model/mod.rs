@@ -55,6 +55,7 @@ mod kernel_pack;
 #[cfg(target_arch = "x86_64")]
 mod kernel_tile;
 mod language_model;
+mod later;
 mod layers;
 mod layout;
 mod look;

@@ -30,7 +30,11 @@ pub(super) struct Pass<R> {
     pub(super) scratch: Scratch<R>,
     /// Of the loss.
     pub(super) tokens: Tokens<R>,
-    /// What is kept for the gradients of matrices, instead of adding them up at once.
+    /// (T, C): a gradient by the residual stream behind a matrix, until there is a place for it.
+    pub(super) behind: Vec<R>,
+    /// Whether gradients of matrices inside the layers are made later: see [`later`](super::later).
+    pub(super) later: bool,
+    /// What is kept for the gradients of matrices in bf16, instead of adding them up at once.
     pub(super) kept: Option<Kept<R>>,
     pub(super) laps: Laps,
 }
@@ -87,6 +91,13 @@ impl<R: Real> BlockPass<R> {
 }
 
 impl<R> BlockPass<R> {
+    /// Behind a backward pass that leaves gradients of matrices for later: what each matrix was multiplied by, in the order of
+    /// [`Block::linear`](super::layout::Block::linear), and the gradient by what it gave, which stands where the forward pass
+    /// left what is wanted no more.
+    pub(super) fn sides(&self) -> [[&[R]; 2]; 4] {
+        [[&self.norm1, &self.qkv], [&self.mix, &self.input], [&self.norm2, &self.fc], [&self.act, &self.middle]]
+    }
+
     /// Takes over the space for what matrices are multiplied with, from a layer that needs it no more.
     pub(super) fn take_inputs(&mut self, other: &mut Self) {
         std::mem::swap(&mut self.norm1, &mut other.norm1);
@@ -114,6 +125,8 @@ impl<R: Real> Pass<R> {
             act: zeros(config.hidden()),
             scratch: Scratch::default(),
             tokens: Tokens::new(t),
+            behind: zeros(c),
+            later: false,
             kept: None,
             laps: Laps::default(),
         }

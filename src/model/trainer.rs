@@ -9,6 +9,7 @@ use super::adamw::{AdamW, Optimizer, Settings, norm};
 use super::gpt::Gpt;
 use super::half::Precision;
 use super::kept::{self, Kept};
+use super::later;
 use super::pass::Pass;
 use super::profile::{Clock, Part, Profile};
 use super::schedule::Schedule;
@@ -146,7 +147,7 @@ fn lanes(gpt: &Gpt, config: &TrainConfig) -> Vec<Lane> {
     let lane = |_| {
         let pass = Pass::new(gpt.config()).by(config.precision);
         let kept = Kept::new(&gpt.layout, config.precision);
-        Lane { pass: Pass { kept, ..pass }, gradients: vec![0.0; gpt.parameters.len()] }
+        Lane { pass: Pass { later: kept.is_none(), kept, ..pass }, gradients: vec![0.0; gpt.parameters.len()] }
     };
     (0..LANES.min(config.windows())).map(lane).collect()
 }
@@ -228,7 +229,7 @@ impl Trainer {
         self.gpt.pack(self.config.precision);
         self.profile.add(Part::Optimizer, seconds(self.clock) - before);
         let weight = (1.0 / tokens) as f32;
-        let loss = if self.keeps() { self.keep(&rows, weight) } else { self.add_up(&rows, weight) } / tokens;
+        let loss = self.backward(&rows, weight) / tokens;
         self.step += 1;
         if !loss.is_finite() {
             return Err(Error::Diverged { step: self.step, loss });
@@ -247,31 +248,14 @@ impl Trainer {
         Ok(StepReport { step: self.step, loss, learning_rate, gradient_norm })
     }
 
-    /// Whether windows keep what gradients of matrices are made of.
-    fn keeps(&self) -> bool {
-        self.lanes[0].pass.kept.is_some()
-    }
-
-    /// The summed loss of all rows, whose gradients each lane adds up.
-    fn add_up(&mut self, rows: &[&[TokenId]], weight: f32) -> f64 {
-        let (gpt, clock, lanes) = (&self.gpt, self.clock, self.lanes.len());
-        let start = seconds(clock);
-        let own = self.lanes.par_iter_mut().enumerate().map(|(at, lane)| {
-            lane.begin(clock, std::slice::from_ref(&(0..lane.gradients.len())));
-            rows.iter().skip(at).step_by(lanes).map(|row| lane.backward(gpt, row, weight, clock)).sum()
-        });
-        let losses: Vec<f64> = own.collect();
-        self.share_out(seconds(clock) - start);
-        let all = 0..self.gpt.layout.len;
-        self.add_lanes(std::slice::from_ref(&all));
-        losses.iter().sum()
-    }
-
-    /// The same, but gradients of matrices are made behind the windows of all lanes, and go to the first.
-    fn keep(&mut self, rows: &[&[TokenId]], weight: f32) -> f64 {
-        let (small, clock) = (kept::small(&self.gpt.layout), self.clock);
-        self.lanes.par_iter_mut().for_each(|lane| lane.begin(clock, &small));
-        if !self.gpt.config().form.tied {
+    /// The summed loss of all rows. Gradients of matrices are made behind the windows of all lanes, and go to the first; those
+    /// of the rest each lane adds up.
+    fn backward(&mut self, rows: &[&[TokenId]], weight: f32) -> f64 {
+        let (layout, clock) = (&self.gpt.layout, self.clock);
+        let keeps = self.lanes[0].pass.kept.is_some();
+        let own = if keeps { kept::small(layout) } else { later::others(layout) };
+        self.lanes.par_iter_mut().for_each(|lane| lane.begin(clock, &own));
+        if keeps && !self.gpt.config().form.tied {
             self.lanes[0].gradients[self.gpt.layout.wte.clone()].fill(0.0);
         }
         let mut loss = 0.0;
@@ -281,10 +265,24 @@ impl Trainer {
             let losses: Vec<f64> = losses.collect();
             loss += losses.iter().sum::<f64>();
             self.share_out(seconds(clock) - start);
-            self.add_kept(rows, at > 0);
+            if keeps {
+                self.add_kept(rows, at > 0);
+            } else {
+                self.add_later(rows, at > 0);
+            }
         }
-        self.add_lanes(&small);
+        self.add_lanes(&own);
         loss
+    }
+
+    /// Gradients of matrices inside the layers from what windows have left, written or added to what is there.
+    fn add_later(&mut self, rows: &[&[TokenId]], added: bool) {
+        let start = seconds(self.clock);
+        let mut gradients = std::mem::take(&mut self.lanes[0].gradients);
+        let windows: Vec<_> = self.lanes.iter().take(rows.len()).map(|lane| &lane.pass).collect();
+        later::add_products(&windows, &self.gpt.layout, self.gpt.config().context, &mut gradients, added);
+        self.lanes[0].gradients = gradients;
+        self.profile.add(Part::MatrixMultiply, seconds(self.clock) - start);
     }
 
     /// Gradients of matrices and embeddings from what windows have kept, written or added to what is there.
@@ -411,34 +409,32 @@ mod tests {
         }
     }
 
-    /// What windows keep gives the gradients that they would add up, for batches of less than a group of windows and more.
+    /// What windows keep or leave for later gives the gradients that a window after the other adds up, for batches of less than
+    /// a group of windows and more.
     #[test]
-    fn kept_gradients_are_those_added_up() {
-        for form in FORMS {
+    fn gradients_are_those_added_up_at_once() {
+        for (form, precision) in FORMS.into_iter().flat_map(|form| [(form, Precision::F32), (form, Precision::Bf16)]) {
             let size = GptConfig { vocab_size: 70, context: 40, layers: 2, heads: 4, width: 48, form };
             for windows in [3, 19] {
-                let config = TrainConfig { batch: windows, precision: Precision::Bf16, ..TrainConfig::default() };
+                let config = TrainConfig { batch: windows, precision, ..TrainConfig::default() };
                 let rows: Vec<TokenId> = (0..windows as u32 * 41).map(|at| at * at % 67).collect();
                 let rows: Vec<&[TokenId]> = rows.chunks_exact(41).collect();
                 let mut trainer = Trainer::new(Gpt::new(size, 5).unwrap(), config).unwrap();
-                trainer.gpt.pack(Precision::Bf16);
-                if trainer.lanes[0].pass.kept.is_none() {
-                    return; // This processor does not multiply bf16.
+                trainer.gpt.pack(precision);
+                // What a step before has left counts for nothing.
+                trainer.lanes.iter_mut().for_each(|lane| lane.gradients.fill(3.0));
+                let loss = trainer.backward(&rows, 0.01);
+                let (mut pass, mut all) = (Pass::new(&size).by(precision), vec![0.0; trainer.gpt.layout.len]);
+                let mut at_once =
+                    |row: &&[TokenId]| trainer.gpt.backward(&row[..40], &row[1..], 0.01, &mut pass, &mut all);
+                let expected: f64 = rows.iter().map(&mut at_once).sum();
+                for tensor in &trainer.gpt.layout.tensors {
+                    let [got, expected] = [&trainer.lanes[0].gradients, &all].map(|all| &all[tensor.range.clone()]);
+                    let highest = expected.iter().fold(0.0f32, |highest, value| highest.max(value.abs()));
+                    let differ = got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                    assert!(differ <= 1e-5 * highest, "{}: {differ} of {highest}, {form:?} {precision:?}", tensor.name);
                 }
-                let losses = [trainer.keep(&rows, 0.01), {
-                    trainer.lanes.iter_mut().for_each(|lane| lane.pass.kept = None);
-                    let kept = trainer.lanes[0].gradients.clone();
-                    let loss = trainer.add_up(&rows, 0.01);
-                    for tensor in &trainer.gpt.layout.tensors {
-                        let [got, expected] =
-                            [&kept, &trainer.lanes[0].gradients].map(|all| &all[tensor.range.clone()]);
-                        let highest = expected.iter().fold(0.0f32, |highest, value| highest.max(value.abs()));
-                        let differ = got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                        assert!(differ <= 1e-5 * highest, "{}: {differ} of {highest}, {form:?}", tensor.name);
-                    }
-                    loss
-                }];
-                assert!((losses[0] - losses[1]).abs() < 1e-9 * losses[1]);
+                assert!((loss - expected).abs() < 1e-9 * expected);
             }
         }
     }
