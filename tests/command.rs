@@ -298,6 +298,13 @@ fn tiktoken_files_go_out_and_in() {
         "all",
     ];
     assert_eq!(workshop.run_with(&special, b"<|endoftext|>").ok(), "799\n");
+    // What the format cannot say is kept in one that can.
+    let wanted = ["learn", &corpora, "-o", "w.tiktoken", "--vocab-size", "800", "--require", "自行车"];
+    workshop.run(&wanted).fails(3, &["cannot be written as .tiktoken", "kept in `w.tiktoken.json`"]);
+    workshop.run(&["learn", &corpora, "-o", "w.json", "--vocab-size", "800", "--require", "自行车"]).ok();
+    assert!(!workshop.path("w.tiktoken").exists());
+    let [kept, wanted] = ["w.tiktoken.json", "w.json"].map(|name| std::fs::read(workshop.path(name)).unwrap());
+    assert!(kept == wanted);
 }
 
 #[test]

@@ -166,11 +166,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let learned = context.with_progress(|progress| {
         let mut learned = learn_from_counts(&plan, &settings, Some(&partial), progress)?;
         learned.spec = args.vocabulary.complete(learned.spec)?;
-        if output.extension().is_some_and(|extension| extension == "tiktoken") {
-            write_atomic(output, learned.spec.to_tiktoken()?.as_bytes())?;
-        } else {
-            save_tokenizer(&learned.spec, output)?;
-        }
+        save(&learned.spec, output, context)?;
         // What a run that was stopped had kept is in the output now; that there is nothing is the rule.
         let _ = std::fs::remove_file(&partial);
         Ok(learned)
@@ -194,6 +190,23 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
         seconds: BTreeMap::from([("count", seconds[0]), ("merge", seconds[1])]),
     };
     context.show(&learned, || text(&learned))
+}
+
+/// Writes what was learned in the form that the file's name asks for. What tiktoken's cannot express is not lost: it is kept as
+/// a tokenizer.json beside the file that was wanted.
+fn save(spec: &TokenizerSpec, output: &Path, context: &Context) -> ciyuan::Result<()> {
+    if output.extension().is_none_or(|extension| extension != "tiktoken") {
+        return save_tokenizer(spec, output);
+    }
+    match spec.to_tiktoken() {
+        Ok(file) => write_atomic(output, file.as_bytes()),
+        Err(error) => {
+            let kept = output.with_extension("tiktoken.json");
+            save_tokenizer(spec, &kept)?;
+            context.note(&format!("what was learned is kept in `{}`", kept.display()));
+            Err(error)
+        }
+    }
 }
 
 /// Refuses texts as held out that are learned from.
