@@ -9,7 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::half::{PANEL, Pair, Precision, Source, add_up};
-use super::layout::{Kind, Layout};
+use super::layout::{Kind, Layout, parts};
 use super::matmul::{Matrix, matmul_rows};
 use super::panels::Line;
 use super::real::Real;
@@ -113,19 +113,11 @@ impl<R: Real> Kept<R> {
 
 /// Adds the gradients of all matrices that windows have kept to `gradients`, or writes them; of the output matrix, whose sides
 /// have changed places, or of those inside the layers.
-pub(super) fn add_products(
-    windows: &[&Kept<f32>],
-    layout: &Layout,
-    head: bool,
-    mut gradients: &mut [f32],
-    added: bool,
-) {
+pub(super) fn add_products(windows: &[&Kept<f32>], layout: &Layout, head: bool, gradients: &mut [f32], added: bool) {
     let Some(first) = windows.first() else { return };
-    let (mut tasks, mut end) = (Vec::new(), 0);
-    for (at, sides) in first.sides.iter().enumerate() {
-        let _ = gradients.split_off_mut(..sides.place.start - end);
-        end = sides.place.end;
-        let own = gradients.split_off_mut(..sides.place.len()).unwrap_or_default();
+    let own = parts(gradients, first.sides.iter().map(|sides| sides.place.clone()));
+    let mut tasks = Vec::new();
+    for ((at, sides), own) in first.sides.iter().enumerate().zip(own) {
         if (sides.place == layout.head) == head {
             let tasks_of = own.chunks_mut(PANELS * PANEL * sides.size[1]).enumerate();
             tasks.extend(tasks_of.map(|(task, rows)| (at, task * PANELS, rows)));

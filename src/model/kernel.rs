@@ -184,7 +184,7 @@ pub(super) struct Factors {
     pub(super) alpha: f32,
     pub(super) beta: f32,
     pub(super) depth: usize,
-    /// Lines of the next panel, which are asked for while this tile is multiplied.
+    /// Lines of the next panel, which a long tile asks for while it is multiplied. They need not be there.
     pub(super) ahead: *const Line,
     pub(super) lines: usize,
 }

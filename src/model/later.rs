@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::layout::Layout;
+use super::layout::{Layout, parts};
 use super::matmul::{Matrix, matmul};
 use super::pass::Pass;
 
@@ -18,22 +18,17 @@ use super::pass::Pass;
 const ROWS: usize = 512;
 
 /// Adds the gradients of the matrices inside the layers by windows of so many tokens each to `gradients`, or writes them.
-pub(super) fn add_products(
-    windows: &[&Pass<f32>],
-    layout: &Layout,
-    tokens: usize,
-    mut gradients: &mut [f32],
-    added: bool,
-) {
-    let (mut tasks, mut end) = (Vec::new(), 0);
-    for (layer, block) in layout.blocks.iter().enumerate() {
-        for (which, linear) in block.linear().into_iter().enumerate() {
-            let _ = gradients.split_off_mut(..linear.weight.start - end);
-            end = linear.weight.end;
-            let own = gradients.split_off_mut(..linear.weight.len()).unwrap_or_default();
-            let parts = own.chunks_mut(ROWS * linear.outputs).enumerate();
-            tasks.extend(parts.map(|(part, rows)| (layer, which, part * ROWS, linear, rows)));
-        }
+pub(super) fn add_products(windows: &[&Pass<f32>], layout: &Layout, tokens: usize, gradients: &mut [f32], added: bool) {
+    let inside = || {
+        layout.blocks.iter().enumerate().flat_map(|(layer, block)| {
+            block.linear().into_iter().enumerate().map(move |(which, linear)| (layer, which, linear))
+        })
+    };
+    let own = parts(gradients, inside().map(|(_, _, linear)| linear.weight.clone()));
+    let mut tasks = Vec::new();
+    for ((layer, which, linear), own) in inside().zip(own) {
+        let rows = own.chunks_mut(ROWS * linear.outputs).enumerate();
+        tasks.extend(rows.map(|(part, rows)| (layer, which, part * ROWS, linear, rows)));
     }
     tasks.into_par_iter().for_each(|(layer, which, first, linear, rows)| {
         let (outputs, count) = (linear.outputs, rows.len() / linear.outputs);

@@ -110,6 +110,19 @@ impl Layout {
     }
 }
 
+/// The parts of numbers that are laid out as parameters are, at these places, which come one behind the other.
+pub(super) fn parts<R>(
+    mut numbers: &mut [R],
+    places: impl Iterator<Item = Range<usize>>,
+) -> impl Iterator<Item = &mut [R]> {
+    let mut end = 0;
+    places.map(move |place| {
+        let _ = numbers.split_off_mut(..place.start - end);
+        end = place.end;
+        numbers.split_off_mut(..place.len()).unwrap_or_default()
+    })
+}
+
 struct Builder {
     tensors: Vec<Tensor>,
     len: usize,

@@ -2,7 +2,7 @@
 //!
 //! **Takes** windows of ids, **gives** a compact [`Gpt`] that was trained on them, what it makes of other ids in nats, and
 //! ids sampled from it. **Promises** the same weights for the same seed, settings and batches, for any number of
-//! threads: a batch falls into a fixed number of lanes, each with gradients of its own, which are added in a fixed order.
+//! threads: a batch goes through a fixed number of lanes, and gradients are added in the order of lanes and windows.
 //! (Another processor may take another kernel of the matrix-multiply crate, and round otherwise.)
 //! **Does not know** text, files or shards: bytes of a checkpoint in and out, no I/O.
 //!

@@ -16,8 +16,8 @@ use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::vocab::TokenId;
 
-/// Parts of a batch with gradients of their own, worked on at the same time. It decides the order of sums, so it is a
-/// part of the results and does not depend on the machine.
+/// Windows that are worked on at the same time, with gradients of their own but for matrices. It decides the order of sums, so
+/// it is a part of the results and does not depend on the machine.
 pub(super) const LANES: usize = 8;
 
 /// Settings of training.
@@ -216,7 +216,7 @@ impl Trainer {
     }
 
     /// Learns from the batches of one step: rows of T + 1 ids, each of which is to be predicted from those before it in
-    /// its row. Memory does not grow with them: gradients are added up window by window.
+    /// its row. Memory does not grow with them: gradients are added up, as many windows at a time as there are lanes.
     ///
     /// # Errors
     ///
