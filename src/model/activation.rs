@@ -2,6 +2,7 @@
 
 use super::config::Activation;
 use super::half::{Precision, Source};
+use super::matmul::Matrix;
 use super::real::Real;
 use super::wide::wide;
 
@@ -21,7 +22,7 @@ pub(super) fn activate<R: Real>(precision: Precision, kind: Activation, x: &[R],
     }
 }
 
-/// dx from dy, of the lengths of x and y.
+/// dx from dy, of the lengths of x and y. In bf16, as it is packed: from x rounded.
 pub(super) fn activate_backward<R: Real>(
     precision: Precision,
     kind: Activation,
@@ -30,9 +31,12 @@ pub(super) fn activate_backward<R: Real>(
     dx: &mut [R],
     hidden: usize,
 ) {
-    let columns = dx.len() * hidden / dy.len().max(1);
-    if !precision.is_f32() && R::activated(Source::Back(kind, x, dy), columns, dx) {
-        return;
+    if !precision.is_f32() && !dy.is_empty() {
+        let (columns, mut before) = (dx.len() * hidden / dy.len(), Vec::new());
+        Matrix::dense(x, x.len() / columns, columns).keep(false, [0, columns], &mut before);
+        if R::activated(Source::Back(kind, &before, dy), columns, dx) {
+            return;
+        }
     }
     match kind {
         Activation::Gelu => gelu_backward(x, dy, dx),

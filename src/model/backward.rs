@@ -6,13 +6,13 @@ use super::activation::activate_backward;
 use super::attention::attention_backward;
 use super::gpt::Gpt;
 use super::half::{Precision, Source};
-use super::kept::Kept;
+use super::kept::{Kept, TOGETHER, lines_of};
 use super::layers::linear_backward;
 use super::layout::{Block, Linear, Norm};
 use super::norms::{Stats, head_norm_backward, norm_backward};
-use super::panels::Way;
+use super::panels::{Line, Way};
 use super::pass::{BlockPass, Pass};
-use super::profile::Part;
+use super::profile::{Laps, Part};
 use super::real::Real;
 use crate::vocab::TokenId;
 
@@ -91,21 +91,16 @@ impl<R: Real> Gpt<R> {
         if later {
             behind[..t * c].copy_from_slice(stream);
         }
-        self.linear_backward(&block.out, &p.act, stream, act, how, gradients);
-        laps.end(Part::MatrixMultiply);
         if let How { precision, kept: Some(kept), .. } = how {
-            let [_, db] = both(gradients, [&block.fc.weight, &block.fc.bias]);
-            let dy = Source::Back(config.form.activation, &p.fc[..t * fan], act);
-            kept.output(&block.fc.weight, dy, t, db);
-            laps.end(Part::Elementwise);
-            let back = self.matrix(&block.fc.weight, block.fc.outputs, Way::Transposed, *precision);
-            kept.product(back, (R::of(0.0), &[]), narrow);
+            self.feed_backward(block, (&p.before, *precision), stream, [act, narrow], (kept, laps), gradients);
         } else {
+            self.linear_backward(&block.out, &p.act, stream, act, how, gradients);
+            laps.end(Part::MatrixMultiply);
             activate_backward(p.precision, config.form.activation, &p.fc[..t * fan], act, fc, f);
             laps.end(Part::Elementwise);
             self.linear_backward(&block.fc, &p.norm2, fc, narrow, how, gradients);
+            laps.end(Part::MatrixMultiply);
         }
-        laps.end(Part::MatrixMultiply);
         self.norm_backward(&block.norm2, &p.middle[..t * c], &p.stats2, narrow, stream, gradients);
         if later {
             std::mem::swap(&mut p.fc, &mut pass.fc);
@@ -128,6 +123,38 @@ impl<R: Real> Gpt<R> {
             std::mem::swap(&mut p.input, behind);
         }
         laps.end(Part::Elementwise);
+    }
+
+    /// From the gradient by the residual stream behind a layer to that by its second norm, some tokens after the other.
+    fn feed_backward(
+        &self,
+        block: &Block,
+        (before, precision): (&[Line], Precision),
+        stream: &[R],
+        [act, narrow]: [&mut [R]; 2],
+        (kept, laps): (&mut Kept<R>, &mut Laps),
+        gradients: &mut [R],
+    ) {
+        let (c, f, fan) = (self.config().width, self.config().hidden(), self.config().fan());
+        let rows = stream.len() / c;
+        let [into, out] = [&block.fc, &block.out];
+        let matrix = |linear: &Linear| self.matrix(&linear.weight, linear.outputs, Way::Transposed, precision);
+        let matrices = [matrix(into), matrix(out)];
+        for (part, narrow) in narrow.chunks_mut(TOGETHER * c).enumerate() {
+            let tokens = part * TOGETHER..part * TOGETHER + narrow.len() / c;
+            let of = |width: usize| tokens.start * width..tokens.end * width;
+            let act = &mut act[..tokens.len() * f];
+            let [_, db] = both(gradients, [&out.weight, &out.bias]);
+            kept.output(&out.weight, Source::Rows(&stream[of(c)]), (tokens.clone(), rows), db);
+            kept.product(matrices[1], (R::default(), &[]), act);
+            laps.end(Part::MatrixMultiply);
+            let [_, db] = both(gradients, [&into.weight, &into.bias]);
+            let dy = Source::Back(self.config().form.activation, &before[lines_of(tokens.start, fan)..], act);
+            kept.output(&into.weight, dy, (tokens.clone(), rows), db);
+            laps.end(Part::Elementwise);
+            kept.product(matrices[0], (R::default(), &[]), narrow);
+            laps.end(Part::MatrixMultiply);
+        }
     }
 
     /// The gradient by queries and keys before their norm and rotation, in `dqkv`, from that behind them.
@@ -163,7 +190,8 @@ impl<R: Real> Gpt<R> {
         let [dw, db] = both(gradients, [&linear.weight, &linear.bias]);
         let back = self.matrix(&linear.weight, linear.outputs, Way::Transposed, *precision);
         if let Some(kept) = kept {
-            kept.output(&linear.weight, Source::Rows(dy), dy.len() / linear.outputs, db);
+            let rows = dy.len() / linear.outputs;
+            kept.output(&linear.weight, Source::Rows(dy), (0..rows, rows), db);
             kept.product(back, (R::of(0.0), &[]), dx);
         } else {
             linear_backward(x, back, dy, dx, (!*later).then_some(dw), db);

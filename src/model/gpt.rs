@@ -6,7 +6,7 @@ use super::activation::activate;
 use super::attention::{Scratch, Shape, attention};
 use super::config::{GptConfig, Positions};
 use super::half::{Precision, Source};
-use super::kept::Kept;
+use super::kept::{Kept, TOGETHER, lines_of};
 use super::layers::{add_bias, linear};
 use super::layout::{Block, Kind, Layout, Linear, Norm};
 use super::matmul::{Matrix, matmul};
@@ -225,22 +225,41 @@ impl<R: Real> Gpt<R> {
         p.middle[..stream.len()].copy_from_slice(stream);
         self.norm(&block.norm2, stream, &mut p.norm2, &mut p.stats2);
         laps.end(Part::Elementwise);
+        if let Some(kept) = kept {
+            return self.feed_forward(block, p, stream, kept, laps);
+        }
         let fc = &mut p.fc[..rows * fan];
-        self.linear(&block.fc, &p.norm2[..stream.len()], fc, false, (p.precision, kept.as_deref_mut()));
+        self.linear(&block.fc, &p.norm2[..stream.len()], fc, false, (p.precision, None));
         laps.end(Part::MatrixMultiply);
         let act = &mut p.act[..rows * f];
-        let Some(kept) = kept else {
-            activate(p.precision, activation, fc, act, f);
-            laps.end(Part::Elementwise);
-            self.linear(&block.out, act, stream, true, (p.precision, None));
-            return laps.end(Part::MatrixMultiply);
-        };
-        kept.input(&block.out.weight, Source::Activated(activation, fc), rows);
+        activate(p.precision, activation, fc, act, f);
         laps.end(Part::Elementwise);
-        add_bias(self.get(&block.out.bias), stream);
-        let matrix = self.matrix(&block.out.weight, block.out.outputs, Way::Plain, p.precision);
-        kept.product(matrix, (R::of(1.0), &[]), stream);
+        self.linear(&block.out, act, stream, true, (p.precision, None));
         laps.end(Part::MatrixMultiply);
+    }
+
+    /// From the second norm in `p` to the residual stream behind the layer, some tokens after the other.
+    fn feed_forward(&self, block: &Block, p: &mut BlockPass<R>, stream: &mut [R], kept: &mut Kept<R>, laps: &mut Laps) {
+        let (c, fan, activation) = (self.config.width, self.config.fan(), self.config.form.activation);
+        let rows = stream.len() / c;
+        let [into, out] = [&block.fc, &block.out];
+        let matrix = |linear: &Linear| self.matrix(&linear.weight, linear.outputs, Way::Plain, p.precision);
+        let matrices = [matrix(into), matrix(out)];
+        p.before.resize(p.before.len().max(lines_of(rows, fan)), Line([0.0; 16]));
+        add_bias(self.get(&out.bias), stream);
+        for (part, stream) in stream.chunks_mut(TOGETHER * c).enumerate() {
+            let tokens = part * TOGETHER..part * TOGETHER + stream.len() / c;
+            let of = |width: usize| tokens.start * width..tokens.end * width;
+            let fc = &mut p.fc[..tokens.len() * fan];
+            kept.input(&into.weight, Source::Rows(&p.norm2[of(c)]), (tokens.clone(), rows), &mut []);
+            kept.product(matrices[0], (R::default(), self.get(&into.bias)), fc);
+            laps.end(Part::MatrixMultiply);
+            let before = &mut p.before[lines_of(tokens.start, fan)..];
+            kept.input(&out.weight, Source::Activated(activation, fc), (tokens.clone(), rows), before);
+            laps.end(Part::Elementwise);
+            kept.product(matrices[1], (R::of(1.0), &[]), stream);
+            laps.end(Part::MatrixMultiply);
+        }
     }
 
     pub(super) fn norm(&self, place: &Norm, x: &[R], y: &mut [R], stats: &mut [Stats<R>]) {
@@ -258,7 +277,8 @@ impl<R: Real> Gpt<R> {
         let matrix = self.matrix(&place.weight, place.outputs, Way::Plain, precision);
         let bias = self.get(&place.bias);
         let Some(kept) = kept else { return linear(x, matrix, bias, y, added) };
-        kept.input(&place.weight, Source::Rows(x), y.len() / place.outputs);
+        let rows = y.len() / place.outputs;
+        kept.input(&place.weight, Source::Rows(x), (0..rows, rows), &mut []);
         if added {
             add_bias(bias, y);
         }

@@ -48,8 +48,23 @@ pub(super) enum Source<'s, R> {
     Rows(&'s [R]),
     /// What an activation makes of rows.
     Activated(Activation, &'s [R]),
-    /// The gradient before an activation, from what stood there and the gradient behind.
-    Back(Activation, &'s [R], &'s [R]),
+    /// The gradient before an activation, from what stood there, rounded, as left side, and the gradient behind.
+    Back(Activation, &'s [Line], &'s [R]),
+}
+
+/// Where rows that are packed for two products go.
+pub(super) struct Both<'b, R> {
+    /// The left side of a product by a matrix.
+    pub(super) rows: &'b mut Vec<Line>,
+    /// A side of the product over tokens: the right one, or the left one.
+    pub(super) side: &'b mut Vec<Line>,
+    pub(super) right: bool,
+    /// The first token, a multiple of [`PANEL`], and how many the side has in all.
+    pub(super) part: [usize; 2],
+    /// To what the sum of all rows is added; may be empty.
+    pub(super) sums: &'b mut [R],
+    /// Where what stands before an activation is written, rounded, as left side; may be empty.
+    pub(super) before: &'b mut [Line],
 }
 
 impl<R> Source<'_, R> {
@@ -59,9 +74,10 @@ impl<R> Source<'_, R> {
         match self {
             Self::Rows(x) => x.len() == tokens * columns,
             Self::Activated(kind, x) => x.len() == tokens * fan(kind, columns),
-            Self::Back(kind, x, dy) => {
+            Self::Back(kind, before, dy) => {
                 let hidden = dy.len().checked_div(tokens).unwrap_or_default();
-                columns == fan(kind, hidden) && x.len() == tokens * columns && dy.len() == tokens * hidden
+                let squares = tokens.div_ceil(PANEL) * columns.div_ceil(PANEL);
+                columns == fan(kind, hidden) && before.len() >= squares * PANEL && dy.len() == tokens * hidden
             }
         }
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::half::{PANEL, Pair, Precision, Source, add_up};
+use super::half::{Both, PANEL, Pair, Precision, Source, add_up};
 use super::layout::{Kind, Layout, parts};
 use super::matmul::{Matrix, matmul_rows};
 use super::panels::Line;
@@ -21,6 +21,15 @@ const ROWS: usize = 256;
 /// Panels of a left side that one task goes through: with all windows of C1 half a megabyte. With one and two it is as fast as
 /// noise can tell, with sixteen not faster.
 const PANELS: usize = 4;
+
+/// Lines of so many rows of that length as left side.
+pub(super) fn lines_of(rows: usize, columns: usize) -> usize {
+    rows.div_ceil(PANEL) * columns.div_ceil(PANEL) * PANEL
+}
+
+/// Tokens that go through the feed-forward part together, forward and backward, so that what is as wide as the activation stays in
+/// the second cache; a multiple of 32.
+pub(super) const TOGETHER: usize = 64;
 
 /// What one window keeps.
 pub(super) struct Kept<R> {
@@ -64,19 +73,34 @@ impl<R: Real> Kept<R> {
         })
     }
 
-    /// Packs rows (tokens, rows of the matrix) that the matrix is multiplied by: for [`Kept::product`], and as left side of the
-    /// gradient.
-    pub(super) fn input(&mut self, place: &Range<usize>, x: Source<'_, R>, tokens: usize) {
+    /// Packs rows (of tokens; rows of the matrix) that the matrix is multiplied by: for [`Kept::product`], and as left side of
+    /// the gradient. They begin with a token, a multiple of 32, of so many in all. What stands before an activation is written
+    /// to `before`, rounded, as left side, which may be empty.
+    pub(super) fn input(
+        &mut self,
+        place: &Range<usize>,
+        x: Source<'_, R>,
+        (tokens, all): (Range<usize>, usize),
+        before: &mut [Line],
+    ) {
         let (sides, rows) = self.of(place);
-        R::keep_both(x, [tokens, sides.size[0]], false, rows, &mut sides.left, &mut []);
+        let (size, side) = ([tokens.len(), sides.size[0]], &mut sides.left);
+        R::keep_both(x, size, Both { rows, side, right: false, part: [tokens.start, all], sums: &mut [], before });
     }
 
-    /// The same of gradients (tokens, columns of the matrix) by what it gave, the right side; those by its biases are added
+    /// The same of gradients (of tokens; columns of the matrix) by what it gave, the right side; those by its biases are added
     /// to `db`, which may be empty.
-    pub(super) fn output(&mut self, place: &Range<usize>, dy: Source<'_, R>, tokens: usize, db: &mut [R]) {
+    pub(super) fn output(
+        &mut self,
+        place: &Range<usize>,
+        dy: Source<'_, R>,
+        (tokens, all): (Range<usize>, usize),
+        db: &mut [R],
+    ) {
         let (sides, rows) = self.of(place);
-        sides.tokens = tokens;
-        R::keep_both(dy, [tokens, sides.size[1]], true, rows, &mut sides.right, db);
+        sides.tokens = all;
+        let (size, side) = ([tokens.len(), sides.size[1]], &mut sides.right);
+        R::keep_both(dy, size, Both { rows, side, right: true, part: [tokens.start, all], sums: db, before: &mut [] });
     }
 
     /// y = the first rows of what was packed last times `w`, and y times a factor or biases: see [`matmul_rows`].

@@ -12,21 +12,27 @@ impl TrainConfig {
     /// thread: for each parameter its weight, which also stands there twice in the order of the kernel, two moments, and a
     /// gradient (24 bytes a parameter); for each lane (at most 8) but the first another gradient of all that is no matrix inside
     /// a layer; for each lane what the passes of a window leave, in GPT-2's form 4 (16 L C + 16 C + L (H + 4) + 2) bytes a
-    /// token. Logits are held for 128 rows alone. In bf16 a lane also keeps what gradients of matrices are made of and what is
-    /// multiplied next, in GPT-2's form 2 (16 L C + 9 C + V) bytes a token, and the weights of one head with their gradients,
-    /// 4 T bytes a token; of its gradients then only those of vectors are touched, so that this is more than it takes; and
-    /// where tiles multiply, no logits are held.
+    /// token. Logits are held for 128 rows alone.
+    ///
+    /// Where the processor multiplies bf16 and that is asked for, a lane keeps what gradients of matrices are made of, in GPT-2's
+    /// form 2 (16 L C + 8 C + V) bytes a token; what passes leave, 4 (7 L C + 18 C + L (H + 4) + 2) bytes a token and the weights
+    /// of one head with their gradients, 4 T bytes a token, is there once a thread.
     #[must_use]
     pub fn memory(&self, gpt: &GptConfig) -> u64 {
         let lanes = LANES.min(self.windows()) as u64;
-        let own = gpt.parameters().saturating_sub(inside(gpt));
-        let parameters = gpt.parameters().saturating_mul(6).saturating_add(own.saturating_mul(lanes.saturating_sub(1)));
-        let kept = if self.precision.is_f32() { 0 } else { kept(gpt).saturating_mul(gpt.context as u64) };
-        let pass = activations(gpt).saturating_mul(gpt.context as u64);
-        let logits = (HEAD_ROWS.min(gpt.context) as u64).saturating_mul(gpt.vocab_size as u64);
-        parameters
-            .saturating_add(lanes.saturating_mul(pass.saturating_add(logits).saturating_add(kept)))
-            .saturating_mul(FLOAT)
+        let parameters = gpt.parameters().saturating_mul(6);
+        let context = gpt.context as u64;
+        let windows = if !self.precision.is_f32() && self.precision.is_native() {
+            let passes = lanes.min(rayon::current_num_threads() as u64);
+            let [kept, left] = [lanes.saturating_mul(kept(gpt)), passes.saturating_mul(left(gpt))];
+            context.saturating_mul(kept.saturating_add(left))
+        } else {
+            let own = gpt.parameters().saturating_sub(inside(gpt)).saturating_mul(lanes.saturating_sub(1));
+            let logits = (HEAD_ROWS.min(gpt.context) as u64).saturating_mul(gpt.vocab_size as u64);
+            let pass = activations(gpt).saturating_mul(context).saturating_add(logits);
+            own.saturating_add(lanes.saturating_mul(pass))
+        };
+        parameters.saturating_add(windows).saturating_mul(FLOAT)
     }
 }
 
@@ -46,12 +52,20 @@ fn activations(gpt: &GptConfig) -> u64 {
     l * layer + 5 * c + stats + qkv + fan + hidden
 }
 
-/// Half of the numbers, which are half as long, that a lane in bf16 keeps for each token: the fields of `Kept`, and the columns
-/// of attention.
+/// Numbers that a pass touches for each token where sides of products are kept: as [`activations`], but what matrices multiply and
+/// give is there for one layer, and what stands before the activation is half as long; and the columns of attention.
+fn left(gpt: &GptConfig) -> u64 {
+    let [c, l] = [gpt.width, gpt.layers].map(|size| size as u64);
+    let [fan, hidden] = [gpt.fan(), gpt.hidden()].map(|size| size as u64);
+    let shared = 3 * c + fan + hidden;
+    activations(gpt) - l * shared + l * fan.div_ceil(2) + 3 * c + gpt.context as u64
+}
+
+/// Half of the numbers, which are half as long, that a lane in bf16 keeps for each token: the fields of `Kept`.
 fn kept(gpt: &GptConfig) -> u64 {
     let [c, l, v] = [gpt.width, gpt.layers, gpt.vocab_size].map(|size| size as u64);
     let [qkv, fan, hidden] = [gpt.qkv(), gpt.fan(), gpt.hidden()].map(|size| size as u64);
-    (l * (5 * c + qkv + fan + hidden) + c + v + fan.max(hidden)).div_ceil(2) + 2 * c + gpt.context as u64
+    (l * (5 * c + qkv + fan + hidden) + c + v + qkv).div_ceil(2) + 2 * c
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::half::Precision;
 use super::head::Tokens;
 use super::kept::Kept;
 use super::norms::Stats;
+use super::panels::Line;
 use super::profile::Laps;
 use super::real::Real;
 
@@ -63,6 +64,8 @@ pub(super) struct BlockPass<R> {
     /// (T, F or 2 F) and (T, F): before and behind the activation.
     pub(super) fc: Vec<R>,
     pub(super) act: Vec<R>,
+    /// (T, F or 2 F): before the activation, rounded, as left side, where a pass keeps sides of products.
+    pub(super) before: Vec<Line>,
 }
 
 impl<R: Real> BlockPass<R> {
@@ -86,6 +89,7 @@ impl<R: Real> BlockPass<R> {
             stats2: stats,
             fc: zeros(config.fan()),
             act: zeros(config.hidden()),
+            before: Vec::new(),
         }
     }
 }
@@ -98,11 +102,12 @@ impl<R> BlockPass<R> {
         [[&self.norm1, &self.qkv], [&self.mix, &self.input], [&self.norm2, &self.fc], [&self.act, &self.middle]]
     }
 
-    /// Takes over the space for what matrices are multiplied with, from a layer that needs it no more.
+    /// Takes over the space for what matrices are multiplied with and give, from a layer that needs it no more.
     pub(super) fn take_inputs(&mut self, other: &mut Self) {
         std::mem::swap(&mut self.norm1, &mut other.norm1);
         std::mem::swap(&mut self.mix, &mut other.mix);
         std::mem::swap(&mut self.norm2, &mut other.norm2);
+        std::mem::swap(&mut self.fc, &mut other.fc);
         std::mem::swap(&mut self.act, &mut other.act);
     }
 }

@@ -4,7 +4,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
 use super::attention::Shape;
-use super::half::{self, Precision, Source};
+use super::half::{self, Both, Precision, Source};
 use super::head::Window;
 use super::panels::Line;
 
@@ -87,15 +87,7 @@ pub(super) trait Real:
     }
 
     /// Packs rows (tokens, columns) for two products in bf16: see [`half_rows`](super::half_rows).
-    fn keep_both(
-        _source: Source<'_, Self>,
-        _size: [usize; 2],
-        _right: bool,
-        _rows: &mut Vec<Line>,
-        _side: &mut Vec<Line>,
-        _sums: &mut [Self],
-    ) {
-    }
+    fn keep_both(_source: Source<'_, Self>, _size: [usize; 2], _to: Both<'_, Self>) {}
 
     /// The same rows (tokens, columns) in f32, if they can be had so; says whether they are written.
     fn activated(_source: Source<'_, Self>, _columns: usize, _rows: &mut [Self]) -> bool {
@@ -211,15 +203,8 @@ impl Real for f32 {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn keep_both(
-        source: Source<'_, Self>,
-        size: [usize; 2],
-        right: bool,
-        rows: &mut Vec<Line>,
-        side: &mut Vec<Line>,
-        sums: &mut [Self],
-    ) {
-        super::half_rows::pack(source, size, right, rows, side, sums);
+    fn keep_both(source: Source<'_, Self>, size: [usize; 2], to: Both<'_, Self>) {
+        super::half_rows::pack(source, size, to);
     }
 
     #[cfg(target_arch = "x86_64")]

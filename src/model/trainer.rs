@@ -1,6 +1,7 @@
 //! Training: batches in, a better model out.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use super::half::Precision;
 use super::kept::{self, Kept};
 use super::later;
 use super::pass::Pass;
-use super::profile::{Clock, Part, Profile};
+use super::profile::{Clock, Laps, Part, Profile};
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::vocab::TokenId;
@@ -133,21 +134,30 @@ pub struct Trainer {
     config: TrainConfig,
     adam: AdamW,
     lanes: Vec<Lane>,
+    spare: Spare,
     step: u64,
     clock: Option<Clock>,
     profile: Profile,
 }
 
 struct Lane {
-    pass: Pass<f32>,
+    /// What is kept of a window for gradients of matrices, in bf16.
+    kept: Option<Kept<f32>>,
+    /// In f32 they are made of what the passes of a window leave.
+    pass: Option<Pass<f32>>,
+    laps: Laps,
     gradients: Vec<f32>,
 }
 
+/// What passes use for the time of a window where all that is needed behind them is kept: as many as there are threads, in
+/// place of one a lane, so that they stay in a cache.
+type Spare = Mutex<Vec<Pass<f32>>>;
+
 fn lanes(gpt: &Gpt, config: &TrainConfig) -> Vec<Lane> {
     let lane = |_| {
-        let pass = Pass::new(gpt.config()).by(config.precision);
         let kept = Kept::new(&gpt.layout, config.precision);
-        Lane { pass: Pass { later: kept.is_none(), kept, ..pass }, gradients: vec![0.0; gpt.parameters.len()] }
+        let pass = kept.is_none().then(|| Pass { later: true, ..Pass::new(gpt.config()).by(config.precision) });
+        Lane { kept, pass, laps: Laps::default(), gradients: vec![0.0; gpt.parameters.len()] }
     };
     (0..LANES.min(config.windows())).map(lane).collect()
 }
@@ -164,7 +174,8 @@ impl Trainer {
         let TrainConfig { optimizer, beta1, beta2, weight_decay, .. } = config;
         let adam = AdamW::new(parameters, Settings { optimizer, beta1, beta2, epsilon: 1e-8, weight_decay })
             .by(config.precision);
-        Ok(Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: 0, clock: None, profile: Profile::default() })
+        let (lanes, spare, profile) = (lanes(&gpt, &config), Spare::default(), Profile::default());
+        Ok(Self { lanes, spare, gpt, config, adam, step: 0, clock: None, profile })
     }
 
     /// The same training as far as it is, to be ended after another number of steps.
@@ -172,7 +183,8 @@ impl Trainer {
     pub fn with_steps(&self, steps: u64) -> Self {
         let (gpt, config) = (self.gpt.clone(), TrainConfig { steps, ..self.config });
         let (adam, clock, profile) = (self.adam.clone(), self.clock, Profile::default());
-        Self { lanes: lanes(&gpt, &config), gpt, config, adam, step: self.step, clock, profile }
+        let (lanes, spare) = (lanes(&gpt, &config), Spare::default());
+        Self { lanes, spare, gpt, config, adam, step: self.step, clock, profile }
     }
 
     /// Has the steps that follow measured by a clock.
@@ -252,7 +264,7 @@ impl Trainer {
     /// of the rest each lane adds up.
     fn backward(&mut self, rows: &[&[TokenId]], weight: f32) -> f64 {
         let (layout, clock) = (&self.gpt.layout, self.clock);
-        let keeps = self.lanes[0].pass.kept.is_some();
+        let keeps = self.lanes[0].kept.is_some();
         let own = if keeps { kept::small(layout) } else { later::others(layout) };
         self.lanes.par_iter_mut().for_each(|lane| lane.begin(clock, &own));
         if keeps && !self.gpt.config().form.tied {
@@ -260,8 +272,9 @@ impl Trainer {
         }
         let mut loss = 0.0;
         for (at, rows) in rows.chunks(self.lanes.len()).enumerate() {
-            let (gpt, start) = (&self.gpt, seconds(clock));
-            let losses = self.lanes.par_iter_mut().zip(rows).map(|(lane, row)| lane.backward(gpt, row, weight, clock));
+            let (gpt, spare, start) = (&self.gpt, &self.spare, seconds(clock));
+            let windows = self.lanes.par_iter_mut().zip(rows);
+            let losses = windows.map(|(lane, row)| lane.backward(gpt, row, weight, spare, clock));
             let losses: Vec<f64> = losses.collect();
             loss += losses.iter().sum::<f64>();
             self.share_out(seconds(clock) - start);
@@ -279,7 +292,7 @@ impl Trainer {
     fn add_later(&mut self, rows: &[&[TokenId]], added: bool) {
         let start = seconds(self.clock);
         let mut gradients = std::mem::take(&mut self.lanes[0].gradients);
-        let windows: Vec<_> = self.lanes.iter().take(rows.len()).map(|lane| &lane.pass).collect();
+        let windows: Vec<_> = self.lanes.iter().take(rows.len()).filter_map(|lane| lane.pass.as_ref()).collect();
         later::add_products(&windows, &self.gpt.layout, self.gpt.config().context, &mut gradients, added);
         self.lanes[0].gradients = gradients;
         self.profile.add(Part::MatrixMultiply, seconds(self.clock) - start);
@@ -289,7 +302,7 @@ impl Trainer {
     fn add_kept(&mut self, rows: &[&[TokenId]], added: bool) {
         let (layout, clock) = (&self.gpt.layout, self.clock);
         let mut gradients = std::mem::take(&mut self.lanes[0].gradients);
-        let kept: Vec<_> = self.lanes.iter().take(rows.len()).filter_map(|lane| lane.pass.kept.as_ref()).collect();
+        let kept: Vec<_> = self.lanes.iter().take(rows.len()).filter_map(|lane| lane.kept.as_ref()).collect();
         for (head, part) in [(false, Part::MatrixMultiply), (true, Part::Head)] {
             let start = seconds(clock);
             kept::add_products(&kept, layout, head, &mut gradients, added);
@@ -306,7 +319,7 @@ impl Trainer {
 
     /// Shares out the time in which all lanes worked.
     fn share_out(&mut self, seconds: f64) {
-        self.profile.share_out(seconds, self.lanes.iter_mut().map(|lane| &mut lane.pass.laps));
+        self.profile.share_out(seconds, self.lanes.iter_mut().map(|lane| &mut lane.laps));
     }
 
     /// Adds these parts of the gradients of all lanes to those of the first, in the order of the lanes.
@@ -330,15 +343,26 @@ impl Trainer {
 impl Lane {
     /// Begins a step with these parts of the gradients at 0.
     fn begin(&mut self, clock: Option<Clock>, parts: &[Range<usize>]) {
-        self.pass.laps.begin(clock);
+        self.laps.begin(clock);
         parts.iter().for_each(|part| self.gradients[part.clone()].fill(0.0));
-        self.pass.laps.end(Part::Optimizer);
+        self.laps.end(Part::Optimizer);
     }
 
     /// The summed loss of a row of T + 1 ids, each of which but the first is predicted.
-    fn backward(&mut self, gpt: &Gpt, row: &[TokenId], weight: f32, clock: Option<Clock>) -> f64 {
-        self.pass.laps.begin(clock);
-        gpt.backward(&row[..row.len() - 1], &row[1..], weight, &mut self.pass, &mut self.gradients)
+    fn backward(&mut self, gpt: &Gpt, row: &[TokenId], weight: f32, spare: &Spare, clock: Option<Clock>) -> f64 {
+        let lent = || spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let new = || Pass::new(gpt.config()).by(Precision::Bf16);
+        let mut pass = self.pass.take().or_else(lent).unwrap_or_else(new);
+        (pass.kept, pass.laps) = (self.kept.take(), std::mem::take(&mut self.laps));
+        pass.laps.begin(clock);
+        let loss = gpt.backward(&row[..row.len() - 1], &row[1..], weight, &mut pass, &mut self.gradients);
+        (self.kept, self.laps) = (pass.kept.take(), std::mem::take(&mut pass.laps));
+        if self.kept.is_some() {
+            spare.lock().unwrap_or_else(PoisonError::into_inner).push(pass);
+        } else {
+            self.pass = Some(pass);
+        }
+        loss
     }
 }
 
