@@ -41,6 +41,11 @@ impl Precision {
 /// Rows or columns of a packed panel: two tiles.
 pub(super) const PANEL: usize = 32;
 
+/// Lines of so many rows of that length as left side.
+pub(super) fn lines_of(rows: usize, columns: usize) -> usize {
+    rows.div_ceil(PANEL) * columns.div_ceil(PANEL) * PANEL
+}
+
 /// Rows (tokens, columns) that are packed for two products: see [`half_rows`](super::half_rows).
 #[derive(Clone, Copy)]
 pub(super) enum Source<'s, R> {
@@ -76,8 +81,8 @@ impl<R> Source<'_, R> {
             Self::Activated(kind, x) => x.len() == tokens * fan(kind, columns),
             Self::Back(kind, before, dy) => {
                 let hidden = dy.len().checked_div(tokens).unwrap_or_default();
-                let squares = tokens.div_ceil(PANEL) * columns.div_ceil(PANEL);
-                columns == fan(kind, hidden) && before.len() >= squares * PANEL && dy.len() == tokens * hidden
+                let before = before.len() >= lines_of(tokens, columns);
+                columns == fan(kind, hidden) && before && dy.len() == tokens * hidden
             }
         }
     }

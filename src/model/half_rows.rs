@@ -2,8 +2,8 @@
 //! is the matrix's gradient. Both are packed from what is read once, or from what an activation makes of it, which is never
 //! written as f32.
 //!
-//! The side of the product over tokens is read again behind all windows, so it is written past the cache: on a Zen 5 a step of
-//! the two reference configurations took 5 and 4 percent less. What stands before an activation is kept for its gradient in bf16
+//! The side of the product over tokens is read again behind all windows, so it is written past the cache: on a Zen 5 steps of
+//! two configurations took 1 to 5 percent less. What stands before an activation is kept for its gradient in bf16
 //! too, in the order in which it is read again.
 //!
 //! The activations here are those of `activation.rs` in fused operations, and by a reciprocal instead of a division.

@@ -22,11 +22,6 @@ const ROWS: usize = 256;
 /// noise can tell, with sixteen not faster.
 const PANELS: usize = 4;
 
-/// Lines of so many rows of that length as left side.
-pub(super) fn lines_of(rows: usize, columns: usize) -> usize {
-    rows.div_ceil(PANEL) * columns.div_ceil(PANEL) * PANEL
-}
-
 /// Tokens that go through the feed-forward part together, forward and backward, so that what is as wide as the activation stays in
 /// the second cache; a multiple of 32.
 pub(super) const TOGETHER: usize = 64;
@@ -126,6 +121,13 @@ impl<R: Real> Kept<R> {
         let (sides, _) = self.of(place);
         sides.tokens = tokens;
         &mut sides.right
+    }
+
+    /// Bytes that are held.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let sides = self.sides.iter().map(|sides| sides.left.len() + sides.right.len()).sum::<usize>();
+        size_of::<Line>() * (sides + self.rows.len()) + size_of::<R>() * (self.stream.len() + self.normed.len())
     }
 
     /// The sides of a matrix, and what is multiplied by it next.

@@ -15,7 +15,7 @@ impl TrainConfig {
     /// token. Logits are held for 128 rows alone.
     ///
     /// Where the processor multiplies bf16 and that is asked for, a lane keeps what gradients of matrices are made of, in GPT-2's
-    /// form 2 (16 L C + 8 C + V) bytes a token; what passes leave, 4 (7 L C + 18 C + L (H + 4) + 2) bytes a token and the weights
+    /// form 2 (16 L C + 9 C + V) bytes a token; what passes leave, 4 (7 L C + 19 C + L (H + 4) + 2) bytes a token and the weights
     /// of one head with their gradients, 4 T bytes a token, is there once a thread.
     #[must_use]
     pub fn memory(&self, gpt: &GptConfig) -> u64 {
@@ -62,10 +62,10 @@ fn left(gpt: &GptConfig) -> u64 {
 }
 
 /// Half of the numbers, which are half as long, that a lane in bf16 keeps for each token: the fields of `Kept`.
-fn kept(gpt: &GptConfig) -> u64 {
+pub(super) fn kept(gpt: &GptConfig) -> u64 {
     let [c, l, v] = [gpt.width, gpt.layers, gpt.vocab_size].map(|size| size as u64);
     let [qkv, fan, hidden] = [gpt.qkv(), gpt.fan(), gpt.hidden()].map(|size| size as u64);
-    (l * (5 * c + qkv + fan + hidden) + c + v + qkv).div_ceil(2) + 2 * c
+    (l * (5 * c + qkv + fan + hidden) + c + v + fan.max(qkv)).div_ceil(2) + 2 * c
 }
 
 #[cfg(test)]

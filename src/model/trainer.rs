@@ -463,6 +463,30 @@ mod tests {
         }
     }
 
+    /// A lane in bf16 holds what was foretold, and passes are as few as the threads that work at the same time.
+    #[test]
+    fn bf16_keeps_what_was_foretold() {
+        if !Precision::Bf16.is_native() {
+            return;
+        }
+        for form in FORMS {
+            let size = GptConfig { vocab_size: 96, context: 128, layers: 3, heads: 4, width: 96, form };
+            let config = TrainConfig { batch: 5, precision: Precision::Bf16, ..TrainConfig::default() };
+            let mut trainer = Trainer::new(Gpt::new(size, 5).unwrap(), config).unwrap();
+            let batch: Vec<TokenId> = (0..5 * 129).map(|at| at * at % 67).collect();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+            pool.install(|| (0..3).for_each(|_| assert!(trainer.step(&batch).unwrap().loss.is_finite())));
+            let foretold = 4 * 128 * super::super::memory::kept(&size) as usize;
+            for lane in &trainer.lanes {
+                let held = lane.kept.as_ref().unwrap().bytes();
+                assert!((held..held + held / 8).contains(&foretold), "{foretold} is not {held}, {form:?}");
+                assert!(lane.pass.is_none());
+            }
+            let passes = trainer.spare.lock().unwrap().len();
+            assert!((1..=2).contains(&passes), "{passes} for two threads");
+        }
+    }
+
     /// Four batches of two windows are a batch of eight.
     #[test]
     fn gradients_accumulate() {
