@@ -8,6 +8,9 @@
 //!
 //! The heap is exact, because it gives the pair of lowest rank, of equal ones the leftmost, too; an entry whose two
 //! tokens have changed since it was pushed is recognised by its result and passed over.
+//!
+//! Tried and not faster: short pieces in arrays of whole vectors, closed up 16 numbers at a time in place of a call, with rank and
+//! place as one number (source code, whose pieces are longer, was a tenth slower).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
