@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::activation::activate_backward;
 use super::attention::attention_backward;
 use super::gpt::Gpt;
-use super::half::{Precision, Source, lines_of};
+use super::half::{Precision, Source, lines};
 use super::kept::{Kept, TOGETHER};
 use super::layers::linear_backward;
 use super::layout::{Block, Linear, Norm};
@@ -149,7 +149,7 @@ impl<R: Real> Gpt<R> {
             kept.product(matrices[1], (R::default(), &[]), act);
             laps.end(Part::MatrixMultiply);
             let [_, db] = both(gradients, [&into.weight, &into.bias]);
-            let dy = Source::Back(self.config().form.activation, &before[lines_of(tokens.start, fan)..], act);
+            let dy = Source::Back(self.config().form.activation, &before[lines(tokens.start, fan)..], act);
             kept.output(&into.weight, dy, (tokens.clone(), rows), db);
             laps.end(Part::Elementwise);
             kept.product(matrices[0], (R::default(), &[]), narrow);

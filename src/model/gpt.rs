@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::activation::activate;
 use super::attention::{Scratch, Shape, attention};
 use super::config::{GptConfig, Positions};
-use super::half::{Precision, Source, lines_of};
+use super::half::{Precision, Source, lines};
 use super::kept::{Kept, TOGETHER};
 use super::layers::{add_bias, linear};
 use super::layout::{Block, Kind, Layout, Linear, Norm};
@@ -245,7 +245,7 @@ impl<R: Real> Gpt<R> {
         let [into, out] = [&block.fc, &block.out];
         let matrix = |linear: &Linear| self.matrix(&linear.weight, linear.outputs, Way::Plain, p.precision);
         let matrices = [matrix(into), matrix(out)];
-        p.before.resize(p.before.len().max(lines_of(rows, fan)), Line([0.0; 16]));
+        p.before.resize(p.before.len().max(lines(rows, fan)), Line([0.0; 16]));
         add_bias(self.get(&out.bias), stream);
         for (part, stream) in stream.chunks_mut(TOGETHER * c).enumerate() {
             let tokens = part * TOGETHER..part * TOGETHER + stream.len() / c;
@@ -254,7 +254,7 @@ impl<R: Real> Gpt<R> {
             kept.input(&into.weight, Source::Rows(&p.norm2[of(c)]), (tokens.clone(), rows), &mut []);
             kept.product(matrices[0], (R::default(), self.get(&into.bias)), fc);
             laps.end(Part::MatrixMultiply);
-            let before = &mut p.before[lines_of(tokens.start, fan)..];
+            let before = &mut p.before[lines(tokens.start, fan)..];
             kept.input(&out.weight, Source::Activated(activation, fc), (tokens.clone(), rows), before);
             laps.end(Part::Elementwise);
             kept.product(matrices[1], (R::of(1.0), &[]), stream);

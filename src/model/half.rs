@@ -41,9 +41,10 @@ impl Precision {
 /// Rows or columns of a packed panel: two tiles.
 pub(super) const PANEL: usize = 32;
 
-/// Lines of so many rows of that length as left side.
-pub(super) fn lines_of(rows: usize, columns: usize) -> usize {
-    rows.div_ceil(PANEL) * columns.div_ceil(PANEL) * PANEL
+/// Lines of the panels of so many rows or columns and products: a step along a panel is as deep as a panel is wide, and a line
+/// holds 32 numbers.
+pub(super) fn lines(count: usize, depth: usize) -> usize {
+    count.div_ceil(PANEL) * depth.div_ceil(PANEL) * PANEL
 }
 
 /// Rows (tokens, columns) that are packed for two products: see [`half_rows`](super::half_rows).
@@ -81,7 +82,7 @@ impl<R> Source<'_, R> {
             Self::Activated(kind, x) => x.len() == tokens * fan(kind, columns),
             Self::Back(kind, before, dy) => {
                 let hidden = dy.len().checked_div(tokens).unwrap_or_default();
-                let before = before.len() >= lines_of(tokens, columns);
+                let before = before.len() >= lines(tokens, columns);
                 columns == fan(kind, hidden) && before && dy.len() == tokens * hidden
             }
         }

@@ -16,8 +16,8 @@ use std::arch::x86_64::{
 use std::cell::RefCell;
 use std::mem::transmute;
 
-use super::half::PANEL;
-use super::half_kernel::{Multiply, Packed, Run, STEP, Start, Strides, Sums, Unit, lines, room, unit};
+use super::half::{PANEL, lines};
+use super::half_kernel::{Multiply, Packed, Run, STEP, Start, Strides, Sums, Unit, room, unit};
 use super::half_tile::{Dots, Tiles};
 use super::head::{Products, Window};
 use super::panels::Line;

@@ -19,7 +19,7 @@ use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm512_loadu_si512, _mm512_st
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
-use super::half::{PANEL, Pair};
+use super::half::{PANEL, Pair, lines};
 use super::half_pack::{DEPTH, Side, pack, transposed};
 use super::half_tile::{Dots, Tiles, has_dots, has_tiles};
 use super::kernel::Strided;
@@ -27,6 +27,7 @@ use super::panels::Line;
 
 /// Lines of a panel for each step of [`DEPTH`] products.
 pub(super) const STEP: usize = PANEL * DEPTH / 32;
+const _: () = assert!(DEPTH == PANEL && STEP == PANEL, "what `lines` counts with");
 
 /// What multiplies bf16 in this processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,11 +133,6 @@ pub(super) fn room(lines: &mut Vec<Line>, count: usize) -> *mut Line {
         lines.resize(count, Line([0.0; 16]));
     }
     lines.as_mut_ptr()
-}
-
-/// Lines of the panels of so many rows or columns and products.
-pub(super) fn lines(count: usize, depth: usize) -> usize {
-    count.div_ceil(PANEL) * depth.div_ceil(DEPTH) * STEP
 }
 
 /// The panels of `b` (k, n), for [`multiply`].
@@ -246,15 +242,15 @@ unsafe fn add_up_by<M: Multiply>(
                 let (left, right) =
                     unsafe { (pair.left.as_ptr().add(left * stride), pair.right.as_ptr().add(right * stride)) };
                 let run = Run::new(left, right, pair.tokens.div_ceil(DEPTH));
-                // What comes next from far away: the next left panel, the next right one a part at a time, and what the next rows
-                // begin with.
+                // What comes next from far away. While the first panel of columns is there it is the next panel of rows; then the
+                // next panel of columns, a part at a time; and at the end what the next rows begin with.
                 let [own, other] = if turned { [right, left] } else { [left, right] };
                 runs.push(if column + 1 == panels {
                     run.asking(own.wrapping_add((blocks - 1) * stride), stride, 0, 1)
-                } else if column > 0 {
-                    run.asking(other, stride, block, blocks)
-                } else {
+                } else if column == 0 {
                     run.asking(if block + 1 < blocks { own } else { other }, stride, 0, 1)
+                } else {
+                    run.asking(other, stride, block, blocks)
                 });
             }
             for row in rows.chunks_exact(columns) {

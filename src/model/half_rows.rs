@@ -20,8 +20,8 @@ use std::ptr;
 
 use super::activation::{GELU_CUBE, GELU_SCALE};
 use super::config::Activation;
-use super::half::{Both, PANEL, Source};
-use super::half_kernel::{STEP, lines, room, unit};
+use super::half::{Both, PANEL, Source, lines};
+use super::half_kernel::{STEP, room, unit};
 use super::half_pack::transposed;
 use super::half_vector::{LANES, exp2, low, rounded, zipped};
 use super::panels::Line;
@@ -118,13 +118,11 @@ fn place([row, column]: [usize; 2], columns: usize) -> [usize; 2] {
 
 /// Rows that are read, or made of others.
 trait Numbers {
-    /// Asks for what a square is made of, if that comes from far away in a way that a processor does not foresee.
-    ///
-    /// # Safety
-    ///
-    /// The processor has SSE.
-    #[allow(unsafe_code)]
-    unsafe fn ask(&self, row: usize, column: usize);
+    /// What they are made of, to be asked for, in so many parts of so many numbers a row: but for what was written a moment ago,
+    /// and what is read as it lies, which a processor foresees.
+    fn far(&self) -> Option<(&[f32], [usize; 2])> {
+        None
+    }
 
     /// So many of 16 neighbours, and zeros.
     ///
@@ -157,10 +155,12 @@ unsafe fn fill<N: Numbers>(numbers: &N, [tokens, columns]: [usize; 2], to: To<'_
     let [panels, steps] = [tokens.div_ceil(PANEL), columns.div_ceil(PANEL)];
     for panel in 0..panels {
         for step in 0..steps {
-            let next = panel * steps + step + AHEAD;
+            if let Some((numbers, parts)) = numbers.far() {
+                let next = panel * steps + step + AHEAD;
+                ask(numbers, [next / steps * PANEL, next % steps * PANEL], parts);
+            }
             // SAFETY: a step of each; columns beyond the last are masked, rows beyond the last left out.
             unsafe {
-                numbers.ask(next / steps * PANEL, next % steps * PANEL);
                 let rows = rows.add((panel * steps + step) * STEP);
                 let side = side.add(step * stride + panel * STEP);
                 let all = square(numbers, [panel * PANEL, step * PANEL], [tokens, columns], right, rows, side);
@@ -282,8 +282,9 @@ fn sigmoid(x: __m512) -> __m512 {
 
 macro_rules! numbers {
     (
-        $(#[$meta:meta])* $name:ident { $($field:ident: $type:ty),* }, |$own:ident, $row:ident, $column:ident| $ask:expr,
-        |$mask:ident| $body:expr
+        $(#[$meta:meta])* $name:ident { $($field:ident: $type:ty),* },
+        $(far $x:ident in $parts:literal * $part:ident,)?
+        |$own:ident, $row:ident, $column:ident, $mask:ident| $body:expr
     ) => {
         $(#[$meta])*
         struct $name<'n> {
@@ -291,13 +292,12 @@ macro_rules! numbers {
         }
 
         impl Numbers for $name<'_> {
-            #[allow(unsafe_code, unused_variables)]
-            #[inline]
-            #[target_feature(enable = "sse")]
-            unsafe fn ask(&self, $row: usize, $column: usize) {
-                let $own = self;
-                $ask
-            }
+            $(
+                #[inline]
+                fn far(&self) -> Option<(&[f32], [usize; 2])> {
+                    Some((self.$x, [$parts, self.$part]))
+                }
+            )?
 
             #[allow(unsafe_code)]
             #[inline]
@@ -313,8 +313,8 @@ macro_rules! numbers {
 
 numbers!(
     Plain { x: &'n [f32], columns: usize },
-    |own, row, column| ask(own.x, [row, column], [1, own.columns]),
-    |mask| load(own.x, row * own.columns + column, mask)
+    far x in 1 * columns,
+    |own, row, column, mask| load(own.x, row * own.columns + column, mask)
 );
 
 /// The factors of x and of its cube in what GELU takes the sigmoid of.
@@ -322,8 +322,8 @@ const GELU: [f32; 2] = [(2.0 * GELU_SCALE) as f32, (2.0 * GELU_SCALE * GELU_CUBE
 
 numbers!(
     Gelu { x: &'n [f32], before: *mut Line, columns: usize },
-    |own, row, column| ask(own.x, [row, column], [1, own.columns]),
-    |mask| {
+    far x in 1 * columns,
+    |own, row, column, mask| {
         let x = load(own.x, row * own.columns + column, mask);
         let x = leave(own.before, x, [row, column], own.columns);
         let slope = _mm512_fmadd_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(GELU[1]), _mm512_set1_ps(GELU[0]));
@@ -333,8 +333,7 @@ numbers!(
 
 numbers!(
     GeluBack { before: &'n [Line], dy: &'n [f32], columns: usize },
-    |own, row, column| (),
-    |mask| {
+    |own, row, column, mask| {
         let x = halves(own.before, [row, column], own.columns);
         let dy = load(own.dy, row * own.columns + column, mask);
         let square = _mm512_mul_ps(x, x);
@@ -348,8 +347,8 @@ numbers!(
 
 numbers!(
     Relu2 { x: &'n [f32], before: *mut Line, columns: usize },
-    |own, row, column| ask(own.x, [row, column], [1, own.columns]),
-    |mask| {
+    far x in 1 * columns,
+    |own, row, column, mask| {
         let x = load(own.x, row * own.columns + column, mask);
         let above = _mm512_max_ps(leave(own.before, x, [row, column], own.columns), _mm512_setzero_ps());
         _mm512_mul_ps(above, above)
@@ -358,8 +357,7 @@ numbers!(
 
 numbers!(
     Relu2Back { before: &'n [Line], dy: &'n [f32], columns: usize },
-    |own, row, column| (),
-    |mask| {
+    |own, row, column, mask| {
         let above = _mm512_max_ps(halves(own.before, [row, column], own.columns), _mm512_setzero_ps());
         let dy = load(own.dy, row * own.columns + column, mask);
         _mm512_mul_ps(dy, _mm512_add_ps(above, above))
@@ -368,8 +366,8 @@ numbers!(
 
 numbers!(
     SwiGlu { x: &'n [f32], before: *mut Line, hidden: usize },
-    |own, row, column| ask(own.x, [row, column], [2, own.hidden]),
-    |mask| {
+    far x in 2 * hidden,
+    |own, row, column, mask| {
         let place = row * 2 * own.hidden + column;
         let parts = [load(own.x, place, mask), load(own.x, place + own.hidden, mask)];
         // Beyond the gates stand values.
@@ -383,8 +381,7 @@ numbers!(
 numbers!(
     /// Neighbours are all of the gate or all of the value.
     SwiGluBack { before: &'n [Line], dy: &'n [f32], hidden: usize },
-    |own, row, column| (),
-    |mask| {
+    |own, row, column, mask| {
         let at = column % own.hidden;
         let gate = halves(own.before, [row, at], 2 * own.hidden);
         let dy = load(own.dy, row * own.hidden + at, mask);

@@ -75,12 +75,10 @@ impl<R: Real> Kept<R> {
         &mut self,
         place: &Range<usize>,
         x: Source<'_, R>,
-        (tokens, all): (Range<usize>, usize),
+        tokens: (Range<usize>, usize),
         before: &mut [Line],
     ) {
-        let (sides, rows) = self.of(place);
-        let (size, side) = ([tokens.len(), sides.size[0]], &mut sides.left);
-        R::keep_both(x, size, Both { rows, side, right: false, part: [tokens.start, all], sums: &mut [], before });
+        self.both(place, x, tokens, false, &mut [], before);
     }
 
     /// The same of gradients (of tokens; columns of the matrix) by what it gave, the right side; those by its biases are added
@@ -89,13 +87,26 @@ impl<R: Real> Kept<R> {
         &mut self,
         place: &Range<usize>,
         dy: Source<'_, R>,
-        (tokens, all): (Range<usize>, usize),
+        tokens: (Range<usize>, usize),
         db: &mut [R],
+    ) {
+        self.both(place, dy, tokens, true, db, &mut []);
+    }
+
+    fn both(
+        &mut self,
+        place: &Range<usize>,
+        source: Source<'_, R>,
+        (tokens, all): (Range<usize>, usize),
+        right: bool,
+        sums: &mut [R],
+        before: &mut [Line],
     ) {
         let (sides, rows) = self.of(place);
         sides.tokens = all;
-        let (size, side) = ([tokens.len(), sides.size[1]], &mut sides.right);
-        R::keep_both(dy, size, Both { rows, side, right: true, part: [tokens.start, all], sums: db, before: &mut [] });
+        let size = [tokens.len(), sides.size[usize::from(right)]];
+        let side = if right { &mut sides.right } else { &mut sides.left };
+        R::keep_both(source, size, Both { rows, side, right, part: [tokens.start, all], sums, before });
     }
 
     /// y = the first rows of what was packed last times `w`, and y times a factor or biases: see [`matmul_rows`].
