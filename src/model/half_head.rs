@@ -111,7 +111,15 @@ unsafe fn head_by<M: Multiply>(window: Window<'_, f32>) -> bool {
                     // SAFETY: panels are as large as the sizes say; there is room for all that is written.
                     unsafe {
                         let (x, matrix) = (space.x.part(panel, 0, steps), ahead.as_ptr().add(id * steps * STEP));
-                        unit.tile(Run::new(x, matrix, steps), squares[at % 2].as_mut_ptr(), PANEL, Start::NOTHING);
+                        let run = Run::new(x, matrix, steps);
+                        let run = match &products {
+                            Some(products) if id + 1 == first + count => {
+                                let back = products.panels.as_ptr().add(first * STEP);
+                                run.asking(back, count * STEP, at % panels, panels)
+                            }
+                            _ => run.asking(matrix.add(steps * STEP), steps * STEP, at % panels, panels),
+                        };
+                        unit.tile(run, squares[at % 2].as_mut_ptr(), PANEL, Start::NOTHING);
                     }
                 }
                 if let Some(at) = at.checked_sub(1) {
@@ -138,7 +146,15 @@ unsafe fn head_by<M: Multiply>(window: Window<'_, f32>) -> bool {
                         let matrix = back.as_ptr().add(column * lines(1, v) + first * STEP);
                         let sums = space.dx.as_mut_ptr().add((start + panel * PANEL) * width + column * PANEL);
                         let from = if first == 0 { Start::NOTHING } else { Start { data: sums, stride: width } };
-                        unit.tile(Run::new(left.add(panel * PART * STEP), matrix, count), sums, width, from);
+                        let run = Run::new(left.add(panel * PART * STEP), matrix, count);
+                        let run = if column + 1 < steps {
+                            run.asking(matrix.add(lines(1, v)), count * STEP, panel, panels)
+                        } else {
+                            // What logits go on with: the same ids for other tokens, or the next ones.
+                            let id = if start + PANELS * PANEL < t { first } else { first + count };
+                            run.asking(ahead.as_ptr().add(id * steps * STEP), steps * STEP, panel, panels)
+                        };
+                        unit.tile(run, sums, width, from);
                     }
                 }
             }

@@ -6,7 +6,7 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{
-    __cpuid_count, __m512, __m512bh, __m512i, _MM_HINT_T1, _mm_prefetch, _mm512_add_ps, _mm512_dpbf16_ps,
+    __cpuid_count, __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_dpbf16_ps,
     _mm512_loadu_ps, _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 use std::marker::PhantomData;
@@ -233,7 +233,7 @@ unsafe fn dots(run: Run, c: *mut f32, stride: usize, from: Start) {
         for step in 0..run.steps {
             let (a, b) = (run.left.add(step * PANEL), run.right.add(step * PANEL));
             for at in step * each..(step + 1) * each {
-                _mm_prefetch::<_MM_HINT_T1>(run.ahead.wrapping_add(at).cast());
+                _mm_prefetch::<_MM_HINT_T0>(run.ahead.wrapping_add(at).cast());
             }
             for pair in 0..PANEL / 2 {
                 let columns = [0, PANEL / 2].map(|half| _mm512_loadu_ps(b.add(half + pair).cast()));
