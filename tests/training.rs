@@ -32,6 +32,31 @@ fn settings() -> ModelSettings {
     ModelSettings { layers: 1, heads: 2, width: 16, context: 16, form: GptForm::GPT2, seed: 1, training }
 }
 
+/// Of every kind that is saved; a byte of its weights, and the tokenizer beside it.
+#[test]
+fn a_folder_of_a_model_is_verified() {
+    let workshop = workshop();
+    workshop.run(&["learn", "texts", "-o", "other.json", "--vocab-size", "301"]).ok();
+    let other = std::fs::read(workshop.path("other.json")).unwrap();
+    for kind in ["gpt", "lstm"] {
+        workshop.run(&[&["train", "out", "-o", kind, "--model", kind][..], &SETTINGS].concat()).ok();
+        let inner = format!("{kind}/model");
+        let whole = workshop.run(&["verify", kind, &inner]).ok();
+        assert_eq!(whole, format!("{kind}: whole; the model\n{inner}: whole; the model\n"));
+        assert_eq!(workshop.run(&["verify", kind, "--json"]).json()["verified"][0]["model"], true);
+        let weights = workshop.path(&format!("{inner}/model.safetensors"));
+        let good = std::fs::read(&weights).unwrap();
+        let mut damaged = good.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        std::fs::write(&weights, damaged).unwrap();
+        workshop.run(&["verify", kind]).fails(3, &["model.safetensors"]);
+        std::fs::write(&weights, good).unwrap();
+        std::fs::write(workshop.path(&format!("{kind}/tokenizer.json")), &other).unwrap();
+        workshop.run(&["verify", kind]).fails(3, &[kind, "was made with tokenizer"]);
+    }
+    workshop.run(&["verify", "texts"]).fails(1, &["texts/manifest.json"]);
+}
+
 /// Settings of a training in bf16 are those of f32 with one more; a checkpoint of one is not that of the other.
 #[test]
 fn a_training_in_bf16_goes_on_bit_for_bit() {

@@ -10,11 +10,11 @@ use serde::Serialize;
 use super::context::Context;
 use super::failure::Outcome;
 
-/// Check every checksum and sum of a folder or a shard; exit code 3 when something is damaged
+/// Check every checksum and sum of a folder, a shard or a model; exit code 3 when something is damaged
 #[derive(clap::Args)]
 #[command(after_help = "Example: ciyuan verify out")]
 pub(super) struct Args {
-    /// Folders made by `encode` or `prepare`, or shards
+    /// Folders made by `encode`, `prepare` or `train`, or shards
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
@@ -45,6 +45,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
 
 fn text(row: &Row) -> String {
     let Verified { shards, documents, tokens, bytes, model } = row.found;
+    if shards == 0 && model {
+        return format!("{}: whole; the model\n", row.path.display());
+    }
     let model = if model { ", and the model" } else { "" };
     format!(
         "{}: whole; {shards} shards, {documents} documents, {tokens} tokens, {bytes} bytes of text{model}\n",

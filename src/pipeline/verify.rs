@@ -4,8 +4,9 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::files::{MODEL_FOLDER, load_model, load_tokenizer};
+use super::files::{MODEL_FOLDER, TOKENIZER_FILE, load_model, load_tokenizer};
 use super::importing::NO_TOKENIZER;
+use super::model_kinds::AnyModel;
 use super::progress::{Progress, Unit};
 use crate::error::{Error, ManifestFault, Result};
 use crate::shard::{Corpus, MANIFEST_FILE, Manifest, Shard, ShardEntry};
@@ -27,7 +28,8 @@ pub struct Verified {
 
 /// Verifies a shard, or a folder: the manifest's own checksum and sums, every shard as a whole and against the manifest,
 /// that the tokenizer is the one the shards were made with, that the bytes of all ids are the bytes stated, and the
-/// model if there is one. Ids that were imported without a tokenizer stand for no bytes.
+/// model if there is one. Ids that were imported without a tokenizer stand for no bytes. Of a folder that `train` has made, the
+/// model's weights against their checksum and shapes, and that the tokenizer beside it is the one it was trained with.
 ///
 /// # Errors
 ///
@@ -45,7 +47,9 @@ pub fn verify(path: &Path, progress: &Progress<'_>) -> Result<Verified> {
             model: false,
         });
     }
-    let manifest = Manifest::load(path)?.ok_or_else(|| Error::Missing { path: path.join(MANIFEST_FILE) })?;
+    let Some(manifest) = Manifest::load(path)? else {
+        return verify_model(path);
+    };
     let lengths = text_lengths(path, &manifest)?;
     progress.stage("verifying", manifest.shards.len() as u64, Unit::Files);
     let results: Vec<Result<()>> =
@@ -67,6 +71,24 @@ pub fn verify(path: &Path, progress: &Progress<'_>) -> Result<Verified> {
         bytes: manifest.bytes.left,
         model: model.is_dir(),
     })
+}
+
+/// Verifies a folder that holds a model and no shards.
+fn verify_model(folder: &Path) -> Result<Verified> {
+    if !AnyModel::is_in(folder) {
+        return Err(Error::Missing { path: folder.join(MANIFEST_FILE) });
+    }
+    let (_, made_with) = AnyModel::load(folder)?;
+    let path = folder.join(TOKENIZER_FILE);
+    // The folder of the model alone has none.
+    if path.exists() {
+        let beside = load_tokenizer(&path, None, &[])?.fingerprint();
+        if beside != made_with {
+            let (expected, got) = (beside.to_string(), made_with.to_string());
+            return Err(Error::Fingerprint { path: folder.to_owned(), expected, got });
+        }
+    }
+    Ok(Verified { model: true, ..Verified::default() })
 }
 
 /// The bytes that each id stands for, by the folder's tokenizer; none where ids were imported without one.
