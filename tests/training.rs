@@ -55,6 +55,9 @@ fn a_folder_of_a_model_is_verified() {
         workshop.run(&["verify", kind]).fails(3, &[kind, "was made with tokenizer"]);
     }
     workshop.run(&["verify", "texts"]).fails(1, &["texts/manifest.json"]);
+    // Shards without their manifest are not passed over for the model beside them.
+    std::fs::remove_file(workshop.path("out/manifest.json")).unwrap();
+    workshop.run(&["verify", "out"]).fails(1, &["out/manifest.json"]);
 }
 
 /// Settings of a training in bf16 are those of f32 with one more; a checkpoint of one is not that of the other.
