@@ -44,6 +44,8 @@ fn a_folder_of_a_model_is_verified() {
         let whole = workshop.run(&["verify", kind, &inner]).ok();
         assert_eq!(whole, format!("{kind}: whole; the model\n{inner}: whole; the model\n"));
         assert_eq!(workshop.run(&["verify", kind, "--json"]).json()["verified"][0]["model"], true);
+        let export = ["export", kind, "--layout", "megatron", "-o", "data/c"];
+        workshop.run(&export).fails(2, &["holds a model and no shards", "--layout hf"]);
         let weights = workshop.path(&format!("{inner}/model.safetensors"));
         let good = std::fs::read(&weights).unwrap();
         let mut damaged = good.clone();

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ciyuan::pipeline::{export_folder, export_model};
+use ciyuan::pipeline::{AnyModel, export_folder, export_model};
 use ciyuan::shard::{ExportSettings, Exported, Layout, Split};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::args::{bytes, word};
 use super::context::Context;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 
 /// Write shards in the layout of another program, or a model
 ///
@@ -72,6 +72,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let start = Instant::now();
     let Args { split, file_bytes, .. } = *args;
     let layout = match args.layout {
+        Target::Shards(_) if AnyModel::is_alone_in(&args.folder) => {
+            let folder = args.folder.display();
+            return Err(Failure::Usage(format!(
+                "`{folder}` holds a model and no shards: take --layout hf, or name a folder that encode or prepare has made"
+            )));
+        }
         Target::Shards(layout) => layout,
         Target::Hf => {
             let files = export_model(&args.folder, &args.output)?;

@@ -13,7 +13,7 @@ use crate::model::{
     Cell, Gpt, LanguageModel, NGram, NGramCounts, Recurrent, RecurrentConfig, RecurrentFile, RecurrentTrainer,
     StepReport, Unigram,
 };
-use crate::shard::{Corpus, Split, Streams, write_atomic};
+use crate::shard::{Corpus, MANIFEST_FILE, Split, Streams, write_atomic};
 use crate::vocab::{Fingerprint, TokenId};
 
 /// The kinds, in the order in which the field came through them.
@@ -190,6 +190,13 @@ impl AnyModel {
     #[must_use]
     pub fn is_in(folder: &Path) -> bool {
         model_place(folder).is_ok_and(|place| place.join(WEIGHTS_FILE).is_file())
+    }
+
+    /// Whether a folder holds a model as [`AnyModel::is_in`] says it, and no shards beside it, as `train` leaves it.
+    #[must_use]
+    pub fn is_alone_in(folder: &Path) -> bool {
+        let mut of_shards = Split::ALL.into_iter().map(Split::folder).chain([MANIFEST_FILE]);
+        Self::is_in(folder) && !of_shards.any(|name| folder.join(name).exists())
     }
 
     /// Reads a model of a kind that is saved from its folder, or from the folder of a run that holds it in `model/`; and

@@ -9,7 +9,7 @@ use super::importing::NO_TOKENIZER;
 use super::model_kinds::AnyModel;
 use super::progress::{Progress, Unit};
 use crate::error::{Error, ManifestFault, Result};
-use crate::shard::{Corpus, MANIFEST_FILE, Manifest, Shard, ShardEntry, Split};
+use crate::shard::{Corpus, MANIFEST_FILE, Manifest, Shard, ShardEntry};
 
 /// What was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
@@ -75,8 +75,7 @@ pub fn verify(path: &Path, progress: &Progress<'_>) -> Result<Verified> {
 
 /// Verifies a folder that holds a model and no shards, which would want their manifest.
 fn verify_model(folder: &Path) -> Result<Verified> {
-    let has_shards = Split::ALL.iter().any(|split| folder.join(split.folder()).exists());
-    if has_shards || !AnyModel::is_in(folder) {
+    if !AnyModel::is_alone_in(folder) {
         return Err(Error::Missing { path: folder.join(MANIFEST_FILE) });
     }
     let (_, made_with) = AnyModel::load(folder)?;
