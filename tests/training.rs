@@ -32,7 +32,7 @@ fn settings() -> ModelSettings {
     ModelSettings { layers: 1, heads: 2, width: 16, context: 16, form: GptForm::GPT2, seed: 1, training }
 }
 
-/// Of every kind that is saved; a byte of its weights, and the tokenizer beside it.
+/// Of both kinds of files; a byte of the weights, and the tokenizer beside them.
 #[test]
 fn a_folder_of_a_model_is_verified() {
     let workshop = workshop();

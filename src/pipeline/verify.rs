@@ -4,12 +4,13 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::files::{MODEL_FOLDER, TOKENIZER_FILE, load_model, load_tokenizer};
+use super::files::{MODEL_FOLDER, TOKENIZER_FILE, load_tokenizer};
 use super::importing::NO_TOKENIZER;
 use super::model_kinds::AnyModel;
 use super::progress::{Progress, Unit};
 use crate::error::{Error, ManifestFault, Result};
 use crate::shard::{Corpus, MANIFEST_FILE, Manifest, Shard, ShardEntry};
+use crate::vocab::Fingerprint;
 
 /// What was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
@@ -48,7 +49,7 @@ pub fn verify(path: &Path, progress: &Progress<'_>) -> Result<Verified> {
         });
     }
     let Some(manifest) = Manifest::load(path)? else {
-        return verify_model(path);
+        return verify_model_alone(path);
     };
     let lengths = text_lengths(path, &manifest)?;
     progress.stage("verifying", manifest.shards.len() as u64, Unit::Files);
@@ -58,11 +59,7 @@ pub fn verify(path: &Path, progress: &Progress<'_>) -> Result<Verified> {
     progress.done(manifest.shards.len() as u64);
     let model = path.join(MODEL_FOLDER);
     if model.is_dir() {
-        let (_, config) = load_model(&model)?;
-        if config.tokenizer != manifest.tokenizer.fingerprint {
-            let expected = manifest.tokenizer.fingerprint.to_string();
-            return Err(Error::Fingerprint { path: model, expected, got: config.tokenizer.to_string() });
-        }
+        verify_model(&model, Some(manifest.tokenizer.fingerprint))?;
     }
     Ok(Verified {
         shards: manifest.shards.len() as u64,
@@ -74,21 +71,27 @@ pub fn verify(path: &Path, progress: &Progress<'_>) -> Result<Verified> {
 }
 
 /// Verifies a folder that holds a model and no shards, which would want their manifest.
-fn verify_model(folder: &Path) -> Result<Verified> {
+fn verify_model_alone(folder: &Path) -> Result<Verified> {
     if !AnyModel::is_alone_in(folder) {
         return Err(Error::Missing { path: folder.join(MANIFEST_FILE) });
     }
-    let (_, made_with) = AnyModel::load(folder)?;
+    // The folder of the model itself has no tokenizer.
     let path = folder.join(TOKENIZER_FILE);
-    // The folder of the model alone has none.
-    if path.exists() {
-        let beside = load_tokenizer(&path, None, &[])?.fingerprint();
-        if beside != made_with {
-            let (expected, got) = (beside.to_string(), made_with.to_string());
-            return Err(Error::Fingerprint { path: folder.to_owned(), expected, got });
-        }
-    }
+    let beside = if path.exists() { Some(load_tokenizer(&path, None, &[])?.fingerprint()) } else { None };
+    verify_model(folder, beside)?;
     Ok(Verified { model: true, ..Verified::default() })
+}
+
+/// Verifies a model against its checksum, and that it was trained with this tokenizer, if there is one.
+fn verify_model(folder: &Path, tokenizer: Option<Fingerprint>) -> Result<()> {
+    let (_, made_with) = AnyModel::load(folder)?;
+    match tokenizer.filter(|tokenizer| *tokenizer != made_with) {
+        Some(tokenizer) => {
+            let (expected, got) = (tokenizer.to_string(), made_with.to_string());
+            Err(Error::Fingerprint { path: folder.to_owned(), expected, got })
+        }
+        None => Ok(()),
+    }
 }
 
 /// The bytes that each id stands for, by the folder's tokenizer; none where ids were imported without one.
