@@ -13,7 +13,7 @@
 //! On an AMD Zen 5, where vectors multiply (a megabyte of second cache), the next right panel is asked for a little at a time
 //! while tiles are multiplied; with the rows that packing asks for, a step of C1 took a twentieth less. Sums over windows ask for
 //! left panels too, and for the rows that they are added to: another one to two percent. Asked for into the first cache, and by
-//! the head too (which otherwise waited for its matrix at the first rows of each tile), one to three percent more. There the sums
+//! the head too (which otherwise waited for its matrix at the first rows of each tile), one to two percent more. There the sums
 //! of all windows in registers, and one to eight left panels together, were as fast as noise can tell; asking for a tile's own
 //! panel a little before it is read lost.
 
