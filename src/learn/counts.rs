@@ -256,19 +256,20 @@ impl Counts {
             .saturating_add((size_of::<Slot>() as u64).saturating_mul(slots))
     }
 
-    /// Bytes of memory that learning merges from them takes, about, those held here among them; what threads add up in is
-    /// on top, some 20 MB each.
+    /// Bytes of memory that learning merges takes, about, where they are given away to it; what threads add up in is on top,
+    /// some 20 MB each.
     #[must_use]
     pub fn memory_to_learn(&self) -> u64 {
         let bytes = self.entries.iter().map(|entry| u64::from(entry.length)).sum();
-        self.memory() as u64 + Self::memory_of_merging(self.len() as u64, bytes)
+        Self::memory_of_learning(self.memory() as u64, self.len() as u64, bytes)
     }
 
-    /// What learning merges takes beside the table of so many spans with so many bytes in all: the words in order, each
-    /// byte with its place (`arena.rs`, `part.rs`).
-    pub(crate) fn memory_of_merging(spans: u64, bytes: u64) -> u64 {
-        let words = spans.saturating_mul(size_of::<(&[u8], u64)>() as u64);
-        bytes.saturating_add(spans).saturating_mul(2 * size_of::<u32>() as u64).saturating_add(words)
+    /// What learning merges takes, from counts of so many spans with so many bytes in all, that hold so much. These are
+    /// there until all words are tokens, with the order of the words; then each token gets its place (`arena.rs`, `part.rs`).
+    pub(crate) fn memory_of_learning(held: u64, spans: u64, bytes: u64) -> u64 {
+        let tokens = bytes.saturating_add(spans).saturating_mul(size_of::<u32>() as u64);
+        let order = spans.saturating_mul(size_of::<(u64, u32)>() as u64);
+        held.saturating_add(order).saturating_add(tokens).max(tokens.saturating_mul(2))
     }
 
     /// Of a span, what [`Counts::memory_of`] counts among the bytes.

@@ -1,5 +1,6 @@
 //! Learning merges: from counts, from a tokenizer that is to have more tokens, or from where a run was stopped.
 
+use std::borrow::Borrow;
 use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
@@ -33,7 +34,7 @@ pub struct Learned {
     pub interrupted: bool,
 }
 
-/// Learns merges from counts. `progress` is told the tokens made and the most there will be, at least every 64 tokens
+/// Learns merges from counts; those that are given away, and not lent, are freed before the first merge. `progress` is told the tokens made and the most there will be, at least every 64 tokens
 /// and several times a second, from the first counting of pairs on. When it says [`ControlFlow::Break`], what is
 /// learned so far comes back as [`Learned::interrupted`].
 ///
@@ -57,7 +58,7 @@ pub struct Learned {
 /// [`Error::Tokenizer`] when the vocabulary asked for is too small, [`Error::Setting`] when it is too large,
 /// [`Error::CountOverflow`], and [`Error::Limit`] for more than 2 GiB of distinct pre-tokens.
 pub fn learn(
-    counts: &Counts,
+    counts: impl Borrow<Counts>,
     config: &LearnConfig,
     progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<Learned> {
@@ -72,7 +73,7 @@ pub fn learn(
 ///
 /// As [`learn`]; [`Error::Tokenizer`] when the merges found so far do not follow from one another.
 pub fn learn_from(
-    counts: &Counts,
+    counts: impl Borrow<Counts>,
     config: &LearnConfig,
     so_far: &Learned,
     progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
@@ -110,7 +111,7 @@ pub fn learn_from(
 ///
 /// As [`learn`]; [`Error::Tokenizer`] for a tokenizer whose merges start from characters, or that lacks a byte.
 pub fn learn_more(
-    counts: &Counts,
+    counts: impl Borrow<Counts>,
     base: &TokenizerSpec,
     config: &LearnConfig,
     progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
@@ -155,6 +156,9 @@ struct Words<C> {
     made: Vec<u64>,
 }
 
+/// A word: its count, and its number in the counts.
+type Numbered = (u64, u32);
+
 /// Words that are merged by one thread between two reports.
 const WORDS: usize = 1 << 12;
 
@@ -166,7 +170,7 @@ impl Start {
 
     fn run(
         mut self,
-        counts: &Counts,
+        counts: impl Borrow<Counts>,
         config: &LearnConfig,
         progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Learned> {
@@ -183,8 +187,14 @@ impl Start {
         Ok(self.learned)
     }
 
-    fn learn<C: Cell>(&mut self, counts: &Counts, config: &LearnConfig, watch: &mut Watch<'_>) -> Outcome<()> {
-        let Words { arenas, tokens: mut left, made } = self.words::<C>(counts, watch)?;
+    fn learn<C: Cell>(
+        &mut self,
+        counts: impl Borrow<Counts>,
+        config: &LearnConfig,
+        watch: &mut Watch<'_>,
+    ) -> Outcome<()> {
+        let Words { arenas, tokens: mut left, made } = self.words::<C>(counts.borrow(), watch)?;
+        drop(counts);
         let mut support = Support::new(config, self.first);
         for (rank, (pair, result)) in self.merges.drain(..).enumerate() {
             support.merged(parts(pair), result, made[rank], rank + 1);
@@ -218,10 +228,11 @@ impl Start {
 
     /// The words, after the merges that are known.
     fn words<C: Cell>(&self, counts: &Counts, watch: &mut Watch<'_>) -> Outcome<Words<C>> {
-        let mut spans: Vec<(&[u8], u64)> = counts.iter().filter(|(_, count)| *count > 0).collect();
-        spans.par_sort_by_key(|(_, count)| Reverse(*count));
+        let numbered = (0..).zip(counts.iter()).map(|(at, (_, count))| (count, at));
+        let mut order: Vec<Numbered> = numbered.filter(|(count, _)| *count > 0).collect();
+        order.par_sort_unstable_by_key(|(count, _)| Reverse(*count));
         let mut words = Words { arenas: Vec::new(), tokens: 0, made: vec![0; self.known.len()] };
-        let cells: usize = spans.iter().filter(|(span, _)| span.len() > 1).map(|(span, _)| span.len() + 1).sum();
+        let cells: usize = counts.iter().filter(|(span, _)| span.len() > 1).map(|(span, _)| span.len() + 1).sum();
         if cells >= MAX_CELLS {
             let what = "bytes of distinct pre-tokens";
             return Err(Error::Limit { what, value: cells as u64, max: MAX_CELLS as u64 }.into());
@@ -231,23 +242,25 @@ impl Start {
         let room = if is_plain { cells / parts + cells / parts / 16 } else { 0 };
         words.arenas = (0..parts).map(|_| Arena::with_room(room)).collect();
         let byte = self.tokens.numbers_of_bytes();
-        for some in spans.chunks(64 * WORDS) {
+        for some in order.chunks(64 * WORDS) {
             if is_plain {
-                words.add_plain(some, &byte);
+                words.add_plain(counts, some, &byte);
             } else {
-                let merged: Vec<Merged> = some.par_chunks(WORDS).map(|some| self.merged(some, &byte)).collect();
+                let merged = some.par_chunks(WORDS).map(|some| self.merged(counts, some, &byte));
+                let merged: Vec<Merged> = merged.collect();
                 some.chunks(WORDS).zip(&merged).for_each(|(some, merged)| words.add(some, merged));
             }
-            watch.worked(some.iter().map(|(span, _)| span.len()).sum())?;
+            watch.worked(some.iter().map(|(_, at)| counts.entry(*at).0.len()).sum())?;
         }
         Ok(words)
     }
 
     /// Merges some words.
-    fn merged(&self, spans: &[(&[u8], u64)], byte: &[u32; 256]) -> Merged {
+    fn merged(&self, counts: &Counts, order: &[Numbered], byte: &[u32; 256]) -> Merged {
         let mut merged = Merged { tokens: Vec::new(), ends: Vec::new(), ranks: Vec::new() };
         let mut word = Vec::new();
-        for &(span, count) in spans {
+        for &(count, at) in order {
+            let (span, _) = counts.entry(at);
             word.clear();
             match self.whole_pieces.then(|| self.tokens.number(span)).flatten() {
                 Some(whole) => word.push(whole),
@@ -274,14 +287,15 @@ struct Merged {
 
 impl<C: Cell> Words<C> {
     /// Adds words as bytes.
-    fn add_plain(&mut self, spans: &[(&[u8], u64)], byte: &[u32; 256]) {
+    fn add_plain(&mut self, counts: &Counts, order: &[Numbered], byte: &[u32; 256]) {
         let parts = self.arenas.len();
         let of_part = |(number, arena): (usize, &mut Arena<C>)| -> u128 {
             let mut tokens = 0;
-            for (span, count) in spans.iter().skip(number).step_by(parts) {
-                tokens += span.len() as u128 * u128::from(*count);
+            for &(count, at) in order.iter().skip(number).step_by(parts) {
+                let (span, _) = counts.entry(at);
+                tokens += span.len() as u128 * u128::from(count);
                 if span.len() > 1 {
-                    arena.push(span.iter().map(|&of| byte[usize::from(of)]), *count);
+                    arena.push(span.iter().map(|&of| byte[usize::from(of)]), count);
                 }
             }
             tokens
@@ -289,9 +303,9 @@ impl<C: Cell> Words<C> {
         self.tokens += self.arenas.par_iter_mut().enumerate().map(of_part).sum::<u128>();
     }
 
-    fn add(&mut self, spans: &[(&[u8], u64)], merged: &Merged) {
+    fn add(&mut self, order: &[Numbered], merged: &Merged) {
         let (mut start, parts) = (0, self.arenas.len());
-        for (number, ((_, count), &end)) in spans.iter().zip(&merged.ends).enumerate() {
+        for (number, ((count, _), &end)) in order.iter().zip(&merged.ends).enumerate() {
             let word = &merged.tokens[std::mem::replace(&mut start, end)..end];
             self.tokens += word.len() as u128 * u128::from(*count);
             if word.len() > 1 {
@@ -328,10 +342,10 @@ mod tests {
     #[test]
     fn large_counts_do_not_wrap() {
         for large in [1u64 << 31, 1 << 32, (1 << 53) + 1] {
-            let learned = learn(&counts(&[("ab", large), ("cd", 10)]), &config(2), &mut { GO_ON }).unwrap();
+            let learned = learn(counts(&[("ab", large), ("cd", 10)]), &config(2), &mut { GO_ON }).unwrap();
             assert_eq!(learned.counts, [large, 10]);
         }
-        let overflow = learn(&counts(&[("xab", u64::MAX), ("yab", 1)]), &config(2), &mut { GO_ON });
+        let overflow = learn(counts(&[("xab", u64::MAX), ("yab", 1)]), &config(2), &mut { GO_ON });
         assert!(matches!(overflow, Err(Error::CountOverflow { left: 64, right: 65 })), "{overflow:?}");
         // All tokens of a text may be more than 64 bits count.
         let all = counts(&[("abcd", u64::MAX), ("efgh", u64::MAX - 1)]);
@@ -350,24 +364,24 @@ mod tests {
 
     #[test]
     fn text_that_runs_out() {
-        let learned = learn(&counts(&[("aaaa", 3), ("b", 9)]), &config(100), &mut { GO_ON }).unwrap();
+        let learned = learn(counts(&[("aaaa", 3), ("b", 9)]), &config(100), &mut { GO_ON }).unwrap();
         assert_eq!((learned.pairs.len(), learned.exhausted), (2, true));
         let rarer = LearnConfig { min_count: 4, ..config(100) };
-        assert_eq!(learn(&counts(&[("ab", 3), ("cd", 4)]), &rarer, &mut { GO_ON }).unwrap().counts, [4]);
+        assert_eq!(learn(counts(&[("ab", 3), ("cd", 4)]), &rarer, &mut { GO_ON }).unwrap().counts, [4]);
     }
 
     #[test]
     fn too_small_a_vocabulary() {
         let small = LearnConfig { vocab_size: VocabSize::Tokens(256), ..LearnConfig::default() };
-        let error = learn(&Counts::default(), &small, &mut { GO_ON }).unwrap_err();
+        let error = learn(Counts::default(), &small, &mut { GO_ON }).unwrap_err();
         assert!(error.to_string().contains("256 bytes and 1 special tokens need 257"), "{error}");
     }
 
     #[test]
     fn too_large_a_vocabulary() {
         let sized = |size| LearnConfig { vocab_size: VocabSize::Tokens(size), ..LearnConfig::default() };
-        assert!(learn(&Counts::default(), &sized(1 << 24), &mut { GO_ON }).unwrap().exhausted);
-        let error = learn(&Counts::default(), &sized((1 << 24) + 1), &mut { GO_ON }).unwrap_err();
+        assert!(learn(Counts::default(), &sized(1 << 24), &mut { GO_ON }).unwrap().exhausted);
+        let error = learn(Counts::default(), &sized((1 << 24) + 1), &mut { GO_ON }).unwrap_err();
         assert!(error.to_string().contains("at most 16777216"), "{error}");
     }
 
@@ -392,10 +406,10 @@ mod tests {
 
     #[test]
     fn interruption_before_the_first_merge_and_between_merges() {
-        let whole = learn(&many(), &config(1000), &mut { GO_ON }).unwrap();
+        let whole = learn(many(), &config(1000), &mut { GO_ON }).unwrap();
         let mut calls = 0;
         let mut last = 0;
-        let stopped = learn(&many(), &config(1000), &mut |done, most| {
+        let stopped = learn(many(), &config(1000), &mut |done, most| {
             assert!(most == 1000 && done >= last && done - last <= 64);
             (calls, last) = (calls + 1, done);
             if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -403,7 +417,7 @@ mod tests {
         let stopped = stopped.unwrap();
         assert!(stopped.interrupted && !stopped.exhausted && !stopped.pairs.is_empty());
         assert_eq!(stopped.pairs, whole.pairs[..stopped.pairs.len()]);
-        assert_eq!(learn_from(&many(), &config(1000), &stopped, &mut { GO_ON }).unwrap(), whole);
+        assert_eq!(learn_from(many(), &config(1000), &stopped, &mut { GO_ON }).unwrap(), whole);
         // Words of more cells than are looked at between two reports.
         let long = counts(&[("ab".repeat(3 << 20), 1)]);
         let stopped = learn(&long, &config(9), &mut |_, _| ControlFlow::Break(())).unwrap();
@@ -418,7 +432,7 @@ mod tests {
             ..Learned::default()
         };
         for (pairs, why) in [(&[(1, 256)][..], "not made yet"), (&[(1, 2), (1, 2)][..], "twice")] {
-            let error = learn_from(&many(), &config(9), &so_far(pairs), &mut { GO_ON }).unwrap_err();
+            let error = learn_from(many(), &config(9), &so_far(pairs), &mut { GO_ON }).unwrap_err();
             assert!(error.to_string().contains(why), "{error}");
         }
     }
@@ -440,8 +454,8 @@ mod tests {
             start.known.push(pair, result);
         }
         let mut left = vec![0; start.tokens.len()];
-        for (word, count) in all.sorted() {
-            let merged = start.merged(&[(word, count)], &start.tokens.numbers_of_bytes());
+        for (at, (_, count)) in (0..).zip(all.iter()) {
+            let merged = start.merged(&all, &[(count, at)], &start.tokens.numbers_of_bytes());
             merged.tokens.iter().for_each(|&token| left[token as usize] += count);
         }
         let rare = left[256..].iter().filter(|&&left| left < VocabSize::EXAMPLES).count();
@@ -482,13 +496,13 @@ mod tests {
     #[test]
     fn what_cannot_be_extended() {
         let base = base(&[(64, 65)], &[]);
-        let error = learn_more(&many(), &base, &config(1), &mut { GO_ON }).unwrap_err();
+        let error = learn_more(many(), &base, &config(1), &mut { GO_ON }).unwrap_err();
         assert!(error.to_string().contains("257 is too small: the tokenizer to extend has 258"), "{error}");
         let file = r#"{"model":{"type":"BPE","unk_token":"<unk>","fuse_unk":true,"byte_fallback":true,
             "vocab":{"<unk>":0,"▁":1,"a":2,"b":3,"ab":4},"merges":[["a","b"]]},"normalizer":null,"pre_tokenizer":null,
             "decoder":{"type":"Sequence","decoders":[{"type":"ByteFallback"},{"type":"Fuse"}]}}"#;
         let characters = TokenizerSpec::from_json(file.as_bytes()).unwrap();
-        let error = learn_more(&many(), &characters, &config(1), &mut { GO_ON }).unwrap_err();
+        let error = learn_more(many(), &characters, &config(1), &mut { GO_ON }).unwrap_err();
         assert!(error.to_string().contains("start from characters"), "{error}");
     }
 
@@ -546,7 +560,7 @@ mod tests {
             config in rules(),
         ) {
             let config = LearnConfig { character_boundaries: true, ..config };
-            let learned = learn(&counts(&words), &config, &mut { GO_ON }).unwrap();
+            let learned = learn(counts(&words), &config, &mut { GO_ON }).unwrap();
             for token in token_bytes(&learned.pairs) {
                 let of_one = |c: char| c.to_string().as_bytes().windows(token.len()).any(|part| part == token);
                 let is_part = token.len() == 1 || "词元éß😀😁".chars().any(of_one);
@@ -561,7 +575,7 @@ mod tests {
             config in rules(),
         ) {
             let config = LearnConfig { no_script_merges: true, ..config };
-            let learned = learn(&counts(&words), &config, &mut { GO_ON }).unwrap();
+            let learned = learn(counts(&words), &config, &mut { GO_ON }).unwrap();
             let one = regex::Regex::new(
                 r"^([\p{Han}\p{Common}\p{Inherited}--\p{N}]+|[\p{Latin}\p{Common}\p{Inherited}--\p{N}]+|[カタ ，。\u{301}😀]+|[\p{N}\p{P}\p{S}\p{M}\s]+)$",
             );
@@ -594,7 +608,7 @@ mod tests {
             more in 0u32..20,
             whole in prop::collection::btree_set("[abc]{2,5}|[a词]{2,3}", 0..6),
         ) {
-            let learned = learn(&counts(&others), &self::config(merges), &mut { GO_ON }).unwrap();
+            let learned = learn(counts(&others), &self::config(merges), &mut { GO_ON }).unwrap();
             let made = token_bytes(&learned.pairs);
             let is_new = |word: &&str| made.iter().all(|token| token != word.as_bytes());
             let whole: Vec<&str> = whole.iter().map(String::as_str).filter(is_new).collect();

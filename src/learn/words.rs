@@ -52,7 +52,7 @@ pub fn learn_words(
     progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<LearnedWords> {
     let room = config.room()?;
-    let mut learned = learn(&characters(counts)?, config, progress)?;
+    let mut learned = learn(characters(counts)?, config, progress)?;
     if learned.interrupted {
         return Err(Error::Interrupted { stage: "learning merges" });
     }

@@ -81,8 +81,9 @@ impl Table {
         }
         self.counts.add(span, count)?;
         self.bytes += span.len() as u64;
-        let merging = Counts::memory_of_merging(self.counts.len() as u64, self.bytes);
-        if self.limit.is_some_and(|limit| self.counts.memory() as u64 + merging > limit) {
+        let held = self.counts.memory() as u64;
+        let needed = Counts::memory_of_learning(held, self.counts.len() as u64, self.bytes);
+        if self.limit.is_some_and(|limit| needed > limit) {
             // The rest is only measured.
             self.is_over = true;
             self.counts = Counts::default();
@@ -110,8 +111,8 @@ impl Table {
             kept.occurrences += of_count.occurrences;
             kept.bytes += of_count.bytes;
             kept.long_bytes += of_count.long_bytes;
-            needed = Counts::memory_of(kept.distinct, kept.long_bytes)
-                .saturating_add(Counts::memory_of_merging(kept.distinct, kept.bytes));
+            let held = Counts::memory_of(kept.distinct, kept.long_bytes);
+            needed = Counts::memory_of_learning(held, kept.distinct, kept.bytes);
             if needed <= limit && kept.distinct > 0 {
                 let lost = (all - kept.occurrences) * 1_000_000 / all.max(1);
                 least = Some((count as u64, lost as u64));

@@ -107,11 +107,11 @@ impl LearnSettings {
         let go_on = &mut |_, _| ControlFlow::Continue(());
         if let Some(base) = &self.extends {
             self.check_extended(base, &pattern)?;
-            return learn_more(&Counts::default(), base, &self.config, go_on).map(|_| ());
+            return learn_more(Counts::default(), base, &self.config, go_on).map(|_| ());
         }
         let (source, edges) = (pattern.source().to_owned(), self.effective_han().encoding());
         TokenizerSpec::from_learned(source, edges, &[], &self.config.special)?;
-        learn(&Counts::default(), &self.config, go_on).map(|_| ())
+        learn(Counts::default(), &self.config, go_on).map(|_| ())
     }
 
     /// Whether what is learned would be merges that `base` can do.
@@ -184,7 +184,7 @@ impl LearnSettings {
     /// The tokenizer from counts, and whether the text held fewer tokens than asked for.
     pub(super) fn learn(
         &self,
-        counts: &Counts,
+        counts: Counts,
         partial: Option<&Partial<'_>>,
         progress: &Progress<'_>,
     ) -> Result<(TokenizerSpec, bool)> {
@@ -211,7 +211,7 @@ impl LearnSettings {
                 Ok((spec, learned.exhausted))
             }
             Granularity::Word => {
-                let learned = learn_words(counts, &self.config, &mut report)?;
+                let learned = learn_words(&counts, &self.config, &mut report)?;
                 let (pairs, words) = (&learned.pairs, &learned.words);
                 let spec = TokenizerSpec::from_words(pattern, self.effective_han().encoding(), pairs, words, special)?;
                 Ok((spec, learned.exhausted))
@@ -222,7 +222,7 @@ impl LearnSettings {
     /// The merges that follow those learned before.
     fn merges(
         &self,
-        counts: &Counts,
+        counts: Counts,
         so_far: Learned,
         report: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Learned> {
@@ -383,7 +383,7 @@ pub fn learn_from_counts(
     let partial = partial.map(|path| Partial::new(path, settings, totals.fingerprint));
     let mut origin = settings.origin(totals.fingerprint)?;
     let (spec, exhausted) = match settings.superwords {
-        None => settings.learn(&counts, partial.as_ref(), progress)?,
+        None => settings.learn(counts, partial.as_ref(), progress)?,
         Some(merges) => {
             let stages = settings.learn_superwords(merges, counts, plan, partial.as_ref(), progress)?;
             origin["superword-counts"] = json!(stages.counts);

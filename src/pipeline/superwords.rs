@@ -118,15 +118,14 @@ impl LearnSettings {
         // Special tokens get their ids at the end.
         let sized = |size| LearnConfig { vocab_size: VocabSize::Tokens(size), special: vec![], ..self.config.clone() };
         let so_far = partial.map(|partial| partial.load(progress)).unwrap_or_default();
-        let words = learn_from(&counts, &sized(all.saturating_sub(merges)), &so_far, &mut report)?;
+        let words = learn_from(counts, &sized(all.saturating_sub(merges)), &so_far, &mut report)?;
         let words = not_stopped(words, partial, progress)?;
-        drop(counts);
         let coarse = self.coarse()?;
         let base = TokenizerSpec::from_learned(coarse.source().to_owned(), HanEdges::None, &words.pairs, &[])?;
         let Counted { counts, totals, .. } = self.count_coarse(&coarse, plan, progress)?;
         progress.stage("learning superwords", u64::from(merges), Unit::Merges);
         let size = all.min(base.vocab_size().saturating_add(merges));
-        let more = learn_more(&counts, &base, &sized(size), &mut report)?;
+        let more = learn_more(counts, &base, &sized(size), &mut report)?;
         if more.interrupted {
             // What is kept is the first stage: of the second the counts would have to be the same.
             not_stopped(Learned { interrupted: true, ..words }, partial, progress)?;

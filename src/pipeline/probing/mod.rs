@@ -416,6 +416,6 @@ fn learn(settings: &LearnSettings, texts: &Texts, progress: &Progress<'_>) -> Re
     let segmenter = settings.segmenter()?;
     let train: Vec<&str> = texts.train.iter().map(|text| text.text.as_str()).collect();
     let counts = Counts::of_texts(&segmenter, &train)?;
-    let (spec, _) = settings.learn(&counts, None, progress)?;
+    let (spec, _) = settings.learn(counts, None, progress)?;
     Tokenizer::new(spec)
 }
