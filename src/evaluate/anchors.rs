@@ -26,7 +26,8 @@ impl Anchors {
             Ok(compressed) => 8.0 * compressed.len() as f64 / bytes.len() as f64,
             Err(_) => unreachable!("compressing into memory fails only when memory does"),
         };
-        Self { unigram: unigram_entropy(bytes), xz: bits(xz(bytes)), zstd: bits(zstd::bulk::compress(bytes, 19)) }
+        let (xz, zstd) = rayon::join(|| xz(bytes), || zstd::bulk::compress(bytes, 19));
+        Self { unigram: unigram_entropy(bytes), xz: bits(xz), zstd: bits(zstd) }
     }
 }
 

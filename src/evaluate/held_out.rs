@@ -20,6 +20,17 @@ pub struct HeldOut {
     pub all: LanguageReport,
 }
 
+/// Tokens of documents that are scored beside each other: work for all threads, and not much when it is to stop.
+const TOGETHER: usize = 1 << 15;
+
+/// Documents that are scored beside each other.
+#[derive(Default)]
+struct Documents {
+    texts: Vec<Vec<u8>>,
+    /// Their ids, between ends of text.
+    sequences: Vec<Vec<TokenId>>,
+}
+
 /// Sums over the documents of one language.
 #[derive(Default)]
 struct Sums {
@@ -54,15 +65,25 @@ pub fn evaluate(
         });
     }
     let mut by_language: [Sums; 3] = Default::default();
-    let mut text_bytes = 0;
-    for (done, ids) in corpus.documents().enumerate() {
-        let ids = ids?;
-        let bytes = tokenizer.decode(&ids)?;
-        text_bytes += bytes.len() as u64;
-        let language = Language::of(&String::from_utf8_lossy(&bytes));
-        add_document(&mut by_language[language as usize], model, &ids, &bytes, info.end_of_text);
-        if progress(done as u64 + 1).is_break() {
-            return Err(Error::Interrupted { stage: "evaluating" });
+    let (mut text_bytes, mut done) = (0, 0);
+    let mut documents = corpus.documents();
+    loop {
+        let some = Documents::next(&mut documents, tokenizer, info.end_of_text)?;
+        if some.texts.is_empty() {
+            break;
+        }
+        let nats = model.nats_of_each(&some.sequences);
+        for ((bytes, sequence), nats) in some.texts.iter().zip(&some.sequences).zip(nats) {
+            text_bytes += bytes.len() as u64;
+            let language = Language::of(&String::from_utf8_lossy(bytes));
+            let sums = &mut by_language[language as usize];
+            sums.documents += 1;
+            sums.bytes.extend_from_slice(bytes);
+            sums.add(model, sequence, &nats, info.end_of_text.is_some());
+            done += 1;
+            if progress(done).is_break() {
+                return Err(Error::Interrupted { stage: "evaluating" });
+            }
         }
     }
     // The shards say how many bytes of text went into them: all of them must have been scored.
@@ -90,21 +111,38 @@ pub fn evaluate(
     Ok(HeldOut { languages, all: all.report("all") })
 }
 
-fn add_document(sums: &mut Sums, model: &dyn LanguageModel, ids: &[TokenId], bytes: &[u8], end: Option<TokenId>) {
-    // Without an end-of-text token there is nothing before the first id, so it is scored as if it were known: by the
-    // logarithm of the vocabulary's size.
-    let sequence: Vec<TokenId> = end.into_iter().chain(ids.iter().copied()).chain(end).collect();
-    let nats = model.nats(&sequence);
-    let (text, behind) = nats.split_at(nats.len() - usize::from(end.is_some()));
-    let first = if end.is_none() { (model.vocab_size() as f64).ln() } else { 0.0 };
-    sums.documents += 1;
-    sums.tokens += ids.len() as u64;
-    sums.nats += first + text.iter().sum::<f64>();
-    sums.end_nats += behind.iter().sum::<f64>();
-    sums.bytes.extend_from_slice(bytes);
+impl Documents {
+    /// The next ones, at least one if there is one more.
+    fn next(
+        documents: &mut impl Iterator<Item = Result<Vec<TokenId>>>,
+        tokenizer: &Tokenizer,
+        end: Option<TokenId>,
+    ) -> Result<Self> {
+        let (mut some, mut tokens) = (Self::default(), 0);
+        while tokens < TOGETHER
+            && let Some(ids) = documents.next()
+        {
+            let ids = ids?;
+            some.texts.push(tokenizer.decode(&ids)?);
+            some.sequences.push(end.into_iter().chain(ids).chain(end).collect());
+            tokens += some.sequences.last().map_or(0, Vec::len);
+        }
+        Ok(some)
+    }
 }
 
 impl Sums {
+    /// Adds the nats of a document's tokens, which may stand between ends of text.
+    fn add(&mut self, model: &dyn LanguageModel, sequence: &[TokenId], nats: &[f64], with_ends: bool) {
+        let (text, behind) = nats.split_at(nats.len() - usize::from(with_ends));
+        // Without an end-of-text token there is nothing before the first id, so it is scored as if it were known: by the
+        // logarithm of the vocabulary's size.
+        let first = if with_ends { 0.0 } else { (model.vocab_size() as f64).ln() };
+        self.tokens += (sequence.len() - 2 * usize::from(with_ends)) as u64;
+        self.nats += first + text.iter().sum::<f64>();
+        self.end_nats += behind.iter().sum::<f64>();
+    }
+
     fn report(&self, language: &str) -> LanguageReport {
         let bytes = self.bytes.len() as f64;
         let per = |value: f64, count: f64| if count > 0.0 { value / count } else { 0.0 };

@@ -1,5 +1,7 @@
 //! What all models of text have in common, so that one measure fits them: the nats of a sequence, token by token.
 
+use rayon::prelude::*;
+
 use super::gpt::Gpt;
 use super::ngram::NGram;
 use super::recurrent::{Recurrent, RecurrentPass, State};
@@ -23,6 +25,11 @@ pub trait LanguageModel: Sync {
 
     /// The nats of each id of `ids` but the first, given those before it. All ids must be below the vocabulary's size.
     fn nats(&self, ids: &[TokenId]) -> Vec<f64>;
+
+    /// [`LanguageModel::nats`] of each sequence, on all threads; for a GPT the same but for rounding.
+    fn nats_of_each(&self, sequences: &[Vec<TokenId>]) -> Vec<Vec<f64>> {
+        sequences.par_iter().map(|ids| self.nats(ids)).collect()
+    }
 }
 
 impl LanguageModel for Gpt {
@@ -40,6 +47,10 @@ impl LanguageModel for Gpt {
 
     fn nats(&self, ids: &[TokenId]) -> Vec<f64> {
         score(self, ids)
+    }
+
+    fn nats_of_each(&self, sequences: &[Vec<TokenId>]) -> Vec<Vec<f64>> {
+        super::score::nats_of_each(self, sequences)
     }
 }
 
@@ -154,5 +165,10 @@ mod tests {
         assert!(LanguageModel::nats(&ngram, &[]).is_empty());
         let share = (2.0 + 1.0) / (6.0 + 5.0);
         assert!((LanguageModel::nats(&unigram, &[4, 1])[0] + f64::ln(share)).abs() < 1e-12);
+        let sequences = vec![vec![4, 1, 2], vec![], vec![4, 4]];
+        for model in [&ngram as &dyn LanguageModel, &unigram] {
+            let each: Vec<Vec<f64>> = sequences.iter().map(|ids| model.nats(ids)).collect();
+            assert_eq!(model.nats_of_each(&sequences), each);
+        }
     }
 }

@@ -24,12 +24,18 @@ pub fn score(gpt: &Gpt, ids: &[TokenId]) -> Vec<f64> {
 pub fn score_all(gpt: &Gpt, sequences: &[Vec<TokenId>], precision: Precision) -> Vec<Vec<f64>> {
     let mut gpt = gpt.clone();
     gpt.pack(precision);
+    score_each(&gpt, sequences, gpt.config().context.div_ceil(2), precision)
+}
+
+/// [`score_by`] of each of many sequences, as [`score_all`] does it, by weights that are packed for each product if they are
+/// not packed yet.
+fn score_each(gpt: &Gpt, sequences: &[Vec<TokenId>], stride: usize, precision: Precision) -> Vec<Vec<f64>> {
     let context = gpt.config().context;
-    let of = |ids: &Vec<TokenId>| windows(ids.len().saturating_sub(1), context, context.div_ceil(2));
+    let of = |ids: &Vec<TokenId>| windows(ids.len().saturating_sub(1), context, stride);
     let all: Vec<_> =
         sequences.iter().flat_map(|ids| of(ids).into_iter().map(move |window| (&ids[..], window))).collect();
     let pass = || Pass::new(gpt.config()).by(precision);
-    let score = |pass: &mut Pass<f32>, windows: &&[Part<'_>]| nats_of(&gpt, windows, pass);
+    let score = |pass: &mut Pass<f32>, windows: &&[Part<'_>]| nats_of(gpt, windows, pass);
     let parts: Vec<Vec<f64>> = groups(&all, context).par_iter().map_init(pass, score).collect();
     let mut nats = parts.into_iter().flatten();
     sequences.iter().map(|ids| nats.by_ref().take(ids.len().saturating_sub(1)).collect()).collect()
@@ -84,6 +90,15 @@ impl LanguageModel for WithStride<'_> {
     fn nats(&self, ids: &[TokenId]) -> Vec<f64> {
         score_by(self.gpt, ids, self.stride)
     }
+
+    fn nats_of_each(&self, sequences: &[Vec<TokenId>]) -> Vec<Vec<f64>> {
+        score_each(self.gpt, sequences, self.stride, Precision::F32)
+    }
+}
+
+/// [`score`] of each of many sequences, those that are short together.
+pub(super) fn nats_of_each(gpt: &Gpt, sequences: &[Vec<TokenId>]) -> Vec<Vec<f64>> {
+    score_each(gpt, sequences, gpt.config().context.div_ceil(2), Precision::F32)
 }
 
 /// Inputs `start..end`; the predictions made from positions `scored..end` count.
@@ -216,13 +231,16 @@ mod tests {
             let half = |sequences: &[Vec<TokenId>]| score_all(&gpt, sequences, Precision::Bf16);
             let each: Vec<_> = sequences.iter().flat_map(|ids| half(std::slice::from_ref(ids))).collect();
             prop_assert_eq!(half(&sequences), each);
-            let single = score_all(&gpt, &sequences, Precision::F32);
-            for (ids, nats) in sequences.iter().zip(single) {
-                let each = score(&gpt, ids);
-                prop_assert_eq!(each.len(), nats.len());
-                // In f32 a product of three rows or fewer is summed in another order.
-                let close = each.iter().zip(&nats).all(|(each, nats)| (each - nats).abs() < 1e-5 * each.max(1.0));
-                prop_assert!(close, "{:?} should be {:?}", nats, each);
+            let strided = WithStride::new(&gpt, 7).unwrap();
+            prop_assert_eq!(gpt.nats_of_each(&sequences), score_all(&gpt, &sequences, Precision::F32));
+            for model in [&gpt as &dyn LanguageModel, &strided] {
+                for (ids, nats) in sequences.iter().zip(model.nats_of_each(&sequences)) {
+                    let each = model.nats(ids);
+                    prop_assert_eq!(each.len(), nats.len());
+                    // In f32 a product of three rows or fewer is summed in another order.
+                    let close = each.iter().zip(&nats).all(|(each, nats)| (each - nats).abs() < 1e-5 * each.max(1.0));
+                    prop_assert!(close, "{:?} should be {:?}", nats, each);
+                }
             }
         }
 
