@@ -20,8 +20,9 @@ pub struct HeldOut {
     pub all: LanguageReport,
 }
 
-/// Tokens of documents that are scored beside each other: work for all threads, and not much when it is to stop.
-const TOGETHER: usize = 1 << 15;
+/// Tokens of documents that are scored beside each other: work for all threads, and not much when it is to stop. What is
+/// rounded depends on it, so it does not depend on the threads.
+const TOGETHER: usize = 1 << 13;
 
 /// Documents that are scored beside each other.
 #[derive(Default)]
@@ -68,7 +69,7 @@ pub fn evaluate(
     let (mut text_bytes, mut done) = (0, 0);
     let mut documents = corpus.documents();
     loop {
-        let some = Documents::next(&mut documents, tokenizer, info.end_of_text)?;
+        let some = Documents::first_of(&mut documents, tokenizer, info.end_of_text)?;
         if some.texts.is_empty() {
             break;
         }
@@ -112,8 +113,8 @@ pub fn evaluate(
 }
 
 impl Documents {
-    /// The next ones, at least one if there is one more.
-    fn next(
+    /// The next of these, at least one if there is one more.
+    fn first_of(
         documents: &mut impl Iterator<Item = Result<Vec<TokenId>>>,
         tokenizer: &Tokenizer,
         end: Option<TokenId>,

@@ -34,9 +34,9 @@ pub struct Learned {
     pub interrupted: bool,
 }
 
-/// Learns merges from counts; those that are given away, and not lent, are freed before the first merge. `progress` is told the tokens made and the most there will be, at least every 64 tokens
-/// and several times a second, from the first counting of pairs on. When it says [`ControlFlow::Break`], what is
-/// learned so far comes back as [`Learned::interrupted`].
+/// Learns merges from counts, which are freed before the first merge if they are given away and not lent. `progress` is told
+/// the tokens made and the most there will be, at least every 64 tokens and several times a second, from the first counting of
+/// pairs on. When it says [`ControlFlow::Break`], what is learned so far comes back as [`Learned::interrupted`].
 ///
 /// ```
 /// use std::ops::ControlFlow;
