@@ -3,6 +3,8 @@
 //! Queries are taken in blocks, and a block sees the keys up to its own end only: half of the products are never made.
 //! The backward pass makes the weights again from the logarithms of their sums (Dao et al. 2022), so that none of the
 //! squares of T by T is ever whole.
+//!
+//! Tried and not faster: panels of a head's keys and values made once, and not for each block.
 
 use super::half::Precision;
 use super::layers::softmax;
