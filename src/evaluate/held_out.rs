@@ -78,9 +78,7 @@ pub fn evaluate(
             text_bytes += bytes.len() as u64;
             let language = Language::of(&String::from_utf8_lossy(bytes));
             let sums = &mut by_language[language as usize];
-            sums.documents += 1;
-            sums.bytes.extend_from_slice(bytes);
-            sums.add(model, sequence, &nats, info.end_of_text.is_some());
+            sums.add(model, bytes, sequence, &nats, info.end_of_text.is_some());
             done += 1;
             if progress(done).is_break() {
                 return Err(Error::Interrupted { stage: "evaluating" });
@@ -133,12 +131,14 @@ impl Documents {
 }
 
 impl Sums {
-    /// Adds the nats of a document's tokens, which may stand between ends of text.
-    fn add(&mut self, model: &dyn LanguageModel, sequence: &[TokenId], nats: &[f64], with_ends: bool) {
+    /// Adds a document, whose ids may stand between ends of text, and their nats.
+    fn add(&mut self, model: &dyn LanguageModel, bytes: &[u8], sequence: &[TokenId], nats: &[f64], with_ends: bool) {
         let (text, behind) = nats.split_at(nats.len() - usize::from(with_ends));
         // Without an end-of-text token there is nothing before the first id, so it is scored as if it were known: by the
         // logarithm of the vocabulary's size.
         let first = if with_ends { 0.0 } else { (model.vocab_size() as f64).ln() };
+        self.documents += 1;
+        self.bytes.extend_from_slice(bytes);
         self.tokens += (sequence.len() - 2 * usize::from(with_ends)) as u64;
         self.nats += first + text.iter().sum::<f64>();
         self.end_nats += behind.iter().sum::<f64>();

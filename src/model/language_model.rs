@@ -3,9 +3,10 @@
 use rayon::prelude::*;
 
 use super::gpt::Gpt;
+use super::half::Precision;
 use super::ngram::NGram;
 use super::recurrent::{Recurrent, RecurrentPass, State};
-use super::score::score;
+use super::score::{half_context, score, score_each};
 use super::unigram::Unigram;
 use crate::vocab::TokenId;
 
@@ -50,7 +51,7 @@ impl LanguageModel for Gpt {
     }
 
     fn nats_of_each(&self, sequences: &[Vec<TokenId>]) -> Vec<Vec<f64>> {
-        super::score::nats_of_each(self, sequences)
+        score_each(self, sequences, half_context(self), Precision::F32)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::vocab::TokenId;
 /// ones has at least half a context before it.
 #[must_use]
 pub fn score(gpt: &Gpt, ids: &[TokenId]) -> Vec<f64> {
-    score_by(gpt, ids, gpt.config().context.div_ceil(2))
+    score_by(gpt, ids, half_context(gpt))
 }
 
 /// [`score`] of many sequences, with products in a precision. Windows of all of them are scored beside each other, by weights
@@ -24,12 +24,17 @@ pub fn score(gpt: &Gpt, ids: &[TokenId]) -> Vec<f64> {
 pub fn score_all(gpt: &Gpt, sequences: &[Vec<TokenId>], precision: Precision) -> Vec<Vec<f64>> {
     let mut gpt = gpt.clone();
     gpt.pack(precision);
-    score_each(&gpt, sequences, gpt.config().context.div_ceil(2), precision)
+    score_each(&gpt, sequences, half_context(&gpt), precision)
+}
+
+/// The stride that is taken where none is asked for: half of the context.
+pub(super) fn half_context(gpt: &Gpt) -> usize {
+    gpt.config().context.div_ceil(2)
 }
 
 /// [`score_by`] of each of many sequences, as [`score_all`] does it, by weights that are packed for each product if they are
 /// not packed yet.
-fn score_each(gpt: &Gpt, sequences: &[Vec<TokenId>], stride: usize, precision: Precision) -> Vec<Vec<f64>> {
+pub(super) fn score_each(gpt: &Gpt, sequences: &[Vec<TokenId>], stride: usize, precision: Precision) -> Vec<Vec<f64>> {
     let context = gpt.config().context;
     let of = |ids: &Vec<TokenId>| windows(ids.len().saturating_sub(1), context, stride);
     let all: Vec<_> =
@@ -94,11 +99,6 @@ impl LanguageModel for WithStride<'_> {
     fn nats_of_each(&self, sequences: &[Vec<TokenId>]) -> Vec<Vec<f64>> {
         score_each(self.gpt, sequences, self.stride, Precision::F32)
     }
-}
-
-/// [`score`] of each of many sequences, those that are short together.
-pub(super) fn nats_of_each(gpt: &Gpt, sequences: &[Vec<TokenId>]) -> Vec<Vec<f64>> {
-    score_each(gpt, sequences, gpt.config().context.div_ceil(2), Precision::F32)
 }
 
 /// Inputs `start..end`; the predictions made from positions `scored..end` count.
