@@ -128,7 +128,7 @@ fn another_plan_is_an_error_that_says_what_differs() {
     workshop.write("words.txt", "词元\n");
     run(&workshop, "out", 0, 1);
     std::fs::write(workshop.path("in/b.txt"), "另一个文件。".repeat(250)).unwrap();
-    workshop.run(&["merge", "out"]).fails(1, &["input file", "b.txt"]);
+    workshop.run(&["merge", "out"]).fails(1, &["`in/b.txt` was", "b.txt"]);
     workshop.run(&["learn", "in", "--plan", "x", "--superwords", "9"]).fails(2, &["superwords"]);
     workshop.run(&["learn", "in", "--plan", "x", "-o", "t.json"]).fails(2, &["--plan"]);
 }

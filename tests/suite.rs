@@ -6,6 +6,7 @@ mod architecture;
 mod bad_input;
 mod bad_tokenizers;
 mod browser;
+mod changed_inputs;
 mod cleaning;
 mod command;
 mod common;

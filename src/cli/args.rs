@@ -418,9 +418,17 @@ impl ShardArgs {
     pub(super) fn settings(&self, rejects: &RejectArgs) -> ciyuan::pipeline::EncodeSettings {
         let RejectArgs { on_bad_record, max_bad } = *rejects;
         let Self { unit_size, shard_size, val } = *self;
-        let boundaries = Boundaries::default();
-        ciyuan::pipeline::EncodeSettings { unit_size, shard_size, val, boundaries, on_bad_record, max_bad }
+        let settings = ciyuan::pipeline::EncodeSettings::default();
+        ciyuan::pipeline::EncodeSettings { unit_size, shard_size, val, on_bad_record, max_bad, ..settings }
     }
+}
+
+/// What to do where a run goes on.
+#[derive(clap::Args)]
+pub(super) struct RedoArgs {
+    /// Where an earlier run was stopped, and inputs are others than they were, do again what is done of them; else that is an error
+    #[arg(long, help_heading = "Reading")]
+    pub(super) redo_changed: bool,
 }
 
 /// What stands around each document.

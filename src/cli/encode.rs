@@ -9,7 +9,7 @@ use ciyuan::pipeline::{EncodeSettings, EncodedFolder, FolderLock, check_output, 
 use ciyuan::shard::{InputEntry, Layout, Manifest, Tally};
 use serde::Serialize;
 
-use super::args::{BoundaryArgs, LAYOUTS, ReadArgs, RejectArgs, ShardArgs, TokenizerArgs, word};
+use super::args::{BoundaryArgs, LAYOUTS, ReadArgs, RedoArgs, RejectArgs, ShardArgs, TokenizerArgs, word};
 use super::context::Context;
 use super::failure::Outcome;
 
@@ -40,6 +40,8 @@ pub(super) struct Args {
     read: ReadArgs,
     #[command(flatten)]
     rejects: RejectArgs,
+    #[command(flatten)]
+    redo: RedoArgs,
 }
 
 #[derive(Serialize)]
@@ -66,7 +68,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let load = start.elapsed().as_secs_f64();
     let _lock = FolderLock::take(&args.output)?;
     let boundaries = args.boundaries.boundaries(&tokenizer)?;
-    let settings = EncodeSettings { boundaries, ..args.shards.settings(&args.rejects) };
+    let redo_changed = args.redo.redo_changed;
+    let settings = EncodeSettings { boundaries, redo_changed, ..args.shards.settings(&args.rejects) };
     let folder = context.with_progress(|progress| {
         encode(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress)
     })?;

@@ -81,6 +81,10 @@ struct Counting {
     /// Bytes of input that are counted as a unit of the plan
     #[arg(long, default_value = "256MiB", value_parser = bytes, value_name = "BYTES", requires = "plan", help_heading = "Counting")]
     unit_size: u64,
+    /// Where counting was planned before, and inputs are others than they were, do again what is done of them; else that
+    /// is an error
+    #[arg(long, requires = "plan", help_heading = "Counting")]
+    redo_changed: bool,
     /// Show what would be done, with an estimate of memory and time from a sample, and end
     #[arg(long, help_heading = "Counting")]
     dry_run: bool,
@@ -233,8 +237,9 @@ fn plan_counts(args: &Args, folder: &Path, settings: &LearnSettings, context: &C
     check_output(folder, &source)?;
     let _lock = FolderLock::take(folder)?;
     let (options, unit_size) = (args.read.options(), args.counting.unit_size);
-    let planned =
-        context.with_progress(|progress| plan_counting(&source, &options, settings, unit_size, folder, progress))?;
+    let planned = context.with_progress(|progress| {
+        plan_counting(&source, &options, settings, unit_size, args.counting.redo_changed, folder, progress)
+    })?;
     show_plan(planned, folder, context)
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ciyuan::pipeline::{EncodeSettings, FolderLock, Planned, check_output, plan_encoding};
 use serde::Serialize;
 
-use super::args::{BoundaryArgs, ReadArgs, RejectArgs, ShardArgs, TokenizerArgs};
+use super::args::{BoundaryArgs, ReadArgs, RedoArgs, RejectArgs, ShardArgs, TokenizerArgs};
 use super::context::Context;
 use super::failure::Outcome;
 
@@ -36,6 +36,8 @@ pub(super) struct Args {
     read: ReadArgs,
     #[command(flatten)]
     rejects: RejectArgs,
+    #[command(flatten)]
+    redo: RedoArgs,
 }
 
 #[derive(Serialize)]
@@ -51,7 +53,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     check_output(&args.output, &source)?;
     let _lock = FolderLock::take(&args.output)?;
     let boundaries = args.boundaries.boundaries(&tokenizer)?;
-    let settings = EncodeSettings { boundaries, ..args.shards.settings(&args.rejects) };
+    let redo_changed = args.redo.redo_changed;
+    let settings = EncodeSettings { boundaries, redo_changed, ..args.shards.settings(&args.rejects) };
     let planned = context.with_progress(|progress| {
         plan_encoding(&tokenizer, &source, &args.read.options(), &settings, &args.output, progress)
     })?;

@@ -392,6 +392,19 @@ pub enum Error {
         here: String,
     },
 
+    /// An input that was changed since an output folder was begun, where something that is done was made from it.
+    #[error("`{}` was begun when `{file}` was {there}, now it is {here}; get it as it was, or give the same command again with --redo-changed (`encode`, `plan`, `learn --plan`), which does again what was made from it", path.display())]
+    InputChanged {
+        /// The output folder.
+        path: PathBuf,
+        /// The input.
+        file: String,
+        /// What it was.
+        there: String,
+        /// What it is.
+        here: String,
+    },
+
     /// Less room on the disk than the output will surely take.
     #[error("`{}` needs about {needed} bytes, and only {free} are free; make room, or choose a folder on another disk", path.display())]
     NoSpace {

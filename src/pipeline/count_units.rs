@@ -114,7 +114,7 @@ impl<'r> UnitCounter<'r> {
         let file_bytes = std::fs::metadata(path).map_err(|error| Error::io("read", path, error))?.len();
         let counts = Some(UnitCounts { documents, bytes, file_bytes, fingerprint: totals.fingerprint });
         let (parts, place) = (unit.parts.clone(), lines.place());
-        Ok(UnitRecord { parts, read, place, shards: Vec::new(), rejects: false, counts })
+        Ok(UnitRecord { parts, read, place, counts, ..UnitRecord::default() })
     }
 }
 

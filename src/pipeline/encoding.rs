@@ -43,13 +43,17 @@ pub struct EncodeSettings {
     /// How many of them there may be. Two runs may differ in it: a run that has failed by it goes on with a higher one.
     #[serde(skip)]
     pub max_bad: Option<MaxBad>,
+    /// Whether units that an earlier run has made from inputs which are others now are done again; else that is an error.
+    #[serde(skip)]
+    pub redo_changed: bool,
 }
 
 impl Default for EncodeSettings {
     fn default() -> Self {
         let (unit_size, shard_size) = (256 << 20, 1 << 30);
         let (val, boundaries) = (ValFraction::Of(0.0), Boundaries::default());
-        Self { unit_size, shard_size, val, boundaries, on_bad_record: BadRecords::default(), max_bad: None }
+        let on_bad_record = BadRecords::default();
+        Self { unit_size, shard_size, val, boundaries, on_bad_record, max_bad: None, redo_changed: false }
     }
 }
 
@@ -74,11 +78,12 @@ pub struct EncodeSeconds {
 }
 
 /// Encodes the documents of `source` into shards in `output`, which must be locked by the caller. What an earlier run
-/// with the same inputs and settings has finished is taken over; if that is all, nothing is done.
+/// with the same settings has finished of the same inputs is taken over; if that is all, nothing is done.
 ///
 /// # Errors
 ///
-/// [`Error::OtherSettings`] when the folder was made otherwise, [`Error::NoDocuments`], [`Error::Accounting`],
+/// [`Error::OtherSettings`] when the folder was made otherwise, [`Error::InputChanged`] when units of it were, unless
+/// [`EncodeSettings::redo_changed`], [`Error::NoDocuments`], [`Error::Accounting`],
 /// [`Error::TooManyBad`], those of reading, encoding and writing, [`Error::Interrupted`].
 pub fn encode(
     tokenizer: &Tokenizer,
@@ -106,13 +111,13 @@ pub fn encode(
     }
     make_folders(output)?;
     let units = Units::begin(output)?;
-    let keep = |plan: Plan| units.keep(&plan).map(|()| plan);
+    let planned = plan_units(&source.files, settings.unit_size, options)?;
+    let keep = |plan: Plan| units.keep(&plan, &planned, settings.redo_changed, progress).map(|()| plan);
     let treatment = Treatment::new(&source.files, options, output, progress)?;
     progress.stage("encoding", source.bytes(), Count::Bytes);
     let share = settings.val.share(source.bytes());
     let reading = Reading { files: &source.files, options, treatment: &treatment, progress, readers: readers() };
     let mut encoder = UnitEncoder::new(tokenizer, reading, settings, share, output);
-    let planned = plan_units(&source.files, settings.unit_size, options)?;
     let (mut fold, mut before) = (Fold::default(), 0);
     // Where there are threads for it, the tokenizer's file is written and the inputs' checksums are made while the first
     // unit is encoded; both are there before it is done. Units that are done already belong to a plan, which comes first.

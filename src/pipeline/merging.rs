@@ -31,7 +31,7 @@ pub enum Merged {
 ///
 /// # Errors
 ///
-/// [`Error::UnitsMissing`] that names them, [`Error::NoPlan`], [`Error::OtherSettings`] when a file was changed since the
+/// [`Error::UnitsMissing`] that names them, [`Error::NoPlan`], [`Error::InputChanged`] when a file was changed since the
 /// plan was made, and as [`encode`](super::encode) or [`count`](super::count) at its end.
 pub fn merge_units(output: &Path, max_bad: Option<MaxBad>, progress: &Progress<'_>) -> Result<Merged> {
     if let Some(merged) = complete(output)? {

@@ -56,6 +56,7 @@ mod merging;
 mod mixing;
 mod model_export;
 mod model_kinds;
+mod origin;
 mod partial;
 mod planning;
 mod prepare;

@@ -35,7 +35,8 @@ pub struct Planned {
 ///
 /// # Errors
 ///
-/// [`Error::OtherSettings`] when the folder was made otherwise, [`Error::Setting`] for standard input; those of reading
+/// [`Error::OtherSettings`] when the folder was made otherwise, [`Error::InputChanged`] when units that are done were,
+/// unless [`EncodeSettings::redo_changed`], [`Error::Setting`] for standard input; those of reading
 /// and writing.
 pub fn plan_encoding(
     tokenizer: &Tokenizer,
@@ -64,15 +65,15 @@ pub fn plan_encoding(
         check_space(output, &source.files, tokenizer.spec().vocab_size(), progress)?;
     }
     make_folders(output)?;
-    let units = Units::open(output, &plan)?;
+    let units = Units::open(output, &plan, &planned, settings.redo_changed, progress)?;
     save_tokenizer(tokenizer.spec(), &output.join(TOKENIZER_FILE))?;
     let treatment = Treatment::new(&source.files, options, output, progress)?;
-    rank_plan::save(&source.files, planned, &units, &treatment)?;
+    rank_plan::save(&source.files, planned, &plan, &units, &treatment)?;
     Ok(Planned { units: count, files, bytes, duplicates: treatment.duplicates() })
 }
 
 /// Plans the counting of `source` into [`COUNTS_FILE`](super::COUNTS_FILE) of `output`, which must be locked by the
-/// caller, in units of about `unit_size` bytes. Of the settings only those matter that decide counts; no document is held
+/// caller, in units of about `unit_size` bytes; `redo_changed` is that of [`EncodeSettings`]. Of the settings only those matter that decide counts; no document is held
 /// out.
 ///
 /// # Errors
@@ -84,6 +85,7 @@ pub fn plan_counting(
     options: &ReadOptions,
     settings: &LearnSettings,
     unit_size: u64,
+    redo_changed: bool,
     output: &Path,
     progress: &Progress<'_>,
 ) -> Result<Planned> {
@@ -106,8 +108,8 @@ pub fn plan_counting(
         progress.note(format!("`{}` is complete already", output.display()));
         return Ok(Planned { units: count, files, bytes, duplicates: None });
     }
-    let units = Units::open(output, &plan)?;
+    let units = Units::open(output, &plan, &planned, redo_changed, progress)?;
     let treatment = Treatment::new(&source.files, options, output, progress)?;
-    rank_plan::save(&source.files, planned, &units, &treatment)?;
+    rank_plan::save(&source.files, planned, &plan, &units, &treatment)?;
     Ok(Planned { units: count, files, bytes, duplicates: treatment.duplicates() })
 }

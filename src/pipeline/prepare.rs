@@ -67,7 +67,7 @@ pub fn prepare(source: &Source, settings: &PrepareSettings, output: &Path, progr
         all.insert("user-dict".to_owned(), serde_json::json!(checksums));
     }
     let plan = Plan { settings: all, inputs: inputs(source, progress)?, tokenizer: None };
-    plan.keep(output, &output.join(".prepare.json"))?;
+    plan.keep(output, &output.join(".prepare.json"), output.join(TOKENIZER_FILE).exists())?;
     if let Some(report) = load_report(output)? {
         progress.note(format!("`{}` is complete already", output.display()));
         return Ok(report);

@@ -13,11 +13,12 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::count_units::CountUnits;
 use super::encoding::{EncodeSettings, all_settings, checksum};
 use super::files::{TOKENIZER_FILE, load_tokenizer};
+use super::origin::InputChange;
 use super::progress::Progress;
 use super::reading::Place;
 use super::settings::{Settings, from_settings};
 use super::treatment::{SavedDuplicates, Treatment};
-use super::units::{Plan, Units, parse};
+use super::units::{Plan, Units, json, parse};
 use crate::encode::Tokenizer;
 use crate::error::{Error, ManifestFault, Result};
 use crate::shard::{InputEntry, write_atomic};
@@ -46,6 +47,8 @@ struct List {
     files: Vec<PlannedFile>,
     units: Vec<Vec<Part>>,
     duplicates: Option<SavedDuplicates>,
+    /// Of the plan that it belongs to: another process may have planned anew, and not come to this file.
+    plan: String,
     /// Of this file with this field empty.
     checksum: String,
 }
@@ -96,14 +99,24 @@ pub(super) struct RankPlan {
 }
 
 /// Writes the list of units of an output folder.
-pub(super) fn save(files: &[InputFile], planned: Vec<Unit>, units: &Units, treatment: &Treatment) -> Result<()> {
+pub(super) fn save(
+    files: &[InputFile],
+    planned: Vec<Unit>,
+    plan: &Plan,
+    units: &Units,
+    treatment: &Treatment,
+) -> Result<()> {
     let files = files.iter().map(planned_file).collect::<Result<_>>()?;
     let ciyuan = env!("CARGO_PKG_VERSION").to_owned();
     let duplicates = treatment.save_duplicates(&units.file(DUPLICATES))?;
     let parts = planned.into_iter().map(|unit| unit.parts).collect();
-    let mut list = List { ciyuan, files, units: parts, duplicates, checksum: String::new() };
+    let mut list = List { ciyuan, files, units: parts, duplicates, plan: checksum_of(plan), checksum: String::new() };
     list.checksum = list.own_checksum();
     write_atomic(&units.file(FILE), &list.to_json())
+}
+
+fn checksum_of(plan: &Plan) -> String {
+    format!("{:032x}", xxh3_128(&json(plan)))
 }
 
 fn planned_file(file: &InputFile) -> Result<PlannedFile> {
@@ -129,7 +142,7 @@ impl RankPlan {
     ///
     /// # Errors
     ///
-    /// [`Error::NoPlan`], [`Error::Manifest`] for one that is damaged, [`Error::OtherSettings`] for one of another version.
+    /// [`Error::NoPlan`], also for one of other inputs, [`Error::Manifest`] for one that is damaged, [`Error::OtherSettings`] for one of another version.
     pub(super) fn open(output: &Path) -> Result<Self> {
         let none = || Error::NoPlan { path: output.to_owned() };
         let (units, plan) = Units::load(output)?.ok_or_else(none)?;
@@ -152,6 +165,9 @@ impl RankPlan {
         if got != list.checksum {
             let fault = ManifestFault::Checksum { expected: list.checksum, got };
             return Err(Error::Manifest { path, fault });
+        }
+        if list.plan != checksum_of(&plan) {
+            return Err(none());
         }
         let known = list.units.iter().flatten().all(|part| part.file < list.files.len());
         if !known || list.files.len() != plan.inputs.len() || list.units.iter().any(Vec::is_empty) {
@@ -213,7 +229,7 @@ impl RankPlan {
     ///
     /// # Errors
     ///
-    /// [`Error::OtherSettings`] that says what differs, [`Error::Missing`].
+    /// [`Error::InputChanged`] that says what differs, [`Error::Missing`].
     pub(super) fn check_file(&self, number: usize, progress: &Progress<'_>) -> Result<()> {
         let (file, planned) = (&self.files[number], &self.list.files[number]);
         let (bytes, modified) = modified(&file.path)?;
@@ -222,7 +238,8 @@ impl RankPlan {
         }
         let checksum = checksum(&file.path, progress)?;
         let here = InputEntry { path: planned.path.clone(), bytes, checksum, ..InputEntry::default() };
-        Plan::require_same_input(&self.output, &self.plan.inputs[number], &here)
+        let there = std::slice::from_ref(&self.plan.inputs[number]);
+        InputChange::between(there, &[here]).map_or(Ok(()), |change| Err(change.error(&self.output)))
     }
 
     /// Where in its file a unit begins. The file is read for that, which is only done for a message.

@@ -62,7 +62,7 @@ impl RankDone {
 ///
 /// # Errors
 ///
-/// [`Error::NoPlan`], [`Error::Setting`] for a rank beyond the world, [`Error::OtherSettings`] when a file was changed
+/// [`Error::NoPlan`], [`Error::Setting`] for a rank beyond the world, [`Error::InputChanged`] when a file was changed
 /// since the plan was made; those of reading, encoding and writing, [`Error::Interrupted`].
 pub fn run_rank(output: &Path, rank: u64, world_size: u64, progress: &Progress<'_>) -> Result<RankDone> {
     if rank >= world_size {

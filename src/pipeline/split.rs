@@ -46,12 +46,56 @@ impl ValFraction {
     }
 }
 
+/// The hash of a document by which it is held out.
+pub(super) fn hash_of_text(text: &str) -> u64 {
+    xxh3_64(text.as_bytes())
+}
+
 /// The split of a document, by a hash of its text: the same wherever it stands and whatever else is read, so the split
 /// stays as it is when the corpus grows, and equal documents are never on both sides.
 pub(super) fn split_of(text: &str, share: f64) -> Split {
+    split_by(hash_of_text(text), share)
+}
+
+/// The split of a document, by its hash.
+pub(super) fn split_by(hash: u64, share: f64) -> Split {
+    if hash < limit_of(share) { Split::Val } else { Split::Train }
+}
+
+/// Documents whose hash is below it are held out.
+fn limit_of(share: f64) -> u64 {
     // 2^64 as f64; the product is below it because the share is below 1.
-    let limit = (share * 18_446_744_073_709_551_616.0) as u64;
-    if xxh3_64(text.as_bytes()) < limit { Split::Val } else { Split::Train }
+    (share * 18_446_744_073_709_551_616.0) as u64
+}
+
+/// The least and the greatest limit by which documents are split as they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SplitBounds {
+    least: u64,
+    greatest: u64,
+}
+
+impl Default for SplitBounds {
+    /// Those of no documents: every limit splits them the same way.
+    fn default() -> Self {
+        Self { least: 0, greatest: u64::MAX }
+    }
+}
+
+impl SplitBounds {
+    /// Adds a document by its hash.
+    pub(super) fn add(&mut self, hash: u64, split: Split) {
+        match split {
+            // It is below a limit, so there is a number above it.
+            Split::Val => self.least = self.least.max(hash.saturating_add(1)),
+            Split::Train => self.greatest = self.greatest.min(hash),
+        }
+    }
+
+    /// Whether the documents are split the same way with `share` held out.
+    pub(super) fn is_of(&self, share: f64) -> bool {
+        (self.least..=self.greatest).contains(&limit_of(share))
+    }
 }
 
 #[cfg(test)]

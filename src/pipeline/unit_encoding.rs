@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::documents::{BadRecords, FileTallies, RejectSink};
 use super::encoding::{EncodeSeconds, EncodeSettings};
 use super::reading::{Batch, LinesBefore, Reading};
-use super::split::split_of;
+use super::split::{SplitBounds, hash_of_text, split_by};
 use super::units::UnitRecord;
 use crate::encode::{Encoder, Tokenizer};
 use crate::error::{Error, Result, TokenizerFault};
@@ -39,6 +39,7 @@ pub(super) struct UnitEncoder<'r> {
 
 /// A document as ids.
 struct Encoded {
+    hash: u64,
     split: Split,
     ids: PackedIds,
     text_bytes: u64,
@@ -114,7 +115,8 @@ impl<'r> UnitEncoder<'r> {
             shards.extend(writer.finish()?);
         }
         self.seconds.write += written.seconds + begun.elapsed().as_secs_f64();
-        Ok(UnitRecord { parts: unit.parts.clone(), read, place: lines.place(), shards, rejects, counts: None })
+        let (parts, place, split) = (unit.parts.clone(), lines.place(), written.split);
+        Ok(UnitRecord { parts, read, place, split, shards, rejects, counts: None })
     }
 
     /// Encodes the documents of a unit, each batch while the one before is written: a disk, and the one thread that
@@ -188,7 +190,8 @@ impl<'r> UnitEncoder<'r> {
         if self.tokenizer.changes_text() && text_bytes != of_text {
             return Err(place(TokenizerFault::ChangedText { of_text, of_ids: text_bytes }.into()));
         }
-        Ok(Encoded { split: split_of(&document.text, self.share), ids: packed, text_bytes })
+        let hash = hash_of_text(&document.text);
+        Ok(Encoded { hash, split: split_by(hash, self.share), ids: packed, text_bytes })
     }
 }
 
@@ -212,13 +215,14 @@ type Out = BTreeMap<usize, [u64; 2]>;
 /// What was written of a unit.
 struct Written<'r> {
     writers: [SplitWriter<'r>; 2],
+    split: SplitBounds,
     out: Out,
     seconds: f64,
 }
 
 impl<'r> Written<'r> {
     fn new(writers: [SplitWriter<'r>; 2]) -> Self {
-        Self { writers, out: Out::new(), seconds: 0.0 }
+        Self { writers, split: SplitBounds::default(), out: Out::new(), seconds: 0.0 }
     }
 
     fn write(&mut self, batch: EncodedBatch) -> Result<()> {
@@ -227,6 +231,7 @@ impl<'r> Written<'r> {
             let [documents, bytes] = self.out.entry(file).or_default();
             *documents += 1;
             *bytes += document.text_bytes;
+            self.split.add(document.hash, document.split);
             self.writers[document.split as usize].push(&document)?;
         }
         self.seconds += start.elapsed().as_secs_f64();
