@@ -1,7 +1,9 @@
 //! Looking up pre-tokens in the memo with AVX-512: a key is compared with both slots of its set at once.
 //!
 //! `unsafe` here is loads and stores of 16 and 64 bytes in arrays that are as long, and the instructions, whose presence the
-//! caller proves. `known.rs` compares it with the plain way.
+//! caller proves. `known.rs` compares it with the plain way, under Miri too:
+//! `RUSTFLAGS="-C target-feature=+avx512f,+avx512bw,+avx2,+bmi1,+bmi2,+lzcnt,+popcnt" PROPTEST_CASES=4 cargo +nightly miri test
+//! --no-default-features --lib encode::known`.
 
 use std::arch::x86_64::*;
 

@@ -90,6 +90,9 @@ fn plain(spec: &TokenizerSpec, pairs: &Pairs, byte_ids: &[TokenId; 256]) -> Vec<
     tokens.into_par_iter().map_init(Default::default, merges_to_it).flatten().collect()
 }
 
+/// Merges that a thread looks at, at the least.
+const MERGES: usize = 1024;
+
 /// The tokens of more than one byte that their bytes merge to; `None` where the walk says nothing.
 fn walk(spec: &TokenizerSpec, pairs: &Pairs) -> Option<Vec<TokenId>> {
     let merges = spec.merges().as_slice();
@@ -102,16 +105,20 @@ fn walk(spec: &TokenizerSpec, pairs: &Pairs) -> Option<Vec<TokenId>> {
         }
         *place = rank as u32;
     }
+    let is_before_a_part = |(rank, merge): (usize, &Merge)| {
+        [merge.left, merge.right].iter().any(|part| made[*part as usize] != NONE && made[*part as usize] >= rank as u32)
+    };
+    if merges.iter().enumerate().any(is_before_a_part) {
+        return None;
+    }
     let is_byte = |id: TokenId| spec.vocab().token(id).is_some_and(|bytes| bytes.len() == 1);
+    let do_stand = |(rank, merge): (usize, &Merge)| stand(merges, pairs, &made, merge, rank as u32);
+    let standing: Vec<bool> = merges.par_iter().enumerate().with_min_len(MERGES).map(do_stand).collect();
     let mut reached = Vec::with_capacity(merges.len());
     let mut is_reached = vec![false; made.len()];
-    for (rank, merge) in merges.iter().enumerate() {
-        let parts = [merge.left, merge.right];
-        if parts.iter().any(|part| made[*part as usize] != NONE && made[*part as usize] >= rank as u32) {
-            return None;
-        }
-        let there = parts.iter().all(|part| is_reached[*part as usize] || is_byte(*part));
-        if there && stand(merges, pairs, &made, merge, rank as u32) {
+    for (merge, stands) in merges.iter().zip(standing) {
+        let there = [merge.left, merge.right].iter().all(|part| is_reached[*part as usize] || is_byte(*part));
+        if there && stands {
             is_reached[merge.result as usize] = true;
             reached.push(merge.result);
         }

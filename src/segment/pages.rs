@@ -19,8 +19,8 @@ impl Pages {
     /// So many zeros.
     pub(crate) fn zeros(length: usize) -> Self {
         let Ok(map) = MmapMut::map_anon(length) else { return Self(Place::Heap(vec![0; length])) };
-        // Without large pages it is slower, and as right.
-        #[cfg(target_os = "linux")]
+        // Without large pages it is slower, and as right. (Miri has none.)
+        #[cfg(all(target_os = "linux", not(miri)))]
         let _ = map.advise(memmap2::Advice::HugePage);
         Self(Place::Map(map))
     }

@@ -214,7 +214,9 @@ impl<R: Read> Explained<R> {
         }
         let read = self.before + self.read.load(Ordering::Relaxed);
         let tool = self.tool;
-        format!("it is cut off or damaged in its first {read} bytes, as `{tool} -t` shows too; get it again")
+        format!(
+            "it is cut off or damaged in its first {read} bytes, as `{tool} -t` shows too; get it again, or leave it out"
+        )
     }
 }
 

@@ -64,9 +64,15 @@ impl MergeList {
 
     /// The parts of each merge; both empty where it does not have two.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|[_, end]| *end));
+        (0..self.len()).map(|rank| self.parts(rank))
+    }
+
+    /// The parts of the merge of a rank.
+    pub(super) fn parts(&self, rank: usize) -> (&str, &str) {
+        let start = rank.checked_sub(1).map_or(0, |before| self.ends[before][1]);
+        let [middle, end] = self.ends[rank];
         let part = |start: u32, end: u32| &self.text[start as usize..end as usize];
-        starts.zip(&self.ends).map(move |(start, [middle, end])| (part(start, *middle), part(*middle, *end)))
+        (part(start, middle), part(middle, end))
     }
 
     pub(super) fn len(&self) -> usize {

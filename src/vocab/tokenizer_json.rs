@@ -9,6 +9,7 @@
 //! What a tokenizer was learned from ([`TokenizerSpec::origin`]) stands in the model, by the key `ciyuan`: there that
 //! library passes over keys that it does not know (tried from 0.13 to 0.23), at the top it fails.
 
+use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -433,23 +434,56 @@ fn read_model(model: &Model, added: &[AddedToken], units: Units) -> Result<(Voca
         places.push((id, start as u32, all.len() as u32));
     }
     let vocab = Vocab::from_flat(all, places)?;
-    let mut merges = Vec::with_capacity(model.merges.len());
-    let mut both = Vec::new();
-    for (rank, (left, right)) in model.merges.iter().enumerate() {
-        let fault = |why| TokenizerFault::Merge { rank, left: left.to_owned(), right: right.to_owned(), why };
-        both.clear();
-        let no_byte = |_| fault("holds a character that stands for no byte");
-        units.push_bytes(left, &mut both).map_err(no_byte)?;
-        let middle = both.len();
-        units.push_bytes(right, &mut both).map_err(no_byte)?;
-        let id = |bytes: &[u8], why| vocab.id(bytes).ok_or_else(|| fault(why));
-        merges.push(Merge {
-            left: id(&both[..middle], "has a left part that is no token")?,
-            right: id(&both[middle..], "has a right part that is no token")?,
-            result: id(&both, "makes no token of the vocabulary")?,
-        });
+    let mut merges = vec![Merge { left: 0, right: 0, result: 0 }; model.merges.len()];
+    let chunks = merges.par_chunks_mut(MERGES).enumerate();
+    // No merge depends on another.
+    let all_read = chunks.map_init(Vec::new, |both, (at, chunk)| {
+        (at * MERGES..).zip(chunk).all(|(rank, merge)| {
+            read_merge(&vocab, model.merges.parts(rank), units, both).map(|read| *merge = read).is_some()
+        })
+    });
+    if !all_read.all(|read| read) {
+        // The first that is wrong is named.
+        let fault = |rank| fault_of_merge(&vocab, model.merges.parts(rank), units, rank);
+        if let Some(fault) = (0..model.merges.len()).find_map(fault) {
+            return Err(fault.into());
+        }
     }
     Ok((vocab, merges))
+}
+
+/// Merges that a thread reads in one go.
+const MERGES: usize = 1024;
+
+/// The merge of two parts, if they and what they make are tokens; `both` is room for its bytes.
+#[inline]
+fn read_merge(vocab: &Vocab, (left, right): (&str, &str), units: Units, both: &mut Vec<u8>) -> Option<Merge> {
+    both.clear();
+    units.push_bytes(left, both).ok()?;
+    let middle = both.len();
+    units.push_bytes(right, both).ok()?;
+    let (left, right) = both.split_at(middle);
+    Some(Merge { left: vocab.id(left)?, right: vocab.id(right)?, result: vocab.id(both)? })
+}
+
+/// Why [`read_merge`] gives none.
+fn fault_of_merge(vocab: &Vocab, (left, right): (&str, &str), units: Units, rank: usize) -> Option<TokenizerFault> {
+    let of = |part: &str| {
+        let mut bytes = Vec::new();
+        units.push_bytes(part, &mut bytes).ok().map(|()| bytes)
+    };
+    let why = match (of(left), of(right)) {
+        (Some(left), Some(right)) if vocab.id(&left).is_some() && vocab.id(&right).is_some() => {
+            if vocab.id(&[left, right].concat()).is_some() {
+                return None;
+            }
+            "makes no token of the vocabulary"
+        }
+        (Some(left), Some(_)) if vocab.id(&left).is_none() => "has a left part that is no token",
+        (Some(_), Some(_)) => "has a right part that is no token",
+        _ => "holds a character that stands for no byte",
+    };
+    Some(TokenizerFault::Merge { rank, left: left.to_owned(), right: right.to_owned(), why })
 }
 
 /// Whether a token is one of the bytes, which are ordinary tokens whatever else they are.
