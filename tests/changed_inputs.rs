@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 use std::time::SystemTime;
 
 use ciyuan::pipeline::COUNTS_FILE;
 
-use super::common::{Ran, Workshop, root};
+use super::common::{Ran, Workshop, contents, root};
 
 /// Without the size of units.
 const SETTINGS: [&str; 2] = ["-t", "t.json"];
@@ -61,17 +60,6 @@ fn encode(workshop: &Workshop, output: &str, more: &[&str]) -> Ran {
 /// A run with all of its units there, which ends before its manifest.
 fn almost_done(workshop: &Workshop, output: &str, more: &[&str]) {
     encode(workshop, output, &[&["--max-bad", "0.01%"], more].concat()).fails(3, &["no documents"]);
-}
-
-/// What is in a folder.
-fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let files = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file());
-    files
-        .map(|entry| {
-            let name = entry.path().strip_prefix(folder).unwrap().display().to_string();
-            (name, std::fs::read(entry.path()).unwrap())
-        })
-        .collect()
 }
 
 /// When each shard was written.

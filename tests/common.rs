@@ -1,5 +1,6 @@
 //! What several tests need: the project's corpora, hostile strings, a folder with the command.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -41,6 +42,17 @@ pub(crate) fn learned(texts: &[String], pattern: &str, han: Han, size: u32) -> T
     let regex = segmenter.pattern().source().to_owned();
     let spec = TokenizerSpec::from_learned(regex, han.encoding(), &merges.pairs, &config.special).unwrap();
     Tokenizer::new(spec).unwrap()
+}
+
+/// The files below a folder, and what is in them.
+pub(crate) fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file());
+    files
+        .map(|entry| {
+            let name = entry.path().strip_prefix(folder).unwrap().display().to_string();
+            (name, std::fs::read(entry.path()).unwrap())
+        })
+        .collect()
 }
 
 /// Random numbers for tests: SplitMix64.

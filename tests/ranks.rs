@@ -1,13 +1,12 @@
 //! `plan`, `run` and `merge`: any ranks, killed, doubled and run again, give the bytes of `encode` in one process.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Child;
 
 use ciyuan::pipeline::FolderLock;
 use ciyuan::shard::{Corpus, Manifest, Shard, Split};
 
-use super::common::{Random, Workshop, root};
+use super::common::{Random, Workshop, contents, root};
 
 const SETTINGS: [&str; 6] = ["-t", "t.json", "--unit-size", "4KB", "--val", "0.2"];
 
@@ -27,16 +26,6 @@ fn workshop() -> Workshop {
     workshop.write("in/c.jsonl.zst", packed);
     workshop.write("in/d.jsonl", "no record\n");
     workshop
-}
-
-fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let files = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap).filter(|e| e.file_type().is_file());
-    files
-        .map(|entry| {
-            let name = entry.path().strip_prefix(folder).unwrap().display().to_string();
-            (name, std::fs::read(entry.path()).unwrap())
-        })
-        .collect()
 }
 
 fn encode(workshop: &Workshop, output: &str, more: &[&str]) -> BTreeMap<String, Vec<u8>> {

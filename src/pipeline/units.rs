@@ -214,7 +214,7 @@ impl Units {
             }
             None => write_atomic(&path, &json(plan))?,
         }
-        self.origin.set(origin).expect("a plan is kept once");
+        self.origin.get_or_init(|| origin);
         Ok(())
     }
 
