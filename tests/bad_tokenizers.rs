@@ -123,6 +123,19 @@ fn lone_surrogates_are_no_text() {
 }
 
 #[test]
+fn a_file_that_is_not_utf8_is_refused_where_it_is_not() {
+    let json = small().spec().to_json();
+    let line = 1 + json[..json.find("\"vocab\": {").unwrap()].matches('\n').count();
+    for wrong in [&b"\"a\xff\": 900, "[..], b"\"\xe8\xaf\": 900, ", b"\"\xed\xa0\x80\": 900, "] {
+        let mut file = json.clone().into_bytes();
+        let place = json.find("\"vocab\": {").unwrap() + "\"vocab\": {".len();
+        file.splice(place..place, wrong.iter().copied());
+        let error = TokenizerSpec::from_json(&file).unwrap_err().to_string();
+        assert!(error.contains("not a tokenizer.json") && error.contains(&format!("line {line} ")), "{error}");
+    }
+}
+
+#[test]
 fn lines_of_tiktoken_files() {
     let good = tiktoken_file(&[b"ab".to_vec()]);
     let spec = TokenizerSpec::from_tiktoken(good.as_bytes(), ".+", vec![]).unwrap();
