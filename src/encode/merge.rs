@@ -1,10 +1,10 @@
 //! Merging: the ids of a piece.
 //!
 //! The tokens of a piece stand in an array, and beside them the rank of each with the next. The merge to do is that of
-//! the lowest rank, the leftmost of equal ones. A short piece does one at a time. A long one does all merges of the
-//! lowest rank in one sweep from left to right, which makes runs of one character linear; where a merge makes a pair of
-//! a rank that is not higher, the sweep ends there, as that pair comes next. A piece that takes too many sweeps goes on
-//! with a linked list of tokens and a heap of pairs, O(n log n).
+//! the lowest rank, the leftmost of equal ones. A short piece does one at a time (with AVX-512 in registers,
+//! `merge_x86.rs`). A long one does all merges of the lowest rank in one sweep from left to right, which makes runs of one
+//! character linear; where a merge makes a pair of a rank that is not higher, the sweep ends there, as that pair comes
+//! next. A piece that takes too many sweeps goes on with a linked list of tokens and a heap of pairs, O(n log n).
 //!
 //! The heap is exact, because it gives the pair of lowest rank, of equal ones the leftmost, too; an entry whose two
 //! tokens have changed since it was pushed is recognised by its result and passed over.
@@ -15,13 +15,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::pairs::{NONE as NO_RANK, Pairs};
+use super::pairs::{NO_TOKEN, NONE as NO_RANK, Pairs};
 use crate::vocab::TokenId;
 
 const NONE: u32 = u32::MAX;
 
-/// The longest piece that is merged one pair at a time, in bytes.
-const ARRAY: usize = 64;
+/// The most tokens of a piece that is merged one pair at a time: there is a bit for each, and for the two places beside
+/// them.
+const ARRAY: usize = 62;
 /// Sweeps before the heap takes over.
 const SWEEPS: usize = 100;
 
@@ -39,7 +40,7 @@ impl Merger {
         match piece {
             [] => {}
             [byte] => ids.push(byte_ids[usize::from(*byte)]),
-            _ if piece.len() <= ARRAY => merge_array(pairs, byte_ids, piece, ids),
+            _ if piece.len() <= ARRAY => Short::of_bytes(pairs, byte_ids, piece).merge(pairs, ids),
             _ => self.merge_long(pairs, byte_ids, piece, ids),
         }
     }
@@ -74,14 +75,7 @@ impl Merger {
         if count > ARRAY {
             return self.merge_tokens(pairs, |tokens| characters.for_each(|ids| tokens.extend_from_slice(ids)), ids);
         }
-        let (mut tokens, mut ranks) = ([0; ARRAY], [NO_RANK; ARRAY]);
-        for (token, id) in tokens.iter_mut().zip(characters.flatten()) {
-            *token = *id;
-        }
-        for (rank, pair) in ranks.iter_mut().zip(tokens[..count].windows(2)) {
-            *rank = pairs.rank(pair[0], pair[1]);
-        }
-        merge_one_by_one(pairs, &mut tokens, &mut ranks, count, ids);
+        Short::of_tokens(pairs, characters.flatten(), count).merge(pairs, ids);
     }
 
     /// Merges the tokens, of which each has its rank with the next.
@@ -127,43 +121,69 @@ fn sweep(pairs: &Pairs, lowest: u32, tokens: &mut Vec<TokenId>, ranks: &mut Vec<
     ranks.truncate(write + count - read);
 }
 
-/// Appends the ids of a piece of 2 to [`ARRAY`] bytes.
-fn merge_array(pairs: &Pairs, byte_ids: &[TokenId; 256], piece: &[u8], ids: &mut Vec<TokenId>) {
-    let (mut tokens, mut ranks) = ([0; ARRAY], [NO_RANK; ARRAY]);
-    for (token, byte) in tokens.iter_mut().zip(piece) {
-        *token = byte_ids[usize::from(*byte)];
-    }
-    for (rank, pair) in ranks.iter_mut().zip(piece.windows(2)) {
-        *rank = pairs.byte_rank(pair[0], pair[1]);
-    }
-    merge_one_by_one(pairs, &mut tokens, &mut ranks, piece.len(), ids);
+/// The tokens of a short piece, from place 1 on, and the rank of each with the next. Beside them stand tokens that no pair
+/// of a narrow table holds.
+pub(super) struct Short {
+    pub(super) tokens: [TokenId; ARRAY + 2],
+    /// That of place 1 first; none from the last token on.
+    pub(super) ranks: [u32; ARRAY + 2],
+    pub(super) count: usize,
 }
 
-/// Appends the ids of so many tokens, of which each has its rank with the next, the last none.
-fn merge_one_by_one(
-    pairs: &Pairs,
-    tokens: &mut [TokenId; ARRAY],
-    ranks: &mut [u32; ARRAY],
-    mut count: usize,
-    ids: &mut Vec<TokenId>,
-) {
-    loop {
-        // The rank at `count - 1` is none, as nothing stands behind the last token.
-        let lowest = ranks[..count].iter().copied().fold(NO_RANK, u32::min);
-        if lowest == NO_RANK {
-            break;
+impl Short {
+    fn of_bytes(pairs: &Pairs, byte_ids: &[TokenId; 256], piece: &[u8]) -> Self {
+        let mut short = Self { tokens: [NO_TOKEN; ARRAY + 2], ranks: [NO_RANK; ARRAY + 2], count: piece.len() };
+        for (token, byte) in short.tokens[1..].iter_mut().zip(piece) {
+            *token = byte_ids[usize::from(*byte)];
         }
-        let at = ranks[..count].iter().position(|rank| *rank == lowest).unwrap_or_default();
-        tokens[at] = pairs.result(lowest);
-        tokens.copy_within(at + 2..count, at + 1);
-        ranks.copy_within(at + 1..count, at);
-        count -= 1;
-        ranks[at] = if at + 1 < count { pairs.rank(tokens[at], tokens[at + 1]) } else { NO_RANK };
-        if at > 0 {
-            ranks[at - 1] = pairs.rank(tokens[at - 1], tokens[at]);
+        for (rank, pair) in short.ranks.iter_mut().zip(piece.windows(2)) {
+            *rank = pairs.byte_rank(pair[0], pair[1]);
         }
+        short
     }
-    ids.extend_from_slice(&tokens[..count]);
+
+    fn of_tokens<'c>(pairs: &Pairs, tokens: impl Iterator<Item = &'c TokenId>, count: usize) -> Self {
+        let mut short = Self { tokens: [NO_TOKEN; ARRAY + 2], ranks: [NO_RANK; ARRAY + 2], count };
+        for (token, id) in short.tokens[1..=count].iter_mut().zip(tokens) {
+            *token = *id;
+        }
+        for (rank, pair) in short.ranks.iter_mut().zip(short.tokens[1..=count].windows(2)) {
+            *rank = pairs.rank(pair[0], pair[1]);
+        }
+        short
+    }
+
+    /// Appends the ids that the tokens merge to.
+    fn merge(self, pairs: &Pairs, ids: &mut Vec<TokenId>) {
+        #[cfg(target_arch = "x86_64")]
+        if let (Some(narrow), Some(lanes)) = (pairs.narrow(), super::block_x86::Avx512::detect()) {
+            return lanes.merge_short(narrow, self, ids);
+        }
+        self.merge_plainly(pairs, ids);
+    }
+
+    /// As [`Short::merge`], everywhere.
+    pub(super) fn merge_plainly(self, pairs: &Pairs, ids: &mut Vec<TokenId>) {
+        let Self { mut tokens, mut ranks, mut count } = self;
+        let tokens = &mut tokens[1..];
+        loop {
+            // The rank at `count - 1` is none, as nothing stands behind the last token.
+            let lowest = ranks[..count].iter().copied().fold(NO_RANK, u32::min);
+            if lowest == NO_RANK {
+                break;
+            }
+            let at = ranks[..count].iter().position(|rank| *rank == lowest).unwrap_or_default();
+            tokens[at] = pairs.result(lowest);
+            tokens.copy_within(at + 2..count, at + 1);
+            ranks.copy_within(at + 1..count, at);
+            count -= 1;
+            ranks[at] = if at + 1 < count { pairs.rank(tokens[at], tokens[at + 1]) } else { NO_RANK };
+            if at > 0 {
+                ranks[at - 1] = pairs.rank(tokens[at - 1], tokens[at]);
+            }
+        }
+        ids.extend_from_slice(&tokens[..count]);
+    }
 }
 
 /// A token, and the places of its neighbours.
@@ -239,6 +259,56 @@ impl HeapMerger {
         self.links[at as usize].after = after;
         if after != NONE {
             self.links[after as usize].before = at;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::super::testing::learned;
+    use super::super::{Tokenizer, naive};
+    use super::*;
+    use crate::vocab::TokenizerSpec;
+
+    const ENGLISH: &str = include_str!("../../corpora/en/sand-ash-and-fire.txt");
+
+    /// One whose merges make ids in order, the same with ids of which each two have changed places, and one of long runs.
+    static TOKENIZERS: LazyLock<[Tokenizer; 3]> = LazyLock::new(|| {
+        let in_order = learned("ciyuan", ENGLISH, 600);
+        let mut file: serde_json::Value = serde_json::from_str(&in_order.spec().to_json()).unwrap();
+        for (_, id) in file["model"]["vocab"].as_object_mut().unwrap() {
+            let number = id.as_u64().unwrap();
+            *id = json!(if number < 256 { number } else { number ^ 1 });
+        }
+        let others = Tokenizer::new(TokenizerSpec::from_json(file.to_string().as_bytes()).unwrap()).unwrap();
+        [in_order, others, learned(r"regex:(?s).+", "aaaabaaabbabaaaab 词元元词词元", 60)]
+    });
+
+    proptest! {
+        #[test]
+        fn short_pieces_merge_alike(
+            start in any::<prop::sample::Index>(),
+            length in 1..=ARRAY,
+            runs in prop::collection::vec(prop::sample::select(vec![b'a', b'b', 0xE8]), 1..=ARRAY),
+        ) {
+            let english = &ENGLISH.as_bytes()[start.index(ENGLISH.len() - ARRAY)..][..length];
+            for (tokenizer, piece) in TOKENIZERS.iter().flat_map(|tokenizer| [(tokenizer, english), (tokenizer, &runs)]) {
+                let (pairs, byte_ids) = (tokenizer.pairs(), tokenizer.spec().vocab().byte_ids().unwrap());
+                let mut wanted: Vec<TokenId> = tokenizer.byte_tokens(piece).collect();
+                naive::merge(pairs, &mut wanted);
+                let (mut merged, mut plainly, mut of_tokens) = (vec![7], Vec::new(), Vec::new());
+                Short::of_bytes(pairs, &byte_ids, piece).merge(pairs, &mut merged);
+                Short::of_bytes(pairs, &byte_ids, piece).merge_plainly(pairs, &mut plainly);
+                let bytes = piece.iter().map(|byte| &byte_ids[usize::from(*byte)]);
+                Short::of_tokens(pairs, bytes, piece.len()).merge(pairs, &mut of_tokens);
+                prop_assert_eq!((&merged[..1], &merged[1..]), (&[7][..], &wanted[..]));
+                prop_assert_eq!((&plainly, &of_tokens), (&wanted, &wanted));
+            }
         }
     }
 }

@@ -50,6 +50,9 @@ mod known;
 mod known_x86;
 mod memo;
 mod merge;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod merge_x86;
 mod naive;
 mod normalize;
 mod offsets;

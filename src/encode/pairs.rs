@@ -5,8 +5,10 @@
 //! most look-ups (a first pass is 7 to 10 % faster). A vocabulary that does not fit (ids or ranks of 2²¹ and more, or
 //! pairs that collide on purpose) takes a hash map of the standard kind.
 //!
-//! Tried and not faster: results by arithmetic where all are the same above their ranks; asking ahead for the slots of the
-//! pairs that a merge would make.
+//! What a merge makes is mostly a number above its rank that is the same for all; where it is, it is not looked up, which a
+//! merge would wait for.
+//!
+//! Tried and not faster: asking ahead for the slots of the pairs that a merge would make.
 
 use rustc_hash::FxHashMap;
 
@@ -15,6 +17,9 @@ use crate::vocab::{Merges, STRETCH, TokenId, numbers_of_bytes, numbers_to_bytes}
 
 /// No rank: the pair does not merge.
 pub(super) const NONE: u32 = u32::MAX;
+
+/// A token that no pair of a narrow table holds.
+pub(super) const NO_TOKEN: TokenId = RANK as TokenId;
 
 const BITS: u32 = 21;
 const RANK: u64 = (1 << BITS) - 1;
@@ -29,8 +34,9 @@ const MAX_PROBES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Pairs {
     table: Table,
-    /// What the merge of each rank makes.
-    results: Vec<TokenId>,
+    /// How many merges there are.
+    count: usize,
+    results: Results,
     /// Ranks of pairs of bytes, by the two bytes.
     byte_ranks: Vec<u32>,
 }
@@ -39,6 +45,33 @@ pub(super) struct Pairs {
 enum Table {
     Narrow { slots: Pages, shift: u32, filter: Filter },
     Wide(FxHashMap<(TokenId, TokenId), u32>),
+}
+
+/// What the merge of each rank makes.
+#[derive(Debug)]
+enum Results {
+    /// The token of an id that is so much above the rank.
+    Above(TokenId),
+    Listed(Vec<TokenId>),
+}
+
+impl Results {
+    fn new(merges: &Merges) -> Self {
+        let merges = merges.as_slice();
+        let above = merges.first().map_or(0, |merge| merge.result);
+        if merges.iter().zip(above..).all(|(merge, id)| merge.result == id) {
+            return Self::Above(above);
+        }
+        Self::Listed(merges.iter().map(|merge| merge.result).collect())
+    }
+
+    #[inline(always)]
+    fn of(&self, rank: u32) -> TokenId {
+        match self {
+            Self::Above(above) => rank + above,
+            Self::Listed(ids) => ids[rank as usize],
+        }
+    }
 }
 
 /// What a prebuilt file holds of pairs, checked; no table where it is made anew.
@@ -53,8 +86,8 @@ impl Pairs {
             let entry = |(rank, merge): (usize, &crate::vocab::Merge)| ((merge.left, merge.right), rank as u32);
             Table::Wide(merges.as_slice().iter().enumerate().map(entry).collect())
         });
-        let results = merges.as_slice().iter().map(|merge| merge.result).collect();
-        let mut pairs = Self { table, results, byte_ranks: Vec::new() };
+        let (count, results) = (merges.as_slice().len(), Results::new(merges));
+        let mut pairs = Self { table, count, results, byte_ranks: Vec::new() };
         let byte_ranks = byte_ids.iter().flat_map(|left| byte_ids.iter().map(|right| pairs.rank(*left, *right)));
         pairs.byte_ranks = byte_ranks.collect();
         pairs
@@ -64,7 +97,7 @@ impl Pairs {
     pub(super) fn to_tables(&self) -> Vec<u8> {
         let mut tables = Vec::new();
         if let Table::Narrow { slots, filter, .. } = &self.table
-            && copied(slots.bytes(), self.results.len()).is_some()
+            && copied(slots.bytes(), self.count).is_some()
         {
             tables.extend(filter.bits.iter().flat_map(|word| word.to_le_bytes()));
             tables.extend_from_slice(slots.bytes());
@@ -94,7 +127,7 @@ impl Pairs {
     /// The pairs that were read for these merges.
     pub(super) fn of_tables(tables: Tables, merges: &Merges, byte_ids: &[TokenId; 256]) -> Self {
         let Tables { table: Some(table), byte_ranks } = tables else { return Self::new(merges, byte_ids) };
-        Self { table, results: merges.as_slice().iter().map(|merge| merge.result).collect(), byte_ranks }
+        Self { table, count: merges.as_slice().len(), results: Results::new(merges), byte_ranks }
     }
 
     /// Whether each merge stands behind all merges that make one of the two tokens that it joins.
@@ -110,9 +143,11 @@ impl Pairs {
         merges.iter().enumerate().all(|(rank, merge)| before(merge.left, rank) && before(merge.right, rank))
     }
 
-    /// Whether the table is that of slots.
-    pub(super) fn is_narrow(&self) -> bool {
-        matches!(self.table, Table::Narrow { .. })
+    /// The table of slots, if the pairs have one.
+    #[inline]
+    pub(super) fn narrow(&self) -> Option<Narrow<'_>> {
+        let Table::Narrow { slots, shift, filter } = &self.table else { return None };
+        Some(Narrow { slots: slots.bytes().as_chunks().0, shift: *shift, filter, results: &self.results })
     }
 
     /// The rank of the merge of two neighbours, or [`NONE`].
@@ -120,24 +155,8 @@ impl Pairs {
     pub(super) fn rank(&self, left: TokenId, right: TokenId) -> u32 {
         match &self.table {
             Table::Narrow { slots, shift, filter } => {
-                let key = key(left, right);
-                let hash = hash_of(key);
-                if !filter.may_hold(hash) {
-                    return NONE;
-                }
-                let (slots, _) = slots.bytes().as_chunks();
-                let mut at = (hash >> *shift) as usize;
-                loop {
-                    // Zero is empty: the number of a slot is one more.
-                    let slot = u64::from_le_bytes(slots[at & (slots.len() - 1)]).wrapping_sub(1);
-                    if slot ^ key <= RANK {
-                        return (slot & RANK) as u32;
-                    }
-                    if slot == EMPTY {
-                        return NONE;
-                    }
-                    at += 1;
-                }
+                let slots = slots.bytes().as_chunks().0;
+                Narrow { slots, shift: *shift, filter, results: &self.results }.rank(left, right)
             }
             Table::Wide(ranks) => ranks.get(&(left, right)).copied().unwrap_or(NONE),
         }
@@ -152,13 +171,52 @@ impl Pairs {
     /// What the merge of a rank makes.
     #[inline]
     pub(super) fn result(&self, rank: u32) -> TokenId {
-        self.results[rank as usize]
+        self.results.of(rank)
     }
 
     /// Rank and result of the merge of two neighbours, if they merge.
     pub(super) fn get(&self, left: TokenId, right: TokenId) -> Option<(u32, TokenId)> {
         let rank = self.rank(left, right);
         (rank != NONE).then(|| (rank, self.result(rank)))
+    }
+}
+
+/// A table of slots.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Narrow<'p> {
+    slots: &'p [[u8; 8]],
+    shift: u32,
+    filter: &'p Filter,
+    results: &'p Results,
+}
+
+impl Narrow<'_> {
+    /// As [`Pairs::result`].
+    #[inline(always)]
+    pub(super) fn result(self, rank: u32) -> TokenId {
+        self.results.of(rank)
+    }
+
+    /// As [`Pairs::rank`].
+    #[inline(always)]
+    pub(super) fn rank(self, left: TokenId, right: TokenId) -> u32 {
+        let key = key(left, right);
+        let hash = hash_of(key);
+        if !self.filter.may_hold(hash) {
+            return NONE;
+        }
+        let mut at = (hash >> self.shift) as usize;
+        loop {
+            // Zero is empty: the number of a slot is one more.
+            let slot = u64::from_le_bytes(self.slots[at & (self.slots.len() - 1)]).wrapping_sub(1);
+            if slot ^ key <= RANK {
+                return (slot & RANK) as u32;
+            }
+            if slot == EMPTY {
+                return NONE;
+            }
+            at += 1;
+        }
     }
 }
 
@@ -290,6 +348,21 @@ mod tests {
         let in_order = |merges: &[Merge]| Pairs::are_in_order(&Merges::new(merges.to_vec(), &vocab).unwrap());
         assert!(in_order(&[ab, bc, ab_c, a_bc]) && in_order(&[ab, ab_c, bc, a_bc]));
         assert!(!in_order(&[ab_c, ab]) && !in_order(&[ab, ab_c, a_bc, bc]));
+    }
+
+    #[test]
+    fn results_above_their_ranks_or_listed() {
+        let pairs = [(3, 4), (256, 5), (257, 256)];
+        let spec = TokenizerSpec::from_learned(".".to_owned(), crate::segment::HanEdges::None, &pairs, &[]).unwrap();
+        assert!(matches!(Results::new(spec.merges()), Results::Above(256)));
+        let mut merges = spec.merges().as_slice().to_vec();
+        merges.swap(1, 2);
+        for merges in [spec.merges().clone(), Merges::new(merges, spec.vocab()).unwrap()] {
+            let pairs = Pairs::new(&merges, &spec.vocab().byte_ids().unwrap());
+            for (rank, merge) in merges.as_slice().iter().enumerate() {
+                assert_eq!(pairs.get(merge.left, merge.right), Some((rank as u32, merge.result)));
+            }
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Tokenizer {
     pub fn paths(&self) -> Paths {
         let pattern = self.segmenter().pattern();
         Paths {
-            pairs: if self.pairs().is_narrow() {
+            pairs: if self.pairs().narrow().is_some() {
                 "fast: words of 64 bits"
             } else {
                 "plain: a map, as ids or ranks are 2^21 and more, or too many pairs fall together"
