@@ -1,12 +1,15 @@
 //! A memo of pieces and their ids, of fixed size: what was encoded once is looked up when it comes again.
 //!
 //! A key holds the bytes of its piece, so two pieces never share an entry. Pieces of up to 15 bytes and 4 ids stand in
-//! slots of 32 bytes, two to a line of the cache; those of up to 31 bytes and 7 ids in slots of 64 bytes; longer ones, as
-//! lines of `=` and long names, wherever the allocator puts them. A piece of up to 15 bytes with more ids than four leaves a
-//! mark in a short slot: without it nothing else need be looked at to know that a short piece is new. An entry that is put
-//! in takes the place of an older one; which entries are there changes time alone, never ids.
+//! slots of 32 bytes, two to a line of the cache; those of up to 31 bytes and 7 ids in slots of 64 bytes, two to a set;
+//! longer ones, as lines of `=` and long names, wherever the allocator puts them, four to a set (with one place each,
+//! English that is met again was a seventh slower). A piece of up to 15 bytes with more ids than four leaves a mark in a
+//! short slot: without it nothing else need be looked at to know that a short piece is new. An entry that is put in takes
+//! the place of the oldest of its set; which entries are there changes time alone, never ids.
 
 use std::ops::Range;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::segment::Pages;
 use crate::segment::prefetch;
@@ -26,11 +29,14 @@ const LONG_IDS: usize = 7;
 /// Up to four ids; the number of them stands in the top byte of the last.
 pub(super) type FewIds = [TokenId; 4];
 
-/// Sets of short slots, 8 MB, and long slots, 2 MB.
+/// Sets of short slots, 8 MB, and of long slots, 2 MB.
 const SHORT_BITS: u32 = 17;
-const LONG_BITS: u32 = 15;
-/// Entries of longer pieces.
-const LONGEST_BITS: u32 = 12;
+const LONG_BITS: u32 = 14;
+/// Sets of longer pieces.
+const LONGEST_BITS: u32 = 10;
+/// Long slots of a set, and longer pieces.
+const LONG_WAYS: usize = 2;
+const LONGEST_WAYS: usize = 4;
 
 /// The piece as a number: its bytes, and its length in the top byte. No piece has key 0.
 pub(super) type Key = u128;
@@ -48,6 +54,8 @@ struct Long {
 
 #[derive(Clone, Default)]
 struct Longest {
+    /// Of the piece, all bits.
+    hash: u64,
     piece: Vec<u8>,
     ids: Vec<TokenId>,
 }
@@ -56,8 +64,8 @@ struct Longest {
 pub(super) struct Memo {
     /// Sets of two slots of 32 bytes: a key and ids.
     short: Pages,
-    long: Vec<Long>,
-    longest: Vec<Longest>,
+    long: Vec<[Long; LONG_WAYS]>,
+    longest: Vec<[Longest; LONGEST_WAYS]>,
 }
 
 /// Puts ids into the form of [`FewIds`].
@@ -134,8 +142,8 @@ impl Memo {
     pub(super) fn new() -> Self {
         Self {
             short: Pages::zeros(64 << SHORT_BITS),
-            long: vec![Long::default(); 1 << LONG_BITS],
-            longest: vec![Longest::default(); 1 << LONGEST_BITS],
+            long: vec![Default::default(); 1 << LONG_BITS],
+            longest: vec![Default::default(); 1 << LONGEST_BITS],
         }
     }
 
@@ -173,15 +181,16 @@ impl Memo {
         }
         if piece.len() <= LONG {
             let keys = long_keys(text, piece);
-            let slot = &self.long[long_slot(keys)];
-            return (slot.keys == keys).then(|| &slot.ids[..slot.count as usize]);
+            let slot = self.long[long_set(keys)].iter().find(|slot| slot.keys == keys)?;
+            return Some(&slot.ids[..slot.count as usize]);
         }
         let piece = &text[piece];
         if piece.len() > LONGEST {
             return None;
         }
-        let slot = &self.longest[longest_slot(piece)];
-        (slot.piece == piece).then_some(&slot.ids)
+        let hash = xxh3_64(piece);
+        let slots = &self.longest[longest_set(hash)];
+        slots.iter().find(|slot| slot.hash == hash && slot.piece == piece).map(|slot| &slot.ids[..])
     }
 
     /// Keeps the ids of a piece, if both are short enough.
@@ -195,10 +204,16 @@ impl Memo {
                 let keys = long_keys(piece, 0..piece.len());
                 let mut slot = Long { keys, count: ids.len() as u32, ids: [0; LONG_IDS] };
                 slot.ids[..ids.len()].copy_from_slice(ids);
-                self.long[long_slot(keys)] = slot;
+                let slots = &mut self.long[long_set(keys)];
+                slots.rotate_right(1);
+                slots[0] = slot;
             }
             _ if (LONG + 1..=LONGEST).contains(&piece.len()) && ids.len() <= LONGEST_IDS => {
-                let slot = &mut self.longest[longest_slot(piece)];
+                let hash = xxh3_64(piece);
+                let slots = &mut self.longest[longest_set(hash)];
+                slots.rotate_right(1);
+                let slot = &mut slots[0];
+                slot.hash = hash;
                 slot.piece.clear();
                 slot.piece.extend_from_slice(piece);
                 slot.ids.clear();
@@ -232,11 +247,11 @@ fn ids_of(slot: &[u8; 32]) -> FewIds {
     [4, 5, 6, 7].map(|at| TokenId::from_le_bytes(ids[at]))
 }
 
-fn longest_slot(piece: &[u8]) -> usize {
-    (xxhash_rust::xxh3::xxh3_64(piece) >> (64 - LONGEST_BITS)) as usize
+fn longest_set(hash: u64) -> usize {
+    (hash >> (64 - LONGEST_BITS)) as usize
 }
 
-fn long_slot(keys: [Key; 2]) -> usize {
+fn long_set(keys: [Key; 2]) -> usize {
     (mixed(keys[0] ^ keys[1].wrapping_mul(0xD6E8_FEB8_6659_FD93)) >> (64 - LONG_BITS)) as usize
 }
 
@@ -280,6 +295,25 @@ mod tests {
             let ids: Vec<TokenId> = (0..count as u32).collect();
             memo.keep(&text[..length], &ids);
             assert_eq!(memo.long(&text, 0..length), kept.then_some(&ids[..]), "{length} {count}");
+        }
+    }
+
+    #[test]
+    fn a_set_holds_the_latest() {
+        for (length, ways) in [(20, LONG_WAYS), (40, LONGEST_WAYS)] {
+            let pieces = (0..).map(|number| format!("{number:0length$}").into_bytes());
+            let set = |piece: &[u8]| match length {
+                20 => long_set(long_keys(piece, 0..20)),
+                _ => longest_set(xxh3_64(piece)),
+            };
+            let of_one_set: Vec<Vec<u8>> = pieces.filter(|piece| set(piece) == 7).take(ways + 1).collect();
+            let mut memo = Memo::new();
+            for (id, piece) in (0..).zip(&of_one_set) {
+                memo.keep(piece, &[id]);
+            }
+            let found: Vec<_> = of_one_set.iter().map(|piece| memo.long(piece, 0..length).map(<[_]>::to_vec)).collect();
+            let wanted = (0..).map(|id| (id > 0).then(|| vec![id])).take(ways + 1);
+            assert_eq!(found, wanted.collect::<Vec<_>>());
         }
     }
 
