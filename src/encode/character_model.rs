@@ -233,7 +233,7 @@ impl CharacterModel {
         }
         let before = ids.len();
         scratch.merger.merge_tokens(pairs, |tokens| self.units(part, |id, _| tokens.push(id)), ids);
-        scratch.memo.keep(bytes, &ids[before..]);
+        scratch.memo.keep(bytes, 0..bytes.len(), &ids[before..]);
     }
 }
 

@@ -120,7 +120,7 @@ mod tests {
             let word = |n: u8| n.to_string();
             let ids = |n: u8| (0..u32::from(n) % 5).map(|at| (1 << 24) - 1 - u32::from(n) * 4 - at).collect::<Vec<_>>();
             for n in &kept {
-                memo.keep(word(*n).as_bytes(), &ids(*n));
+                memo.keep(word(*n).as_bytes(), 0..word(*n).len(), &ids(*n));
             }
             let asked: Vec<Asked> = words.iter().map(|n| {
                 let key = short_key(word(*n).as_bytes(), 0, word(*n).len());

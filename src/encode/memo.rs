@@ -71,7 +71,10 @@ pub(super) struct Memo {
 /// Puts ids into the form of [`FewIds`].
 pub(super) fn few_ids(ids: &[TokenId]) -> Option<FewIds> {
     let mut few = [0; 4];
-    few.get_mut(..ids.len())?.copy_from_slice(ids);
+    if ids.len() > few.len() {
+        return None;
+    }
+    few.iter_mut().zip(ids).for_each(|(place, id)| *place = *id);
     few[3] |= (ids.len() as u32) << 24;
     Some(few)
 }
@@ -193,15 +196,16 @@ impl Memo {
         slots.iter().find(|slot| slot.hash == hash && slot.piece == piece).map(|slot| &slot.ids[..])
     }
 
-    /// Keeps the ids of a piece, if both are short enough.
-    pub(super) fn keep(&mut self, piece: &[u8], ids: &[TokenId]) {
+    /// Keeps the ids of a piece of a text, if both are short enough.
+    pub(super) fn keep(&mut self, text: &[u8], piece: Range<usize>, ids: &[TokenId]) {
+        let Range { start, end } = piece;
         match few_ids(ids) {
-            Some(few) if piece.len() <= SHORT => self.keep_short(short_key(piece, 0, piece.len()), 0, few),
+            Some(few) if piece.len() <= SHORT => self.keep_short(short_key(text, start, end), 0, few),
             _ if piece.len() <= LONG && ids.len() <= LONG_IDS => {
                 if piece.len() <= SHORT {
-                    self.keep_short(short_key(piece, 0, piece.len()), HAS_LONG, [0; 4]);
+                    self.keep_short(short_key(text, start, end), HAS_LONG, [0; 4]);
                 }
-                let keys = long_keys(piece, 0..piece.len());
+                let keys = long_keys(text, piece);
                 let mut slot = Long { keys, count: ids.len() as u32, ids: [0; LONG_IDS] };
                 slot.ids[..ids.len()].copy_from_slice(ids);
                 let slots = &mut self.long[long_set(keys)];
@@ -209,6 +213,7 @@ impl Memo {
                 slots[0] = slot;
             }
             _ if (LONG + 1..=LONGEST).contains(&piece.len()) && ids.len() <= LONGEST_IDS => {
+                let piece = &text[piece];
                 let hash = xxh3_64(piece);
                 let slots = &mut self.longest[longest_set(hash)];
                 slots.rotate_right(1);
@@ -267,7 +272,7 @@ mod tests {
             for count in 1..=9usize {
                 let ids: Vec<TokenId> = (0..count).map(|n| (1 << 24) - 1 - n as u32).collect();
                 let piece = &text[..length];
-                memo.keep(piece, &ids);
+                memo.keep(text, 0..length, &ids);
                 let short = (length <= SHORT).then(|| short_key(text, 0, length));
                 let found = short.and_then(|key| memo.short(key, set_of(key)));
                 let found = found.map(of_few).map(|(ids, count)| ids[..count].to_vec());
@@ -293,7 +298,7 @@ mod tests {
             (LONG + 1, LONG + 1, true),
         ] {
             let ids: Vec<TokenId> = (0..count as u32).collect();
-            memo.keep(&text[..length], &ids);
+            memo.keep(&text, 0..length, &ids);
             assert_eq!(memo.long(&text, 0..length), kept.then_some(&ids[..]), "{length} {count}");
         }
     }
@@ -309,7 +314,7 @@ mod tests {
             let of_one_set: Vec<Vec<u8>> = pieces.filter(|piece| set(piece) == 7).take(ways + 1).collect();
             let mut memo = Memo::new();
             for (id, piece) in (0..).zip(&of_one_set) {
-                memo.keep(piece, &[id]);
+                memo.keep(piece, 0..length, &[id]);
             }
             let found: Vec<_> = of_one_set.iter().map(|piece| memo.long(piece, 0..length).map(<[_]>::to_vec)).collect();
             let wanted = (0..).map(|id| (id > 0).then(|| vec![id])).take(ways + 1);
@@ -320,7 +325,7 @@ mod tests {
     #[test]
     fn pieces_that_begin_alike_differ() {
         let mut memo = Memo::new();
-        memo.keep(b"a", &[1]);
+        memo.keep(b"a", 0..1, &[1]);
         let key = short_key(b"a\0", 0, 2);
         assert_eq!(memo.short(key, set_of(key)), None);
         assert_eq!(short_key(b"xab", 1, 3), short_key(b"ab and much more text", 0, 2));

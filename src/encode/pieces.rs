@@ -243,7 +243,7 @@ impl<I: Ids> Pieces<'_, I> {
     fn longer(&mut self, text: &[u8], piece: Range<usize>) {
         match self.scratch.memo.long(text, piece.clone()) {
             Some(known) => self.ids.some(known),
-            None => self.merged(&text[piece]),
+            None => self.merged(text, piece),
         }
     }
 
@@ -251,13 +251,14 @@ impl<I: Ids> Pieces<'_, I> {
     fn several(&mut self, text: &[u8], piece: Range<usize>, characters: Range<usize>) {
         match self.scratch.memo.long(text, piece.clone()) {
             Some(known) => self.ids.some(known),
-            None => self.merged_characters(&text[piece], characters),
+            None => self.merged_characters(text, piece, characters),
         }
     }
 
     /// As [`Pieces::merged`], of these characters of the block.
     #[cold]
-    fn merged_characters(&mut self, piece: &[u8], characters: Range<usize>) {
+    fn merged_characters(&mut self, text: &[u8], place: Range<usize>, characters: Range<usize>) {
+        let piece = &text[place.clone()];
         let Scratch { memo, merger, block, .. } = &mut *self.scratch;
         let (tokenizer, codes) = (self.tokenizer, &block.codes[characters]);
         let ids = self.ids.merged(|ids| match tokenizer.reached(piece) {
@@ -266,20 +267,21 @@ impl<I: Ids> Pieces<'_, I> {
             None if piece.is_ascii() => tokenizer.merge(merger, piece, ids),
             None => tokenizer.merge_characters(merger, codes, piece, ids),
         });
-        memo.keep(piece, ids);
+        memo.keep(text, place, ids);
     }
 
     /// Appends the ids of a piece that is a token, or else by merging, and keeps them. Looking tokens up when they are
     /// met saves filling the memo with all of them at first.
     #[cold]
-    fn merged(&mut self, piece: &[u8]) {
+    fn merged(&mut self, text: &[u8], place: Range<usize>) {
+        let piece = &text[place.clone()];
         let Scratch { memo, merger, .. } = &mut *self.scratch;
         let tokenizer = self.tokenizer;
         let ids = self.ids.merged(|ids| match tokenizer.reached(piece) {
             Some(id) => ids.push(id),
             None => tokenizer.merge(merger, piece, ids),
         });
-        memo.keep(piece, ids);
+        memo.keep(text, place, ids);
     }
 }
 
