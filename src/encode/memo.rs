@@ -271,7 +271,6 @@ mod tests {
         for length in 1..=text.len() {
             for count in 1..=9usize {
                 let ids: Vec<TokenId> = (0..count).map(|n| (1 << 24) - 1 - n as u32).collect();
-                let piece = &text[..length];
                 memo.keep(text, 0..length, &ids);
                 let short = (length <= SHORT).then(|| short_key(text, 0, length));
                 let found = short.and_then(|key| memo.short(key, set_of(key)));
