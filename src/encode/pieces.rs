@@ -13,7 +13,8 @@
 //! the block, one pair at a time, gains a sixth with vocabularies of much Chinese and loses a twentieth with others. Ids of
 //! single characters taken from the table only when they are written, by a choice of two places: a tenth slower. Pieces that
 //! the memo does not know (with cl100k one in fifteen of several characters of Chinese, one in 33 of English, each 0.8 µs)
-//! left open until there were seven or so, and merged side by side by AVX-512, a merge of each in a round: no faster.
+//! left open until there were seven or so, and merged side by side by AVX-512, a merge of each in a round: no faster. A set
+//! of bits that says of most new pieces, by the hash of their key, that they are no token: making it takes what it saves.
 
 use std::ops::Range;
 
