@@ -81,10 +81,11 @@ fn unreadable_files() {
     workshop.run(&["learn", "unreadable.txt", "-o", "x.json"]).fails(1, &["cannot read `unreadable.txt`"]);
     workshop.write("cut.txt.gz", [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 0x4B]);
     workshop.run(&["learn", "cut.txt.gz", "-o", "x.json"]).fails(1, &["cannot read `cut.txt.gz`"]);
-    // A link inside a folder is not followed, but named.
+    // A link inside a folder is not followed, and what is no file is not waited for; both are named.
     std::os::unix::fs::symlink(workshop.path("good"), workshop.path("good/loop.txt")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(workshop.path("good/socket.txt")).unwrap();
     let report = workshop.run(&[&["prepare", "good", "-o", "out", "--json"][..], &SMALL].concat()).json();
-    assert_eq!(report["input"]["skipped"], serde_json::json!(["good/loop.txt"]));
+    assert_eq!(report["input"]["skipped"], serde_json::json!(["good/loop.txt", "good/socket.txt"]));
 }
 
 #[test]

@@ -42,7 +42,8 @@ fn all_kinds_in_one_table() {
         assert_eq!(row["parameters"].as_u64().unwrap(), parameters);
     }
     workshop.run(&all).fails(1, &["holds a model already"]);
-    let bad = workshop.run(&["sample", "models/rnn", "--temperature=-1"]);
+    let bad = workshop.run(&["sample", "models/rnn", "--prompt", "今天", "--temperature=-1"]);
+    assert_eq!(bad.stdout, "");
     bad.fails(2, &["temperature", "0 or more"]);
 }
 

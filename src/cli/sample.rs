@@ -68,6 +68,10 @@ struct Samples<'a> {
 
 pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     let (model, tokenizer) = load(&args.folder)?;
+    let Args { max_tokens, temperature, top_k, top_p, repetition_penalty, seed, .. } = *args;
+    let config = SampleConfig { max_tokens, temperature, top_k, top_p, repetition_penalty, seed };
+    // Before a prompt is written.
+    config.check()?;
     let mut prompts = args.prompt.clone();
     if let Some(path) = &args.prompts {
         let text = std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
@@ -78,7 +82,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
     }
     let mut samples = Vec::new();
     for prompt in &prompts {
-        samples.push(sample(args, context, &model, &tokenizer, prompt)?);
+        samples.push(sample(config, args.show, context, (&model, &tokenizer), prompt)?);
         if context.stopped() {
             break;
         }
@@ -92,13 +96,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Outcome {
 
 /// Draws the text behind one prompt, and writes it as it comes unless JSON is asked for.
 fn sample<'p>(
-    args: &Args,
+    config: SampleConfig,
+    show: Option<usize>,
     context: &Context,
-    model: &AnyModel,
-    tokenizer: &Tokenizer,
+    (model, tokenizer): (&AnyModel, &Tokenizer),
     prompt: &'p str,
 ) -> Outcome<Sample<'p>> {
-    let Args { max_tokens, temperature, top_k, top_p, repetition_penalty, seed, .. } = *args;
     let end = tokenizer.spec().special().end_of_text();
     let sequence: Vec<u32> = end.into_iter().chain(tokenizer.encode(prompt)?).collect();
     if sequence.is_empty() {
@@ -106,12 +109,11 @@ fn sample<'p>(
             "this tokenizer has no end-of-text token to begin with; give a --prompt".to_owned(),
         ));
     }
-    let config = SampleConfig { max_tokens, temperature, top_k, top_p, repetition_penalty, seed };
     let mut stream = DecodeStream::new(tokenizer);
     // The first failure to write ends the drawing.
-    let mut written = if context.json || args.show.is_some() { Ok(()) } else { write(prompt) };
+    let mut written = if context.json || show.is_some() { Ok(()) } else { write(prompt) };
     let told = &mut |draw: Draw<'_>| {
-        written = match args.show {
+        written = match show {
             _ if context.json || written.is_err() => std::mem::replace(&mut written, Ok(())),
             Some(count) => write(&shown(tokenizer, &draw, count)),
             None if Some(draw.id) == end => Ok(()),
@@ -127,7 +129,7 @@ fn sample<'p>(
         }
     };
     written?;
-    if !context.json && args.show.is_none() {
+    if !context.json && show.is_none() {
         write(stream.finish())?;
     }
     if !context.json {

@@ -53,7 +53,12 @@ pub struct Sampler<'g> {
 
 impl SampleConfig {
     /// Checks the settings.
-    pub(super) fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for a temperature that is negative or no number, a share outside 0 to 1, and a penalty that is
+    /// not above 0.
+    pub fn check(&self) -> Result<()> {
         let Self { temperature, top_p, repetition_penalty: penalty, .. } = *self;
         for (name, value, holds, expected) in [
             ("temperature", temperature, temperature >= 0.0 && temperature.is_finite(), "0 or more"),
@@ -73,8 +78,7 @@ impl<'g> Sampler<'g> {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for a temperature that is negative or no number, a share outside 0 to 1, and a penalty that is
-    /// not above 0.
+    /// As [`SampleConfig::check`].
     pub fn new(gpt: &'g Gpt, config: SampleConfig) -> Result<Self> {
         config.check()?;
         Ok(Self { gpt, config, cache: Cache::new(gpt), random: Random::new(config.seed) })

@@ -81,7 +81,7 @@ pub struct InputFile {
 pub struct Source {
     /// Files to read, in order.
     pub files: Vec<InputFile>,
-    /// Files in folders that are of no known form, hidden, or symbolic links.
+    /// What lies in folders and is of no known form, hidden, a symbolic link, or no file, as a pipe.
     pub skipped: Vec<PathBuf>,
     /// Files that were reached again, and are read once.
     pub repeated: Vec<PathBuf>,
@@ -95,14 +95,15 @@ impl Source {
     /// relative to the current folder, blank lines left out, and `@` has no meaning in them. A file whose own name
     /// begins with `@` is named as `./@name`.
     ///
-    /// A folder means its files of known extensions, in byte order of their paths; other files, hidden files and
-    /// symbolic links inside folders are listed in [`Source::skipped`]. A file that is reached twice is read once, and
-    /// listed in [`Source::repeated`].
+    /// A folder means its files of known extensions, in byte order of their paths; other files, hidden ones, symbolic
+    /// links, and what is no file, as a pipe, are listed in [`Source::skipped`]. A file that is reached twice is read
+    /// once, and listed in [`Source::repeated`].
     /// `form` forces the form of every file that is named itself; of an archive, that of its members.
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] for a name that is not there, [`Error::Limit`] and [`Error::NotUtf8`] for a list that is none,
+    /// [`Error::Missing`] for a name that is not there, [`Error::Io`] for a folder that cannot be read, [`Error::Limit`]
+    /// and [`Error::NotUtf8`] for a list that is none,
     /// [`Error::NoFiles`] for a folder without a file to read,
     /// [`Error::UnknownForm`] for a file whose extension is not known when `form` is `None`.
     pub fn find(inputs: &[PathBuf], form: Option<Form>) -> Result<Self> {
@@ -183,14 +184,15 @@ impl Source {
                 let path = error.path().unwrap_or(folder).to_owned();
                 Error::io("read", path, error.into())
             })?;
-            if !entry.file_type().is_dir() {
-                paths.push(entry.into_path());
+            let kind = entry.file_type();
+            if !kind.is_dir() {
+                paths.push((entry.into_path(), kind.is_file()));
             }
         }
-        paths.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
-        for path in paths {
+        paths.sort_by(|(a, _), (b, _)| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
+        for (path, is_file) in paths {
             match form_of(&path) {
-                Some((form, compression)) if !is_hidden(&path) && !path.is_symlink() => {
+                Some((form, compression)) if is_file && !is_hidden(&path) => {
                     let bytes = file_length(&path)?;
                     self.files.push(InputFile { path, form, members: None, compression, bytes, spool: None });
                 }
@@ -211,8 +213,12 @@ impl Source {
     fn expand(&mut self, pattern: &Path, form: Option<Form>) -> Result<()> {
         let missing = || Error::Missing { path: pattern.to_owned() };
         let text = pattern.to_str().ok_or_else(missing)?;
+        let paths = glob::glob(text).map_err(|_| missing())?;
         let mut paths: Vec<PathBuf> =
-            glob::glob(text).map_err(|_| missing())?.filter_map(std::result::Result::ok).collect();
+            paths.collect::<std::result::Result<_, _>>().map_err(|error: glob::GlobError| {
+                let path = error.path().to_owned();
+                Error::io("read", path, error.into())
+            })?;
         if paths.is_empty() {
             return Err(missing());
         }
