@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::counts_file::COUNTS_VERSION;
 use crate::error::{Error, Result};
-use crate::segment::{HanEdges, UNICODE_VERSION};
+use crate::segment::{HanEdges, NAMED_PATTERNS, UNICODE_VERSION};
 
 /// What decides counts beside the text: two files may be added, and a tokenizer learned from them, only where it is the
 /// same. The granularity is not among it, as it acts by the pattern and the edges alone.
@@ -49,10 +49,15 @@ impl CountsSettings {
     ///
     /// [`Error::OtherCounts`] with the first setting that differs, there and here.
     pub fn require(&self, path: &Path, there: &Self) -> Result<()> {
+        // By its name, which `--pattern` takes.
+        let named = |regex: &str| {
+            let found = NAMED_PATTERNS.iter().find(|(_, named)| *named == regex);
+            found.map_or(regex, |(name, _)| name).to_owned()
+        };
         let or_none = |words: &str| if words.is_empty() { "none".to_owned() } else { words.to_owned() };
         let rows = |settings: &Self| {
             [
-                ("pattern", settings.pattern.clone()),
+                ("pattern", named(&settings.pattern)),
                 ("edges in Han runs", format!("{:?}", settings.edges).to_lowercase()),
                 ("user dictionary or dictionary of words", format!("{:016x}", settings.dictionary)),
                 ("Unicode", settings.unicode.clone()),
