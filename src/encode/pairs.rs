@@ -262,8 +262,8 @@ impl Filter {
     }
 }
 
-/// A copy of these slots, if they are as many as a table has, their ranks are below `count`, and look-ups end, as
-/// `searches_end` says it of other tables. Each stretch is looked at and copied while it is in the cache: going through the
+/// A copy of these slots, if they are as many as a table has, their ranks are below `count`, none has [`NO_TOKEN`] on its
+/// right, and look-ups end, as `searches_end` says it of other tables. Each stretch is looked at and copied while it is in the cache: going through the
 /// table three times took a fifth more of reading a prebuilt file.
 fn copied(table: &[u8], count: usize) -> Option<Pages> {
     let slots = table.len() / 8;
@@ -273,13 +273,15 @@ fn copied(table: &[u8], count: usize) -> Option<Pages> {
     let mut copy = Pages::zeros(table.len());
     for (from, to) in table.chunks(8 * STRETCH).zip(copy.bytes_mut().chunks_mut(8 * STRETCH)) {
         let (slots, _) = from.as_chunks::<8>();
-        let (mut is_full, mut highest) = (true, 0);
+        let (mut is_full, mut is_wrong, mut highest) = (true, false, 0);
         for slot in slots.iter().map(|slot| u64::from_le_bytes(*slot)) {
             is_full &= slot != 0;
+            // Merging goes by this: what stands beside a piece merges with nothing.
+            is_wrong |= slot != 0 && slot.wrapping_sub(1) >> BITS & RANK == u64::from(NO_TOKEN);
             // One more than the rank, as an empty slot is that of none.
             highest = highest.max(((slot.wrapping_sub(1) & RANK) as u32 + 1) * u32::from(slot != 0));
         }
-        if is_full || highest as usize > count {
+        if is_full || is_wrong || highest as usize > count {
             return None;
         }
         to.copy_from_slice(from);
@@ -363,6 +365,22 @@ mod tests {
                 assert_eq!(pairs.get(merge.left, merge.right), Some((rank as u32, merge.result)));
             }
         }
+    }
+
+    #[test]
+    fn a_table_in_which_what_is_no_token_merges_is_refused() {
+        let pairs = [(3, 4), (256, 5)];
+        let spec = TokenizerSpec::from_learned(".".to_owned(), crate::segment::HanEdges::None, &pairs, &[]).unwrap();
+        let tables = Pairs::new(spec.merges(), &spec.vocab().byte_ids().unwrap()).to_tables();
+        assert!(Pairs::read_tables(&tables, 2).is_some());
+        let with = |right: TokenId| {
+            let slot = ((key(3, 4)) + 1).to_le_bytes();
+            let at = tables.windows(8).position(|bytes| bytes == slot).unwrap();
+            let mut forged = tables.clone();
+            forged[at..at + 8].copy_from_slice(&(key(3, right) + 1).to_le_bytes());
+            Pairs::read_tables(&forged, 2).is_some()
+        };
+        assert!(with(4) && with(NO_TOKEN - 1) && !with(NO_TOKEN));
     }
 
     #[test]

@@ -168,7 +168,9 @@ impl Tokenizer {
         let merges = merges.ok_or_else(|| wrong(4, "a merge names an id that is not there"))?;
         let spec = TokenizerSpec::with_tokens(section(0), vocab, merges)?;
         let byte_ids = spec.vocab().byte_ids()?;
-        let pairs = pairs.ok_or_else(|| wrong(6, "a pair has the rank of no merge, or the table is too full"))?;
+        let pairs = pairs.ok_or_else(|| {
+            wrong(6, "a pair has the rank of no merge or joins what is no token, or the table is too full")
+        })?;
         let pairs = Pairs::of_tables(pairs, spec.merges(), &byte_ids);
         Ok((spec, byte_ids, pairs))
     }
