@@ -10,7 +10,8 @@
 //! tokens have changed since it was pushed is recognised by its result and passed over.
 //!
 //! Tried and not faster: short pieces in arrays of whole vectors, closed up 16 numbers at a time in place of a call, with rank and
-//! place as one number (source code, whose pieces are longer, was a tenth slower).
+//! place as one number (source code, whose pieces are longer, was a tenth slower); sweeps that begin at the first place of the
+//! lowest rank.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
