@@ -1,7 +1,8 @@
 //! Blocks of characters: which stand in a stretch of text, and at which edges it may be cut.
 //!
 //! Reading them is most of the work on Chinese. It has two parts, each of which a set of instructions may do for many
-//! characters at once ([`Reading`]); the plain one is here, `block_x86.rs` has another. Both fill the same block.
+//! characters at once ([`Reading`]): which characters there are, and which are joined. Both are done plainly here, and with
+//! AVX-512 in `characters_x86.rs` and `block_x86.rs`. All fill the same block.
 
 use super::characters::{BEYOND_CODE, Characters, count_of, decode};
 use super::gathered::{self, Gathered};
@@ -33,6 +34,8 @@ pub(super) struct Block {
     pub(super) starts: [u32; PLACES],
     /// Their marks, for the readings that have a use for them.
     pub(super) marks: [u32; PLACES],
+    /// The ids of each by itself, and then of the pieces.
+    pub(super) gathered: Gathered,
     /// What they come to when they are merged.
     pub(super) tokens: [TokenId; PLACES],
     /// Bit k: characters k and k + 1 are not cut from each other.
@@ -66,6 +69,7 @@ impl Default for Block {
             codes: [0; PLACES],
             starts: [0; PLACES],
             marks: [0; PLACES],
+            gathered: Gathered::default(),
             tokens: [0; PLACES],
             joined: 0,
             partial: 0,
@@ -74,6 +78,21 @@ impl Default for Block {
             pieces: [0; PLACES],
         }
     }
+}
+
+/// How far a block is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place {
+    /// The place in the text, and the pre-token that it is in.
+    pub(super) at: usize,
+    pub(super) piece: usize,
+    /// What of the block is read.
+    pub(super) count: usize,
+    /// Bit k: with character k a pre-token begins. That of the first says nothing.
+    pub(super) is_start: u64,
+    /// As those of [`Block`].
+    pub(super) beyond: u64,
+    pub(super) ascii: u64,
 }
 
 impl PreTokens<'_> {
@@ -86,12 +105,16 @@ impl PreTokens<'_> {
 
 /// How blocks are read.
 pub(super) trait Reading: Copy {
-    /// Writes characters of three bytes to the block from place `count` on: the one at `at`, and as many of those behind
-    /// it as it will, at most `most`. Gives their number. Places behind them may be written too, with codes of 16 bits.
-    fn three_bytes(self, text: &[u8], at: usize, most: usize, block: &mut Block, count: usize) -> usize;
+    /// Runs work that is compiled by itself, where that can be done, so that work around it is none the slower for it.
+    fn apart(self, work: impl Work);
+
+    /// Reads the character or the pre-token of ASCII at `place` into a block that has room, and as many of those behind it
+    /// as it will. Places behind them may be written too, with codes of 16 bits.
+    fn some(self, text: &[u8], pre_tokens: PreTokens<'_>, block: &mut Block, place: &mut Place);
 
     /// Bit k: some token may span the edge of characters k and k + 1 of the first `count`, or both are ASCII; and they are,
-    /// or such a token may begin or end inside one of them. Bits from `count - 1` on say nothing.
+    /// or such a token may begin or end inside one of them. Bits from `count - 1` on say nothing. Writes the entries of these
+    /// characters too, to [`Gathered`].
     fn joined(self, characters: &Characters, block: &mut Block, count: usize) -> (u64, u64);
 
     /// Writes the ids of the first of these pre-tokens, as many as the memo knows.
@@ -102,7 +125,7 @@ pub(super) trait Reading: Copy {
 
     /// The bits of the characters of a block that have more than one id, and more than two. [`Reading::joined`] has been
     /// called.
-    fn more(self, characters: &Characters, block: &Block) -> [u64; 2];
+    fn more(self, block: &Block) -> [u64; 2];
 
     /// Writes the ids of the pieces that begin with the characters `heads`, and says how many they are.
     fn write(self, gathered: &Gathered, heads: u64, room: &mut Room) -> usize;
@@ -110,8 +133,9 @@ pub(super) trait Reading: Copy {
     /// Whether [`Reading::merge`] is faster than looking pieces up in a memo.
     const MERGES: bool;
 
-    /// The first id of each character of the block, and the bits of those that have no more.
-    fn tokens(self, characters: &Characters, block: &mut Block) -> u64;
+    /// The first id of each character of the block, and the bits of those that have no more. [`Reading::joined`] has been
+    /// called.
+    fn tokens(self, block: &mut Block) -> u64;
 
     /// As [`WholePairs::merge`]; pieces have at most [`LONGEST`] tokens.
     fn merge(self, pairs: &WholePairs, tokens: &mut [TokenId; PLACES], ends: u64, count: usize) -> u64;
@@ -128,7 +152,10 @@ pub(super) fn run(work: impl Work) {
     #[cfg(target_arch = "x86_64")]
     {
         use super::block_x86::{Avx2, Avx512};
-        if let Some(lanes) = Avx512::detect() {
+        if let Some(lanes) = Avx512::<true>::detect() {
+            return lanes.run(work);
+        }
+        if let Some(lanes) = Avx512::<false>::detect() {
             return lanes.run(work);
         }
         if let Some(lanes) = Avx2::detect() {
@@ -144,13 +171,35 @@ pub(super) struct Plain;
 
 impl Reading for Plain {
     #[inline(always)]
-    fn three_bytes(self, text: &[u8], at: usize, _: usize, block: &mut Block, count: usize) -> usize {
-        (block.codes[count], block.starts[count]) = (decode(text, at).0, at as u32);
-        1
+    fn apart(self, work: impl Work) {
+        work.run(self);
+    }
+
+    #[inline(always)]
+    fn some(self, text: &[u8], PreTokens { ends, others, .. }: PreTokens<'_>, block: &mut Block, place: &mut Place) {
+        let Place { at, piece, count, .. } = *place;
+        let end = ends[piece] as usize;
+        block.starts[count] = at as u32;
+        if others >> piece & 1 == 0 {
+            (block.codes[count], block.pieces[count]) = (0, piece as u8);
+            place.ascii |= 1 << count;
+            place.at = end;
+        } else {
+            let (code, length) = decode(text, at);
+            block.codes[count] = code;
+            place.beyond |= u64::from(code == BEYOND_CODE) << count;
+            place.at = at + length;
+        }
+        let is_end = place.at == end;
+        (place.piece, place.count) = (piece + usize::from(is_end), count + 1);
+        place.is_start |= u64::from(is_end) << count << 1;
     }
 
     #[inline(always)]
     fn joined(self, characters: &Characters, block: &mut Block, count: usize) -> (u64, u64) {
+        for (entry, code) in block.gathered.ids.iter_mut().zip(&block.codes[..count]) {
+            *entry = *characters.entry_of_block(*code);
+        }
         let edges = block.codes[..count].windows(2).enumerate();
         edges.fold((0, 0), |(joined, partial), (at, codes)| {
             let both_ascii = (codes[0] | codes[1]) < 0x80;
@@ -170,8 +219,8 @@ impl Reading for Plain {
     }
 
     #[inline(always)]
-    fn more(self, characters: &Characters, block: &Block) -> [u64; 2] {
-        gathered::plain_more(characters, block)
+    fn more(self, block: &Block) -> [u64; 2] {
+        gathered::plain_more(block)
     }
 
     #[inline(always)]
@@ -181,11 +230,10 @@ impl Reading for Plain {
 
     const MERGES: bool = false;
 
-    fn tokens(self, characters: &Characters, block: &mut Block) -> u64 {
-        let Block { tokens, codes, count, .. } = block;
-        let places = tokens.iter_mut().zip(&codes[..*count]).enumerate();
-        places.fold(0, |single, (at, (token, code))| {
-            let entry = characters.entry_of_block(*code);
+    fn tokens(self, block: &mut Block) -> u64 {
+        let Block { tokens, gathered, count, .. } = block;
+        let places = tokens.iter_mut().zip(&gathered.ids[..*count]).enumerate();
+        places.fold(0, |single, (at, (token, entry))| {
             *token = entry[0];
             single | u64::from(count_of(entry) == 1) << at
         })
@@ -210,41 +258,12 @@ impl Block {
         pre_tokens: PreTokens<'_>,
         from: (usize, usize),
     ) -> (usize, usize) {
-        let PreTokens { ends, others, .. } = pre_tokens;
-        let ((mut at, mut piece), mut count) = (from, 0);
-        let (mut is_start, mut beyond, mut ascii) = (0u64, 0u64, 0u64);
-        while piece < ends.len() && count < CHARACTERS {
-            if others >> piece & 1 == 0 {
-                (self.codes[count], self.starts[count], self.pieces[count]) = (0, at as u32, piece as u8);
-                ascii |= 1 << count;
-                // Nothing is joined to it from either side.
-                is_start |= 3 << count;
-                (at, count, piece) = (ends[piece] as usize, count + 1, piece + 1);
-                continue;
-            }
-            let behind = (piece + (others >> piece).trailing_ones() as usize).min(ends.len());
-            let end = ends[behind - 1] as usize;
-            while at < end && count < CHARACTERS {
-                if text[at] >> 4 == 0xE {
-                    let most = ((end - at) / 3).min(CHARACTERS - count);
-                    let read = reading.three_bytes(text, at, most, self, count);
-                    let stop = at + 3 * read;
-                    while piece < ends.len() && (ends[piece] as usize) <= stop {
-                        is_start |= 1u64.checked_shl((count + (ends[piece] as usize - at) / 3) as u32).unwrap_or(0);
-                        piece += 1;
-                    }
-                    (at, count) = (stop, count + read);
-                } else {
-                    let (code, length) = decode(text, at);
-                    beyond |= u64::from(code == BEYOND_CODE) << count;
-                    (self.codes[count], self.starts[count]) = (code, at as u32);
-                    (at, count) = (at + length, count + 1);
-                    let ended = ends[piece] as usize == at;
-                    piece += usize::from(ended);
-                    is_start |= u64::from(ended).checked_shl(count as u32).unwrap_or(0);
-                }
-            }
+        let ends = pre_tokens.ends;
+        let mut place = Place { at: from.0, piece: from.1, ..Place::default() };
+        while place.piece < ends.len() && place.count < CHARACTERS {
+            reading.some(text, pre_tokens, self, &mut place);
         }
+        let Place { mut at, piece, mut count, is_start, beyond, ascii } = place;
         let (joined, partial) = reading.joined(characters, self, count);
         let mut joined = joined & !(is_start >> 1);
         if piece < ends.len() && at > pre_tokens.start_of(piece) && count > 1 {
@@ -261,6 +280,13 @@ impl Block {
         (self.count, self.joined, self.partial) = (count, joined, partial & joined);
         (self.beyond, self.ascii) = (beyond, ascii);
         (at, piece)
+    }
+
+    /// Begins putting ids together: those of each character by itself.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, reading: impl Reading) {
+        let [two, three] = reading.more(self);
+        self.gathered.more = [two, three, 0];
     }
 
     /// The edges of pieces that are not to be merged from their characters' ids: those in which a character has not a
@@ -305,8 +331,8 @@ mod tests {
         learned(r"regex:\S+|\s+", &texts, 400)
     });
 
-    /// What a block says of a text: where it stopped, what stands in it, and its masks.
-    type Said = ((usize, usize), Vec<(u32, u32)>, [u64; 4]);
+    /// What a block says of a text: where it stopped, what stands in it, its masks, and its pre-tokens of ASCII.
+    type Said = ((usize, usize), Vec<(u32, u32)>, [u64; 4], Vec<u8>);
 
     fn read(reading: impl Reading, characters: &Characters, text: &str, pre_tokens: PreTokens<'_>) -> Vec<Said> {
         let (mut from, mut said) = ((0, 0), Vec::new());
@@ -316,7 +342,8 @@ mod tests {
             let stop = block.read(reading, characters, text.as_bytes(), pre_tokens, from);
             assert!(from.0 < stop.0 && pre_tokens.start_of(stop.1) <= stop.0);
             let read = block.codes.iter().zip(&block.starts).take(block.count).map(|(code, start)| (*code, *start));
-            said.push((stop, read.collect(), [block.joined, block.partial, block.beyond, block.ascii]));
+            let pieces = (0..block.count).filter(|at| block.ascii >> at & 1 == 1).map(|at| block.pieces[at]).collect();
+            said.push((stop, read.collect(), [block.joined, block.partial, block.beyond, block.ascii], pieces));
             from = stop;
         }
         said
@@ -342,8 +369,12 @@ mod tests {
             });
             assert_eq!(read_ones, plain.collect::<Vec<_>>(), "{text:?}");
             #[cfg(target_arch = "x86_64")]
-            if let Some(lanes) = super::super::block_x86::Avx512::detect() {
-                assert_eq!(read(lanes, characters, text, pre_tokens), wanted, "AVX-512: {text:?}");
+            if let Some(lanes) = super::super::block_x86::Avx512::<true>::detect() {
+                // Text behind it is read too, and says nothing.
+                for behind in ["", "a", "词"] {
+                    let text = format!("{text}{}", behind.repeat(64));
+                    assert_eq!(read(lanes, characters, &text, pre_tokens), wanted, "AVX-512: {text:?}");
+                }
             }
         }
     }
@@ -377,9 +408,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn pre_tokens_of_ascii_of_every_length() {
+        for length in 1..200 {
+            // Behind characters of each length, so that it begins at any place of a step, and in front of some.
+            for before in [
+                "",
+                "词",
+                "词é",
+                "𠮷",
+                "𠮷𠮷é词",
+                "的一是在不了有和人这词元国中文",
+                "中a文中a文中a文中a文中a文中a文中a",
+            ] {
+                for behind in ["元é", "𠮷元"] {
+                    let text = format!("{before}{}{behind}", "a".repeat(length));
+                    let ends = [before.len(), before.len() + length, text.len()].map(|end| end as u32);
+                    check(&text, &ends[usize::from(before.is_empty())..]);
+                }
+            }
+        }
+        for count in 1..PRE_TOKENS as u32 {
+            check(&"ab ".repeat(count as usize), &(1..=count).map(|end| 3 * end).collect::<Vec<_>>());
+            check(&"a".repeat(count as usize), &(1..=count).collect::<Vec<_>>());
+            check(&"词".repeat(count as usize), &(1..=count).map(|end| 3 * end).collect::<Vec<_>>());
+        }
+    }
+
     proptest! {
         #[test]
-        fn readings_agree(text in hostile(), times in 1usize..20, cuts in proptest::collection::vec(any::<u16>(), 0..9)) {
+        fn readings_agree(
+            text in hostile(),
+            times in 1usize..20,
+            cuts in proptest::collection::vec(any::<u16>(), 0..PRE_TOKENS),
+        ) {
             let text = format!("词{}元", text.repeat(times));
             let edges: Vec<u32> = text.char_indices().skip(1).map(|(at, _)| at as u32).collect();
             let mut pieces: Vec<u32> = cuts.iter().map(|cut| edges[usize::from(*cut) % edges.len()]).collect();

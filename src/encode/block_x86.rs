@@ -1,8 +1,7 @@
-//! Blocks of characters on x86: read 16 at a time with AVX-512, and work compiled for that, or for AVX2.
+//! Blocks of characters on x86: 16 are joined at a time with AVX-512; and work compiled for that, or for AVX2.
 //!
 //! The places in the tables are those of the plain reading; an edge's marks decide whether the set and the masks of
-//! [`Cuts`] are looked at, which for most edges they need not be. On an Intel Xeon of 2023 Chinese was faster by a seventh
-//! than with the plain reading.
+//! [`Cuts`] are looked at, which for most edges they need not be.
 //!
 //! `unsafe` here is three things: intrinsics, whose presence a value of [`Avx512`] or [`Avx2`] proves; loads and stores of
 //! 64 bytes in arrays that are as long; and gathers from tables, each index of which is below the table's length, as said
@@ -10,8 +9,9 @@
 
 use std::arch::x86_64::*;
 
-use super::block::{Block, PLACES, Plain, Reading, STEP, Work};
-use super::characters::Characters;
+use super::block::{Block, PLACES, Place, Plain, PreTokens, Reading, STEP, Work};
+use super::characters::{Characters, Entry};
+use super::characters_x86;
 use super::cuts::{Cuts, FIRSTS_SHIFT, HASH, LASTS_SHIFT, LEFT, MASK_BITS, MASKS, RIGHT, WORDS};
 use super::gathered::Gathered;
 use super::gathered_x86;
@@ -23,11 +23,12 @@ use super::whole::WholePairs;
 use super::whole_x86;
 use crate::vocab::TokenId;
 
-/// A value is proof that the machine has the instructions.
+/// A value is proof that the machine has the instructions; with `BYTES` also those that move bytes about in a register, as
+/// machines of 2019 on have.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512<const BYTES: bool = false>(());
 
-impl Avx512 {
+impl<const BYTES: bool> Avx512<BYTES> {
     pub(super) fn detect() -> Option<Self> {
         let found = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
@@ -35,17 +36,24 @@ impl Avx512 {
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("lzcnt")
             && is_x86_feature_detected!("popcnt");
-        found.then_some(Self(()))
+        let moves = is_x86_feature_detected!("avx512vbmi") && is_x86_feature_detected!("avx512vbmi2");
+        (found && (moves || !BYTES)).then_some(Self(()))
     }
 
     /// Work that is compiled for these instructions.
     pub(super) fn run<W: Work>(self, work: W) {
+        #[inline(never)]
         #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
-        fn compiled<W: Work>(lanes: Avx512, work: W) {
+        fn compiled<W: Work>(lanes: impl Reading, work: W) {
+            work.run(lanes);
+        }
+        #[inline(never)]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi1,bmi2,lzcnt,popcnt")]
+        fn compiled_for_bytes<W: Work>(lanes: impl Reading, work: W) {
             work.run(lanes);
         }
         // SAFETY: `self` proves every feature.
-        unsafe { compiled(self, work) }
+        unsafe { if BYTES { compiled_for_bytes(self, work) } else { compiled(self, work) } }
     }
 }
 
@@ -74,33 +82,19 @@ impl Avx2 {
     }
 }
 
-impl Reading for Avx512 {
+impl<const BYTES: bool> Reading for Avx512<BYTES> {
     #[inline(always)]
-    fn three_bytes(self, text: &[u8], at: usize, most: usize, block: &mut Block, count: usize) -> usize {
-        let Some(bytes) = text[at..].first_chunk::<64>() else {
-            return Plain.three_bytes(text, at, most, block, count);
-        };
-        let codes: &mut [u32; STEP] = block.codes[count..].first_chunk_mut().expect("a step fits behind every count");
-        let starts: &mut [u32; STEP] = block.starts[count..].first_chunk_mut().expect("a step fits behind every count");
-        // SAFETY: `self` proves the instructions; loads and stores are of arrays of 64 bytes.
-        let threes = unsafe {
-            // Four characters to a lane of 16 bytes, each then a word with its first byte on top.
-            let bytes = _mm512_loadu_si512(bytes.as_ptr().cast());
-            let lanes = _mm512_setr_epi32(0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11);
-            let order = _mm512_broadcast_i32x4(_mm_setr_epi8(2, 1, 0, -1, 5, 4, 3, -1, 8, 7, 6, -1, 11, 10, 9, -1));
-            let words = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(lanes, bytes), order);
-            let third = _mm512_and_si512(words, _mm512_set1_epi32(0x3F));
-            let second = _mm512_and_si512(_mm512_srli_epi32::<2>(words), _mm512_set1_epi32(0xFC0));
-            let first = _mm512_and_si512(_mm512_srli_epi32::<4>(words), _mm512_set1_epi32(0xF000));
-            // At most 0xFFFF, whatever the bytes are.
-            _mm512_storeu_si512(codes.as_mut_ptr().cast(), _mm512_or_si512(third, _mm512_or_si512(second, first)));
-            let offsets = _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 36, 39, 42, 45);
-            let places = _mm512_add_epi32(_mm512_set1_epi32(at as i32), offsets);
-            _mm512_storeu_si512(starts.as_mut_ptr().cast(), places);
-            let top = _mm512_and_si512(words, _mm512_set1_epi32(0xF0_0000));
-            _mm512_cmpeq_epi32_mask(top, _mm512_set1_epi32(0xE0_0000))
-        };
-        (threes.trailing_ones() as usize).min(most)
+    fn apart(self, work: impl Work) {
+        self.run(work);
+    }
+
+    #[inline(always)]
+    fn some(self, text: &[u8], pre_tokens: PreTokens<'_>, block: &mut Block, place: &mut Place) {
+        match text[place.at..].first_chunk() {
+            // SAFETY: `self` proves the instructions.
+            Some(text) if BYTES => unsafe { characters_x86::some(text, pre_tokens, block, place) },
+            _ => Plain.some(text, pre_tokens, block, place),
+        }
     }
 
     #[inline(always)]
@@ -122,7 +116,7 @@ impl Reading for Avx512 {
     }
 
     #[inline(always)]
-    fn more(self, _: &Characters, block: &Block) -> [u64; 2] {
+    fn more(self, block: &Block) -> [u64; 2] {
         // SAFETY: `self` proves the instructions.
         unsafe { gathered_x86::more(block) }
     }
@@ -136,9 +130,9 @@ impl Reading for Avx512 {
     const MERGES: bool = true;
 
     #[inline(always)]
-    fn tokens(self, characters: &Characters, block: &mut Block) -> u64 {
+    fn tokens(self, block: &mut Block) -> u64 {
         // SAFETY: `self` proves the instructions.
-        unsafe { tokens(characters, block) }
+        unsafe { tokens(block) }
     }
 
     #[inline(always)]
@@ -149,17 +143,13 @@ impl Reading for Avx512 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
-fn tokens(characters: &Characters, block: &mut Block) -> u64 {
+fn tokens(block: &mut Block) -> u64 {
     let mut single = 0;
     for at in (0..block.count).step_by(STEP) {
-        let codes = _mm512_and_si512(load(&block.codes, at), all(0xFFFF));
-        let tokens: &mut [u32; STEP] = block.tokens[at..].first_chunk_mut().expect("a step fits behind every count");
-        // SAFETY: an entry of each of these codes has 16 bytes, the first four of which are loaded.
-        unsafe {
-            let entries = characters.entries().as_ptr().cast::<u8>();
-            let gathered = _mm512_i32gather_epi32::<8>(_mm512_slli_epi32::<1>(codes), entries.cast());
-            _mm512_storeu_si512(tokens.as_mut_ptr().cast(), gathered);
-        }
+        let entries: &[Entry; STEP] = block.gathered.ids[at..].first_chunk().expect("a step fits before the end");
+        // SAFETY: four entries have 64 bytes.
+        let fours = std::array::from_fn(|four| unsafe { _mm512_loadu_si512(entries[4 * four..].as_ptr().cast()) });
+        store(&mut block.tokens, at, words_of::<0>(fours));
         let counts = _mm512_and_si512(load(&block.marks, at), all(3));
         single |= u64::from(_mm512_cmpeq_epi32_mask(counts, all(1))) << at;
     }
@@ -168,25 +158,61 @@ fn tokens(characters: &Characters, block: &mut Block) -> u64 {
 
 #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 fn joined(characters: &Characters, block: &mut Block, count: usize) -> (u64, u64) {
-    for at in (0..count).step_by(STEP) {
-        let codes = _mm512_and_si512(load(&block.codes, at), all(0xFFFF));
-        // SAFETY: an entry of each of these codes has 16 bytes, the last four of which are loaded.
-        unsafe {
-            let entries = characters.entries().as_ptr().cast::<u8>().add(12);
-            let gathered = _mm512_i32gather_epi32::<8>(_mm512_slli_epi32::<1>(codes), entries.cast());
-            let marks: &mut [u32; STEP] = block.marks[at..].first_chunk_mut().expect("a step fits behind every count");
-            _mm512_storeu_si512(marks.as_mut_ptr().cast(), gathered);
-        }
-    }
     let (mut joined, mut partial) = (0, 0);
-    for at in (0..count.saturating_sub(1)).step_by(STEP) {
-        let before = Sides { codes: load(&block.codes, at), marks: load(&block.marks, at) };
-        let behind = Sides { codes: load(&block.codes, at + 1), marks: load(&block.marks, at + 1) };
+    let mut before = sides(characters, block, 0);
+    for at in (0..count).step_by(STEP) {
+        // Of the last edge of a block nothing is asked.
+        let next = if at + STEP < count { sides(characters, block, at + STEP) } else { before };
+        let behind = Sides {
+            codes: _mm512_alignr_epi32::<1>(next.codes, before.codes),
+            marks: _mm512_alignr_epi32::<1>(next.marks, before.marks),
+        };
         let (spanned, by_part) = edges(characters.cuts(), before, behind);
         joined |= u64::from(spanned) << at;
         partial |= u64::from(by_part) << at;
+        before = next;
     }
     (joined, partial)
+}
+
+/// Reads the entries of sixteen characters of a block.
+///
+/// They are loaded one by one and put together, as all of them are wanted; gathering their marks took longer.
+#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+fn sides(characters: &Characters, block: &mut Block, at: usize) -> Sides {
+    let codes: &[u32; STEP] = block.codes[at..].first_chunk().expect("a step fits behind every count");
+    let entries: &mut [Entry; STEP] = block.gathered.ids[at..].first_chunk_mut().expect("a step fits before the end");
+    let mut fours = [all(0); 4];
+    for ((four, codes), entries) in fours.iter_mut().zip(codes.as_chunks::<4>().0).zip(entries.as_chunks_mut::<4>().0) {
+        let [a, b, c, d] = codes.map(|code| load_entry(characters.entry_of_block(code)));
+        let [low, high] = [[a, b], [c, d]].map(|[a, b]| _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(a), b));
+        *four = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+        // SAFETY: four entries have 64 bytes.
+        unsafe { _mm512_storeu_si512(entries.as_mut_ptr().cast(), *four) };
+    }
+    let marks = words_of::<3>(fours);
+    let codes = load(&block.codes, at);
+    store(&mut block.marks, at, marks);
+    Sides { codes, marks }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load_entry(entry: &Entry) -> __m128i {
+    // SAFETY: an entry has 16 bytes.
+    unsafe { _mm_loadu_si128(entry.as_ptr().cast()) }
+}
+
+/// This word of each of sixteen entries.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn words_of<const WORD: i32>(fours: [__m512i; 4]) -> __m512i {
+    let of_two = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 0, 0, 0, 0, 0, 0, 0);
+    let of_two = _mm512_add_epi32(of_two, all(WORD as u32));
+    let low = _mm512_permutex2var_epi32(fours[0], of_two, fours[1]);
+    let high = _mm512_permutex2var_epi32(fours[2], of_two, fours[3]);
+    _mm512_inserti64x4::<1>(low, _mm512_castsi512_si256(high))
 }
 
 /// Sixteen characters of a block from `at` on.
@@ -196,6 +222,15 @@ pub(super) fn load(of: &[u32; PLACES], at: usize) -> __m512i {
     let of: &[u32; STEP] = of[at..].first_chunk().expect("a step and one more fit behind every count");
     // SAFETY: the array has 64 bytes.
     unsafe { _mm512_loadu_si512(of.as_ptr().cast()) }
+}
+
+/// Writes sixteen places of a block from `at` on.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn store(to: &mut [u32; PLACES], at: usize, numbers: __m512i) {
+    let to: &mut [u32; STEP] = to[at..].first_chunk_mut().expect("a step fits behind every count");
+    // SAFETY: the array has 64 bytes.
+    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), numbers) };
 }
 
 /// Sixteen characters: their code points and marks.
@@ -226,24 +261,30 @@ fn edges(cuts: &Cuts, before: Sides, behind: Sides) -> (u16, u16) {
     }
     let firsts = _mm512_and_si512(_mm512_srli_epi32::<FIRSTS_SHIFT>(before.marks), all((1 << MASK_BITS) - 1));
     let lasts = _mm512_srli_epi32::<LASTS_SHIFT>(behind.marks);
-    let by_first = of_masks(masks, firsts, first_bits(behind.codes));
-    let by_part = by_first | of_masks(masks, lasts, _mm512_and_si512(before.codes, all(63)));
+    let [some_first, some_last] = [firsts, lasts].map(|numbers| _mm512_test_epi32_mask(numbers, numbers));
+    let mut by_part = 0;
+    if some_first | some_last != 0 {
+        // Mostly one of the two has bits, if any, so that they are looked for together.
+        let last_bits = _mm512_and_si512(before.codes, all(63));
+        let numbers = _mm512_mask_mov_epi32(lasts, some_first, firsts);
+        let places = _mm512_mask_mov_epi32(last_bits, some_first, first_bits(behind.codes));
+        by_part = of_masks(masks, some_first | some_last, numbers, places);
+        let both = some_first & some_last;
+        if both != 0 {
+            by_part |= of_masks(masks, both, lasts, last_bits);
+        }
+    }
     (spanned | by_part, both_ascii | by_part)
 }
 
-/// Which of the masks with these numbers, of `MASK_BITS` bits, have the bits of these places, below 64.
+/// Which of `asked` have, in the masks with these numbers, of `MASK_BITS` bits, the bits of these places, below 64.
 #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
-fn of_masks(masks: &[u64; MASKS], numbers: __m512i, places: __m512i) -> __mmask16 {
-    // Mask 0 has none.
-    let some = _mm512_test_epi32_mask(numbers, numbers);
-    if some == 0 {
-        return 0;
-    }
+fn of_masks(masks: &[u64; MASKS], asked: __mmask16, numbers: __m512i, places: __m512i) -> __mmask16 {
     let half = _mm512_add_epi32(_mm512_slli_epi32::<1>(numbers), _mm512_srli_epi32::<5>(places));
     // SAFETY: a number is below `MASKS`, and there are two halves of each, told apart by a bit of the place.
-    let words = unsafe { _mm512_mask_i32gather_epi32::<4>(all(0), some, half, masks.as_ptr().cast()) };
-    bits(some, words, places)
+    let words = unsafe { _mm512_mask_i32gather_epi32::<4>(all(0), asked, half, masks.as_ptr().cast()) };
+    bits(asked, words, places)
 }
 
 /// Which of `found` have the bit of this place, its lowest five bits, in these halves of words.

@@ -85,10 +85,6 @@ impl Characters {
         &self.entries[(code & 0xFFFF) as usize]
     }
 
-    pub(super) fn entries(&self) -> &[Entry; 1 << 16] {
-        &self.entries
-    }
-
     pub(super) fn cuts(&self) -> &Cuts {
         &self.cuts
     }

@@ -1,10 +1,11 @@
 //! The ids of the pieces of a block of characters, written one behind the other.
 //!
-//! Single characters have theirs in a table; those of pieces of several are put here first. Writing is done by
-//! [`Reading::write`]: here plainly, in `gathered_x86.rs` four pieces at once.
+//! At first the entries of single characters stand here, which reading the block has left; then those of pieces of several
+//! are put in their place. Writing is done by [`Reading::write`](super::block::Reading::write): here plainly, in
+//! `gathered_x86.rs` four pieces at once.
 
-use super::block::{Block, CHARACTERS, Reading};
-use super::characters::{Characters, count_of};
+use super::block::{Block, CHARACTERS};
+use super::characters::count_of;
 use super::ids::Room;
 use super::memo::{FewIds, of_few};
 use crate::vocab::TokenId;
@@ -12,7 +13,8 @@ use crate::vocab::TokenId;
 /// The most ids of a piece here.
 const MOST: usize = 4;
 
-/// The ids of the pieces of a block, each at the place of its first character.
+/// The ids of the pieces of a block, each at the place of its first character. At first these are the entries of the
+/// characters, whose marks nobody takes for an id, as a character has three at most.
 #[derive(Clone)]
 pub(super) struct Gathered {
     pub(super) ids: [[TokenId; MOST]; CHARACTERS],
@@ -27,10 +29,10 @@ impl Default for Gathered {
 }
 
 /// The bits of characters of a block that have more than one id, and more than two.
-pub(super) fn plain_more(characters: &Characters, block: &Block) -> [u64; 2] {
-    let codes = block.codes[..block.count].iter().enumerate();
-    codes.fold([0; 2], |[two, three], (at, code)| {
-        let count = count_of(characters.entry_of_block(*code));
+pub(super) fn plain_more(block: &Block) -> [u64; 2] {
+    let entries = block.gathered.ids[..block.count].iter().enumerate();
+    entries.fold([0; 2], |[two, three], (at, entry)| {
+        let count = count_of(entry);
         [two | u64::from(count > 1) << at, three | u64::from(count > 2) << at]
     })
 }
@@ -49,16 +51,6 @@ pub(super) fn plain_write(gathered: &Gathered, mut heads: u64, room: &mut Room) 
 }
 
 impl Gathered {
-    /// Each character of a block by itself.
-    #[inline(always)]
-    pub(super) fn begin(&mut self, reading: impl Reading, characters: &Characters, block: &Block) {
-        for (ids, code) in self.ids.iter_mut().zip(&block.codes[..block.count]) {
-            *ids = *characters.entry_of_block(*code);
-        }
-        let [two, three] = reading.more(characters, block);
-        self.more = [two, three, 0];
-    }
-
     /// The piece that begins with this character.
     #[inline(always)]
     pub(super) fn put(&mut self, at: usize, few: FewIds) {
@@ -80,7 +72,8 @@ impl Gathered {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::block::Plain;
+    use super::super::block::{Plain, Reading};
+    use super::super::characters::Characters;
     use super::super::memo::few_ids;
     use super::super::testing::learned;
     use super::*;
@@ -110,31 +103,31 @@ mod tests {
             let heads = (heads.0 | heads.1) & u64::MAX >> (CHARACTERS - choices.len());
             let wanted: Vec<TokenId> =
                 wanted.into_iter().enumerate().filter(|(at, _)| heads >> at & 1 == 1).flat_map(|(_, ids)| ids).collect();
-            let check = |reading: &dyn Fn(&mut Gathered, &mut Block, &mut Room) -> usize| {
-                let (mut gathered, mut room) = (Gathered::default(), Room::default());
-                let count = reading(&mut gathered, &mut block.clone(), &mut room);
-                (room.first(count).to_vec(), gathered.count(heads))
+            let check = |reading: &dyn Fn(&mut Block, &mut Room) -> usize| {
+                let (mut block, mut room) = (block.clone(), Room::default());
+                let count = reading(&mut block, &mut room);
+                (room.first(count).to_vec(), block.gathered.count(heads))
             };
             fn write(
                 reading: impl Reading,
                 characters: &Characters,
-                (block, gathered, room): (&mut Block, &mut Gathered, &mut Room),
+                (block, room): (&mut Block, &mut Room),
                 (puts, heads): (&[(usize, Vec<TokenId>)], u64),
             ) -> usize {
                 let count = block.count;
                 reading.joined(characters, block, count);
-                gathered.begin(reading, characters, block);
+                block.begin(reading);
                 for (at, ids) in puts {
-                    gathered.put(*at, few_ids(ids).unwrap());
+                    block.gathered.put(*at, few_ids(ids).unwrap());
                 }
-                reading.write(gathered, heads, room)
+                reading.write(&block.gathered, heads, room)
             }
             let of = (&puts[..], heads);
-            let plain = check(&|gathered, block, room| write(Plain, characters, (block, gathered, room), of));
+            let plain = check(&|block, room| write(Plain, characters, (block, room), of));
             prop_assert_eq!(&plain, &(wanted.clone(), wanted.len()));
             #[cfg(target_arch = "x86_64")]
-            if let Some(lanes) = super::super::block_x86::Avx512::detect() {
-                let found = check(&|gathered, block, room| write(lanes, characters, (block, gathered, room), of));
+            if let Some(lanes) = super::super::block_x86::Avx512::<true>::detect() {
+                let found = check(&|block, room| write(lanes, characters, (block, room), of));
                 prop_assert_eq!(found, plain);
             }
         }

@@ -157,7 +157,7 @@ impl Short {
     /// Appends the ids that the tokens merge to.
     fn merge(self, pairs: &Pairs, ids: &mut Vec<TokenId>) {
         #[cfg(target_arch = "x86_64")]
-        if let (Some(narrow), Some(lanes)) = (pairs.narrow(), super::block_x86::Avx512::detect()) {
+        if let (Some(narrow), Some(lanes)) = (pairs.narrow(), super::block_x86::Avx512::<false>::detect()) {
             return lanes.merge_short(narrow, self, ids);
         }
         self.merge_plainly(pairs, ids);

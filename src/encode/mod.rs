@@ -32,6 +32,9 @@ mod block;
 mod block_x86;
 mod character_model;
 mod characters;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod characters_x86;
 mod cuts;
 mod decode;
 mod decode_stream;

@@ -61,6 +61,21 @@ impl<I: Ids> Work for All<'_, '_, I> {
     }
 }
 
+/// Pre-tokens of a text that are read by characters, [`Pieces::characters`].
+struct Blocks<'a, 'e, I> {
+    pieces: &'a mut Pieces<'e, I>,
+    text: &'a [u8],
+    pre_tokens: PreTokens<'a>,
+    keys: &'a Keys,
+}
+
+impl<I: Ids> Work for Blocks<'_, '_, I> {
+    #[inline(always)]
+    fn run(self, reading: impl Reading) {
+        self.pieces.characters(reading, self.text, self.pre_tokens, self.keys);
+    }
+}
+
 impl<I: Ids> Pieces<'_, I> {
     /// Appends the ids of the pre-tokens of `text` with these ends.
     #[inline(always)]
@@ -69,7 +84,8 @@ impl<I: Ids> Pieces<'_, I> {
         for ends in ends.chunks(PRE_TOKENS) {
             let others = read_keys(&self.scratch.memo, text, start, ends, &mut keys);
             if self.is_text && others.count_ones() >= MANY {
-                self.characters(reading, text, PreTokens { start, ends, others }, &keys);
+                let pre_tokens = PreTokens { start, ends, others };
+                reading.apart(Blocks { pieces: self, text, pre_tokens, keys: &keys });
                 start = ends[ends.len() - 1] as usize;
                 continue;
             }
@@ -89,7 +105,7 @@ impl<I: Ids> Pieces<'_, I> {
                     // With all pre-tokens behind it that are not ASCII either.
                     let behind = at + (others >> at).trailing_ones() as usize;
                     let pre_tokens = PreTokens { start, ends: &ends[at..behind], others: u64::MAX };
-                    self.characters(reading, text, pre_tokens, &keys);
+                    reading.apart(Blocks { pieces: self, text, pre_tokens, keys: &keys });
                     (start, at) = (ends[behind - 1] as usize, behind);
                 } else {
                     self.parts(&text[start..end]);
@@ -131,36 +147,35 @@ impl<I: Ids> Pieces<'_, I> {
     /// jump that is not foreseen costs as much as some characters.
     #[inline(always)]
     fn looked_up(&mut self, reading: impl Reading, text: &[u8], keys: &Keys) {
-        let characters = self.tokenizer.characters();
-        let Scratch { block, gathered, memo, .. } = &mut *self.scratch;
+        let Scratch { block, memo, .. } = &mut *self.scratch;
         let Block { count, joined, beyond, ascii, .. } = **block;
-        gathered.begin(reading, characters, block);
+        block.begin(reading);
         let mut missed = 0;
         for at in places(ascii) {
             let (key, set) = keys[block.pieces[at] as usize % PRE_TOKENS];
             match reading.find(memo, key, set) {
-                Some(few) => gathered.put(at, few),
+                Some(few) => block.gathered.put(at, few),
                 None => missed |= 1 << at,
             }
         }
         let mut heads = !(joined << 1) & u64::MAX >> (CHARACTERS - count);
         for at in places(heads & (joined | beyond | missed)) {
             let behind = at + 1 + (joined >> at).trailing_ones() as usize;
-            let Scratch { block, gathered, memo, room, .. } = &mut *self.scratch;
+            let Scratch { block, memo, room, .. } = &mut *self.scratch;
             let (start, end) = (block.starts[at] as usize, block.starts[behind] as usize);
             if end - start <= SHORT {
                 let key = short_key(text, start, end);
                 if let Some(few) = reading.find(memo, key, set_of(key)) {
-                    gathered.put(at, few);
+                    block.gathered.put(at, few);
                     continue;
                 }
             }
-            self.ids.gathered(reading, gathered, heads & !(u64::MAX << at), room);
+            self.ids.gathered(reading, &block.gathered, heads & !(u64::MAX << at), room);
             heads &= u64::MAX << at << 1;
             self.several(text, start..end, at..behind);
         }
-        let Scratch { gathered, room, .. } = &mut *self.scratch;
-        self.ids.gathered(reading, gathered, heads, room);
+        let Scratch { block, room, .. } = &mut *self.scratch;
+        self.ids.gathered(reading, &block.gathered, heads, room);
     }
 
     /// Appends the ids of the block, whose pieces of whole characters are merged all at once.
@@ -168,7 +183,7 @@ impl<I: Ids> Pieces<'_, I> {
     fn merged_at_once(&mut self, reading: impl Reading, pairs: &WholePairs, text: &[u8], keys: &Keys) {
         let Scratch { block, memo, .. } = &mut *self.scratch;
         let Block { count, mut joined, ascii, .. } = **block;
-        let mut single = reading.tokens(self.tokenizer.characters(), block) & !ascii;
+        let mut single = reading.tokens(block) & !ascii;
         for at in places(ascii) {
             let (key, set) = keys[block.pieces[at] as usize % PRE_TOKENS];
             if let Some((ids, 1)) = memo.short(key, set).map(of_few) {

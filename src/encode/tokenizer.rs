@@ -12,7 +12,6 @@ use super::characters::Characters;
 use super::cuts::Cuts;
 use super::decode::ShortTokens;
 use super::encoder::Encoder;
-use super::gathered::Gathered;
 use super::ids::Room;
 use super::memo::Memo;
 use super::merge::Merger;
@@ -64,7 +63,6 @@ pub(super) struct Scratch {
     pub(super) memo: Memo,
     pub(super) merger: Merger,
     pub(super) block: Box<Block>,
-    pub(super) gathered: Box<Gathered>,
     pub(super) room: Box<Room>,
 }
 
@@ -218,7 +216,6 @@ impl Tokenizer {
             memo: Memo::new(),
             merger: Merger::default(),
             block: Box::default(),
-            gathered: Box::default(),
             room: Box::default(),
         })
     }

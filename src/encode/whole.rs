@@ -258,7 +258,7 @@ mod tests {
         };
         assert_eq!(merged(&|tokens| Plain.merge(&pairs, tokens, ends, text.len())), wanted);
         #[cfg(target_arch = "x86_64")]
-        if let Some(lanes) = super::super::block_x86::Avx512::detect() {
+        if let Some(lanes) = super::super::block_x86::Avx512::<false>::detect() {
             assert_eq!(merged(&|tokens| lanes.merge(&pairs, tokens, ends, text.len())), wanted, "{text:?} {ends:b}");
         }
     }
