@@ -15,6 +15,8 @@
 //! the memo does not know (with cl100k one in fifteen of several characters of Chinese, one in 33 of English, each 0.8 µs)
 //! left open until there were seven or so, and merged side by side by AVX-512, a merge of each in a round: no faster. A set
 //! of bits that says of most new pieces, by the hash of their key, that they are no token: making it takes what it saves.
+//! Pieces of two characters in a small memo of their own, by their code points: two percent with cl100k, none with o200k.
+//! Keys of pre-tokens of ASCII alone, with no set fetched for others: English a tenth slower.
 
 use std::ops::Range;
 
