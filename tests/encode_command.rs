@@ -167,3 +167,21 @@ fn inspect_shows_shards() {
     let facts = workshop.run(&["inspect", "out"]).ok();
     assert!(facts.contains("train/000000.shard") && facts.contains("inputs"), "{facts}");
 }
+
+/// One that was there before stays.
+#[test]
+fn a_run_that_fails_at_once_leaves_no_folder() {
+    let workshop = workshop();
+    std::fs::create_dir(workshop.path("there")).unwrap();
+    for (folder, stays) in [("out", false), ("there", true)] {
+        for failing in [
+            &["encode", "missing.jsonl", "-t", "t.json"][..],
+            &["encode", "in", "-t", "missing.json"],
+            &["import", "missing", "--layout", "nanogpt", "-t", "t.json"],
+            &["plan", "missing.jsonl", "-t", "t.json"],
+        ] {
+            workshop.run(&[failing, &["-o", folder]].concat()).fails(1, &["missing", "check the name"]);
+            assert_eq!(workshop.path(folder).exists(), stays, "{failing:?}");
+        }
+    }
+}

@@ -10,9 +10,25 @@ use crate::shard::sweep_temporary;
 /// The name of the lock's file.
 const LOCK_FILE: &str = ".lock";
 
-/// Keeps other runs out of a folder while it lives. The system lets go of it when the process ends, however it ends.
+/// Keeps other runs out of a folder while it lives. The system lets go of it when the process ends, however it ends. A folder
+/// that it made, and into which nothing came, goes with it: a run that fails at once leaves nothing behind.
 #[derive(Debug)]
-pub struct FolderLock(#[allow(dead_code)] FileLock);
+pub struct FolderLock {
+    _lock: FileLock,
+    /// Dropped behind the lock, whose file stands in the folder.
+    _made: Option<MadeFolder>,
+}
+
+/// A folder that is removed if it is empty.
+#[derive(Debug)]
+struct MadeFolder(PathBuf);
+
+impl Drop for MadeFolder {
+    fn drop(&mut self) {
+        // One with something in it stays, as it cannot be removed so.
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
 
 impl FolderLock {
     /// Makes the folder if it is not there, locks it, and removes what killed runs have half written in it.
@@ -27,12 +43,13 @@ impl FolderLock {
                 why: "is a file, a folder is needed; choose another name",
             });
         }
+        let made = (!folder.exists()).then(|| MadeFolder(folder.to_owned()));
         std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
         let lock = FileLock::try_take(&folder.join(LOCK_FILE))?;
         let lock = lock.ok_or_else(|| Error::Locked { path: folder.to_owned() })?;
         sweep_temporary(folder)?;
         sweep_scratch(folder);
-        Ok(Self(lock))
+        Ok(Self { _lock: lock, _made: made })
     }
 
     /// Locks a folder together with others who share it, against those who take it for themselves.
@@ -45,7 +62,8 @@ impl FolderLock {
             return Err(Error::Missing { path: folder.to_owned() });
         }
         let lock = FileLock::try_lock(&folder.join(LOCK_FILE), true)?;
-        lock.map(Self).ok_or_else(|| Error::Locked { path: folder.to_owned() })
+        let lock = lock.ok_or_else(|| Error::Locked { path: folder.to_owned() })?;
+        Ok(Self { _lock: lock, _made: None })
     }
 }
 
@@ -112,5 +130,27 @@ impl Drop for FileLock {
             let _ = std::fs::remove_file(&self.path);
         }
         self.file.take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_was_made_for_nothing_goes_with_its_lock() {
+        let there = tempfile::tempdir().unwrap();
+        drop(FolderLock::take(there.path()).unwrap());
+        assert!(there.path().is_dir(), "it was there before");
+        let made = there.path().join("made");
+        let lock = FolderLock::take(&made).unwrap();
+        assert!(matches!(FolderLock::take(&made), Err(Error::Locked { .. })));
+        assert!(made.is_dir());
+        drop(lock);
+        assert!(!made.exists());
+        let lock = FolderLock::take(&made).unwrap();
+        std::fs::write(made.join("a"), "").unwrap();
+        drop(lock);
+        assert!(made.join("a").is_file());
     }
 }
