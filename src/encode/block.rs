@@ -21,6 +21,8 @@ pub(super) const PRE_TOKENS: usize = 64;
 /// The most characters that are written at once, some of which may count for nothing.
 pub(super) const STEP: usize = 16;
 
+const _: () = assert!(CHARACTERS.is_multiple_of(STEP));
+
 /// Places in a block: what is written at once may go beyond its end, and so may what is read for the last edges.
 pub(super) const PLACES: usize = CHARACTERS + STEP + 1;
 

@@ -4,7 +4,7 @@
 //! [`Cuts`] are looked at, which for most edges they need not be.
 //!
 //! `unsafe` here is three things: intrinsics, whose presence a value of [`Avx512`] or [`Avx2`] proves; loads and stores of
-//! 64 bytes in arrays that are as long; and gathers from tables, each index of which is below the table's length, as said
+//! 64 bytes, and of the 16 of an entry, in arrays that are as long; and gathers from tables, each index of which is below the table's length, as said
 //! there. Both readings are compared by the tests of `block.rs`, and by the fuzz target `encode` with plain merging.
 
 use std::arch::x86_64::*;
@@ -36,8 +36,8 @@ impl<const BYTES: bool> Avx512<BYTES> {
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("lzcnt")
             && is_x86_feature_detected!("popcnt");
-        let moves = is_x86_feature_detected!("avx512vbmi") && is_x86_feature_detected!("avx512vbmi2");
-        (found && (moves || !BYTES)).then_some(Self(()))
+        let moves = || is_x86_feature_detected!("avx512vbmi") && is_x86_feature_detected!("avx512vbmi2");
+        (found && (!BYTES || moves())).then_some(Self(()))
     }
 
     /// Work that is compiled for these instructions.
@@ -146,7 +146,7 @@ impl<const BYTES: bool> Reading for Avx512<BYTES> {
 fn tokens(block: &mut Block) -> u64 {
     let mut single = 0;
     for at in (0..block.count).step_by(STEP) {
-        let entries: &[Entry; STEP] = block.gathered.ids[at..].first_chunk().expect("a step fits before the end");
+        let entries: &[Entry; STEP] = block.gathered.ids[at..].first_chunk().expect("a block is a number of steps");
         // SAFETY: four entries have 64 bytes.
         let fours = std::array::from_fn(|four| unsafe { _mm512_loadu_si512(entries[4 * four..].as_ptr().cast()) });
         store(&mut block.tokens, at, words_of::<0>(fours));
@@ -182,7 +182,7 @@ fn joined(characters: &Characters, block: &mut Block, count: usize) -> (u64, u64
 #[inline]
 fn sides(characters: &Characters, block: &mut Block, at: usize) -> Sides {
     let codes: &[u32; STEP] = block.codes[at..].first_chunk().expect("a step fits behind every count");
-    let entries: &mut [Entry; STEP] = block.gathered.ids[at..].first_chunk_mut().expect("a step fits before the end");
+    let entries: &mut [Entry; STEP] = block.gathered.ids[at..].first_chunk_mut().expect("a block is a number of steps");
     let mut fours = [all(0); 4];
     for ((four, codes), entries) in fours.iter_mut().zip(codes.as_chunks::<4>().0).zip(entries.as_chunks_mut::<4>().0) {
         let [a, b, c, d] = codes.map(|code| load_entry(characters.entry_of_block(code)));

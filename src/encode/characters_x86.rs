@@ -5,6 +5,9 @@
 //! a jump for each of these would mostly be foreseen wrong. How far the sixteen go follows from the bits alone; which
 //! characters they are nothing waits for.
 //!
+//! Sixteen pre-tokens are looked at, which is enough: a character or a pre-token of ASCII that is read stands in a pre-token
+//! of them, as each of them holds one at least, and what comes behind the last one begins where that ends.
+//!
 //! `unsafe` here is loads and stores of arrays that are as long. The tests of `block.rs` compare it with the plain reading.
 
 use std::arch::x86_64::*;

@@ -43,9 +43,8 @@ impl FolderLock {
                 why: "is a file, a folder is needed; choose another name",
             });
         }
-        let made = (!folder.exists()).then(|| MadeFolder(folder.to_owned()));
-        std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
-        let lock = FileLock::try_take(&folder.join(LOCK_FILE))?;
+        // A run that made the folder, and failed at once, may have taken it away in between.
+        let (lock, made) = make_and_lock(folder).or_else(|_| make_and_lock(folder))?;
         let lock = lock.ok_or_else(|| Error::Locked { path: folder.to_owned() })?;
         sweep_temporary(folder)?;
         sweep_scratch(folder);
@@ -65,6 +64,13 @@ impl FolderLock {
         let lock = lock.ok_or_else(|| Error::Locked { path: folder.to_owned() })?;
         Ok(Self { _lock: lock, _made: None })
     }
+}
+
+/// Makes a folder if it is not there, and locks it, unless another has it.
+fn make_and_lock(folder: &Path) -> Result<(Option<FileLock>, Option<MadeFolder>)> {
+    let made = (!folder.exists()).then(|| MadeFolder(folder.to_owned()));
+    std::fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
+    Ok((FileLock::try_take(&folder.join(LOCK_FILE))?, made))
 }
 
 /// A lock by a file that is there for as long as it is locked.
