@@ -4,8 +4,9 @@
 //! [`Cuts`] are looked at, which for most edges they need not be.
 //!
 //! `unsafe` here is three things: intrinsics, whose presence a value of [`Avx512`] or [`Avx2`] proves; loads and stores of
-//! 64 bytes, and of the 16 of an entry, in arrays that are as long; and gathers from tables, each index of which is below the table's length, as said
-//! there. Both readings are compared by the tests of `block.rs`, and by the fuzz target `encode` with plain merging.
+//! 64 bytes, and of the 16 of an entry, in arrays that are as long; and gathers from tables, each index of which is below
+//! the table's length, as said there. The readings are compared by the tests of `block.rs`, and by the fuzz target
+//! `encode` with plain merging.
 
 use std::arch::x86_64::*;
 
