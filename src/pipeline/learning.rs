@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::count_table::LeftOut;
+use super::count_table::{LeftOut, without_rare};
 use super::counting::{self, CountPlan, hash_of_dictionaries};
 use super::documents::{BadRecords, MaxBad};
 use super::partial::Partial;
@@ -219,6 +219,20 @@ impl LearnSettings {
         }
     }
 
+    /// The tokenizer that these texts teach, as [`learn_from_counts`] learns it from files that hold them.
+    pub(super) fn learn_from_texts(&self, texts: &[&str], progress: &Progress<'_>) -> Result<TokenizerSpec> {
+        self.check()?;
+        let count = |settings: &Self| Counts::of_texts(&settings.segmenter()?, texts);
+        let (counts, _) = without_rare(count(self)?, self.min_pre_token_count)?;
+        let Some(merges) = self.superwords else { return Ok(self.learn(counts, None, progress)?.0) };
+        let count_pieces = |settings: &Self| {
+            let counts = count(settings)?;
+            let fingerprint = counts.totals().fingerprint;
+            Ok((counts, fingerprint))
+        };
+        Ok(self.learn_superwords(merges, counts, &count_pieces, None, progress)?.spec)
+    }
+
     /// The merges that follow those learned before.
     fn merges(
         &self,
@@ -385,7 +399,8 @@ pub fn learn_from_counts(
     let (spec, exhausted) = match settings.superwords {
         None => settings.learn(counts, partial.as_ref(), progress)?,
         Some(merges) => {
-            let stages = settings.learn_superwords(merges, counts, plan, partial.as_ref(), progress)?;
+            let count_pieces = |pieces: &LearnSettings| plan.count_pieces(pieces, progress);
+            let stages = settings.learn_superwords(merges, counts, &count_pieces, partial.as_ref(), progress)?;
             origin["superword-counts"] = json!(stages.counts);
             (stages.spec, stages.exhausted)
         }
@@ -398,4 +413,35 @@ pub fn learn_from_counts(
     let exhausted = exhausted.then_some(tokens);
     let (documents, bytes, cleaning) = (tally.documents, tally.bytes, tally.cleaning);
     Ok(LearnedTokenizer { spec, documents, bytes, cleaning, counts: totals, left_out, exhausted, seconds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_teach_what_files_of_them_teach() {
+        let texts = [include_str!("../../corpora/zh/bicycle-repair.txt"), "the then the there, the then 词元是词。\n"];
+        let folder = tempfile::tempdir().unwrap();
+        let lines: String = texts.iter().map(|text| json!({ "text": text }).to_string() + "\n").collect();
+        let path = folder.path().join("texts.jsonl");
+        std::fs::write(&path, lines).unwrap();
+        let source = Source::find(&[path], None).unwrap();
+        let progress = Progress::silent();
+        let config = LearnConfig { vocab_size: VocabSize::Tokens(700), ..LearnConfig::default() };
+        let plain = LearnSettings { config, ..LearnSettings::default() };
+        let mut seen = Vec::new();
+        for settings in [
+            LearnSettings { superwords: Some(100), ..plain.clone() },
+            LearnSettings { min_pre_token_count: Some(3), ..plain.clone() },
+            LearnSettings { granularity: Granularity::Word, ..plain.clone() },
+            plain,
+        ] {
+            let spec = settings.learn_from_texts(&texts, &progress).unwrap();
+            let files = learn_tokenizer(&source, &ReadOptions::default(), &settings, &progress).unwrap().spec;
+            assert_eq!(spec.fingerprint(), files.fingerprint());
+            assert!(!seen.contains(&spec.fingerprint()), "{settings:?}");
+            seen.push(spec.fingerprint());
+        }
+    }
 }

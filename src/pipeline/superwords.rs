@@ -98,12 +98,13 @@ impl LearnSettings {
         }
     }
 
-    /// Learns `merges` superwords at the end of the vocabulary, whose other merges come of `counts`.
+    /// Learns `merges` superwords at the end of the vocabulary, whose other merges come of `counts`. `count_pieces` counts
+    /// the text again, with the settings of the second stage.
     pub(super) fn learn_superwords(
         &self,
         merges: u32,
         counts: Counts,
-        plan: &CountPlan,
+        count_pieces: &dyn Fn(&Self) -> Result<(Counts, Fingerprint)>,
         partial: Option<&Partial<'_>>,
         progress: &Progress<'_>,
     ) -> Result<TwoStages> {
@@ -122,7 +123,7 @@ impl LearnSettings {
         let words = not_stopped(words, partial, progress)?;
         let coarse = self.coarse()?;
         let base = TokenizerSpec::from_learned(coarse.source().to_owned(), HanEdges::None, &words.pairs, &[])?;
-        let Counted { counts, totals, .. } = self.count_coarse(&coarse, plan, progress)?;
+        let (counts, fingerprint) = count_pieces(&self.of_second_stage(&coarse))?;
         progress.stage("learning superwords", u64::from(merges), Unit::Merges);
         let size = all.min(base.vocab_size().saturating_add(merges));
         let more = learn_more(counts, &base, &sized(size), &mut report)?;
@@ -134,21 +135,26 @@ impl LearnSettings {
         let pairs = [words.pairs, more.pairs].concat();
         let pattern = coarse.source().to_owned();
         let spec = TokenizerSpec::from_learned(pattern, HanEdges::None, &pairs, &self.config.special)?;
-        Ok(TwoStages { spec, exhausted: more.exhausted, counts: totals.fingerprint })
-    }
-
-    fn count_coarse(&self, coarse: &Pattern, plan: &CountPlan, progress: &Progress<'_>) -> Result<Counted> {
-        let settings = self.of_second_stage(coarse);
-        let plan = CountPlan { save: None, ..plan.clone() };
-        plan.count(&settings, &settings.segmenter()?, true, progress).map_err(|error| match error {
-            // Nothing is to be left out here.
-            Error::Memory { needed, limit, .. } => Error::Memory { needed, limit, least: None, saved: None },
-            error => error,
-        })
+        Ok(TwoStages { spec, exhausted: more.exhausted, counts: fingerprint })
     }
 }
 
 impl CountPlan {
+    /// Counts the text again, for the second stage: all of its pieces, as none is to be left out.
+    pub(super) fn count_pieces(
+        &self,
+        settings: &LearnSettings,
+        progress: &Progress<'_>,
+    ) -> Result<(Counts, Fingerprint)> {
+        let plan = Self { save: None, ..self.clone() };
+        let counted = plan.count(settings, &settings.segmenter()?, true, progress);
+        let Counted { counts, totals, .. } = counted.map_err(|error| match error {
+            Error::Memory { needed, limit, .. } => Error::Memory { needed, limit, least: None, saved: None },
+            error => error,
+        })?;
+        Ok((counts, totals.fingerprint))
+    }
+
     /// Fails where text cannot be read a second time.
     pub(super) fn check_read_twice(&self) -> Result<()> {
         let value = match &self.input {

@@ -43,7 +43,7 @@ use super::training::note_imitation;
 use crate::encode::Tokenizer;
 use crate::error::{Error, Result};
 use crate::evaluate::{OverSeeds, ProbeReport, smallest_visible};
-use crate::learn::{Counts, Granularity, LearnConfig, VocabSize};
+use crate::learn::{Granularity, LearnConfig, VocabSize};
 use crate::model::Precision;
 use arm::{Arm, Role};
 use beside::{beside, workers};
@@ -412,10 +412,6 @@ impl Done<'_> {
 
 /// A tokenizer learned from the texts for training.
 fn learn(settings: &LearnSettings, texts: &Texts, progress: &Progress<'_>) -> Result<Tokenizer> {
-    settings.check()?;
-    let segmenter = settings.segmenter()?;
     let train: Vec<&str> = texts.train.iter().map(|text| text.text.as_str()).collect();
-    let counts = Counts::of_texts(&segmenter, &train)?;
-    let (spec, _) = settings.learn(counts, None, progress)?;
-    Tokenizer::new(spec)
+    Tokenizer::new(settings.learn_from_texts(&train, progress)?)
 }
