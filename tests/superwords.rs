@@ -5,10 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ciyuan::Error;
 use ciyuan::encode::naive_encode;
 use ciyuan::learn::{Counts, LearnConfig, VocabSize, naive_learn, naive_learn_more};
-use ciyuan::pipeline::{
-    CountPlan, Event, LearnSettings, Progress, SUPERWORD_PATTERN, learn_from_counts, load_tokenizer, partial_path,
-};
-use ciyuan::segment::{Han, HanEdges, Pattern, Segmenter};
+use ciyuan::pipeline::{CountPlan, Event, LearnSettings, Progress, learn_from_counts, load_tokenizer, partial_path};
+use ciyuan::segment::{Han, HanEdges, Pattern, SUPERWORD_PATTERN, Segmenter};
 use ciyuan::text::{ReadOptions, Source};
 use ciyuan::vocab::TokenizerSpec;
 use tokenizers::Tokenizer as Reference;

@@ -46,7 +46,7 @@ pub struct LearnSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superwords: Option<u32>,
     /// The pattern inside whose pieces superwords are learned, and text is encoded, as `pattern`; without,
-    /// [`SUPERWORD_PATTERN`](super::SUPERWORD_PATTERN).
+    /// [`SUPERWORD_PATTERN`](crate::segment::SUPERWORD_PATTERN).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superword_pattern: Option<String>,
     /// Size and special tokens, and rules of merging.

@@ -27,16 +27,8 @@ use super::partial::Partial;
 use super::progress::{Progress, Unit};
 use crate::error::{Error, Result};
 use crate::learn::{Counts, Granularity, LearnConfig, Learned, VocabSize, learn_from, learn_more};
-use crate::segment::{Han, HanEdges, Pattern};
+use crate::segment::{Han, HanEdges, Pattern, SUPERWORD_PATTERN};
 use crate::vocab::{Fingerprint, TokenizerSpec};
-
-/// The pattern of the second stage: at most eight words with the white space before them (a word is up to 32 characters
-/// without any, as Chinese has them), up to the end of the line or to the punctuation that ends a Chinese sentence.
-///
-/// A piece has 528 characters at the most. The pattern has no look-around, so it runs in linear time, and leaves white
-/// space before the word that follows it.
-pub const SUPERWORD_PATTERN: &str =
-    r"(?:[^\S\r\n]{0,32}[^\s。！？]{1,32}){1,8}[。！？]{0,8}[\r\n]{0,8}|[。！？\r\n]{1,32}|\s{1,32}";
 
 /// What was learned in two stages.
 pub(super) struct TwoStages {
@@ -172,47 +164,5 @@ impl CountPlan {
                         each, and what streams is gone when superwords are counted"
                 .to_owned();
         Err(Error::Setting { name: "superwords", value: value.to_owned(), expected })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::segment::{Segmenter, hostile};
-    use proptest::prelude::*;
-
-    const MOST_CHARACTERS: usize = 8 * (32 + 32) + 8 + 8;
-
-    fn pieces(text: &str) -> Vec<&str> {
-        let segmenter = Segmenter::new(Pattern::parse(SUPERWORD_PATTERN).unwrap(), HanEdges::None).unwrap();
-        let mut ends = Vec::new();
-        segmenter.spans(text, &mut ends).unwrap();
-        let mut start = 0;
-        ends.iter().map(|&end| &text[std::mem::replace(&mut start, end as usize)..end as usize]).collect()
-    }
-
-    #[test]
-    fn pieces_of_the_pattern() {
-        assert!(Pattern::parse(SUPERWORD_PATTERN).unwrap().is_linear());
-        let text = "One two, three. Four\n\n  five six seven eight nine ten eleven twelve. x";
-        assert_eq!(pieces(text), ["One two, three. Four\n\n", "  five six seven eight nine ten eleven twelve.", " x"]);
-        assert_eq!(pieces("词元是单位。语言模型！？\n学"), ["词元是单位。", "语言模型！？\n", "学"]);
-        assert_eq!(pieces(" \n\n。。"), [" \n\n", "。。"]);
-        let longest = format!(
-            "{}{}",
-            format!("{}{}", " ".repeat(32), "x".repeat(32)).repeat(8),
-            "！！！！！！！！\n\n\n\n\n\n\n\n"
-        );
-        assert_eq!((pieces(&longest).len(), longest.chars().count()), (1, MOST_CHARACTERS));
-    }
-
-    proptest! {
-        #[test]
-        fn no_piece_is_longer(text in hostile(), times in 1usize..60) {
-            let text = text.repeat(times);
-            let pieces = pieces(&text);
-            prop_assert!(pieces.iter().all(|piece| piece.chars().count() <= MOST_CHARACTERS));
-            prop_assert_eq!(pieces.concat(), text);
-        }
     }
 }

@@ -44,6 +44,7 @@ mod named;
 mod oniguruma;
 mod pages;
 mod pattern;
+mod phrases;
 mod prefetch;
 #[cfg(feature = "chinese")]
 mod probable;
@@ -70,6 +71,7 @@ pub use naive::NaivePattern;
 pub use named::{DEFAULT_PATTERN, NAMED_PATTERNS};
 pub(crate) use pages::Pages;
 pub use pattern::Pattern;
+pub use phrases::SUPERWORD_PATTERN;
 pub(crate) use prefetch::prefetch;
 #[cfg(feature = "pipeline")]
 pub(crate) use script::Ranges;

@@ -2,6 +2,7 @@
 
 use super::lanes::{Instructions, Lanes, Work};
 use super::oniguruma;
+use super::phrases::{self, SUPERWORD_PATTERN};
 use super::rules::{Ciyuan, Cl100k, Cl100kTiktoken, DeepSeekV3, Gpt2, O200k, Qwen2, Qwen35, Rules, SeedCoder};
 use super::scanner::scan;
 
@@ -126,11 +127,12 @@ pub(super) enum NamedScanner {
     SeedCoder,
     DeepSeekV3,
     Characters,
+    Superwords,
 }
 
 impl NamedScanner {
     /// The regular expressions that are known, and the scanner that cuts as they do.
-    pub(super) const KNOWN: [(&str, Self); 12] = [
+    pub(super) const KNOWN: [(&str, Self); 13] = [
         (CIYUAN, Self::Ciyuan),
         (GPT2, Self::Gpt2),
         (GPT2_TIKTOKEN, Self::Gpt2),
@@ -143,6 +145,7 @@ impl NamedScanner {
         (BAILING, Self::Qwen2),
         (DEEPSEEK_V3, Self::DeepSeekV3),
         (CHARACTERS, Self::Characters),
+        (SUPERWORD_PATTERN, Self::Superwords),
     ];
 
     /// The scanner for a regular expression, if it is a known one.
@@ -163,6 +166,7 @@ impl NamedScanner {
             Self::DeepSeekV3 => instructions.run(Scan::<DeepSeekV3>::new(text, ends)),
             Self::Characters => ends.extend(text.char_indices().skip(1).map(|(at, _)| at as u32).chain(last(text))),
             Self::SeedCoder => instructions.run(Scan::<SeedCoder>::new(text, ends)),
+            Self::Superwords => phrases::push_ends(text, ends),
         }
     }
 }

@@ -30,6 +30,7 @@ use std::ops::Range;
 use super::classes::{NEWLINE, Set, class_of};
 use super::edges::Edges;
 use super::named::NamedScanner;
+use super::phrases;
 use super::rules::{Ciyuan, Cl100k, Cl100kTiktoken, DeepSeekV3, Gpt2, O200k, Qwen2, Qwen35, Rules, SeedCoder};
 
 /// Where the texts of a named pattern may be cut.
@@ -37,6 +38,8 @@ use super::rules::{Ciyuan, Cl100k, Cl100kTiktoken, DeepSeekV3, Gpt2, O200k, Qwen
 pub(super) enum SafeCuts {
     /// Between any two characters.
     Everywhere,
+    /// Behind the end of a line or of a sentence. The pattern looks nowhere ahead.
+    BehindPhrases,
     /// As the head of this file says.
     Between {
         edges: Edges,
@@ -59,6 +62,7 @@ impl SafeCuts {
             NamedScanner::SeedCoder => SeedCoder::NEWLINES,
             NamedScanner::DeepSeekV3 => DeepSeekV3::NEWLINES,
             NamedScanner::Characters => return Self::Everywhere,
+            NamedScanner::Superwords => return Self::BehindPhrases,
         };
         Self::Between { edges: Edges::of(scanner), newlines }
     }
@@ -84,7 +88,11 @@ impl SafeCuts {
 
     /// Whether the place between two neighbours is a safe cut.
     pub(super) fn between(self, a: char, b: char) -> bool {
-        let Self::Between { edges, newlines } = self else { return true };
+        let (edges, newlines) = match self {
+            Self::Everywhere => return true,
+            Self::BehindPhrases => return phrases::ends_between(a, b),
+            Self::Between { edges, newlines } => (edges, newlines),
+        };
         let of_a = class_of(a as u32);
         edges.between(a, b) && (!Set::WHITE_SPACE.has(of_a) || of_a == NEWLINE && newlines)
     }
@@ -197,14 +205,15 @@ mod tests {
         assert_eq!(SafeCuts::Everywhere.last("中元", 0..6), Some(3));
     }
 
-    /// Texts of every kind have cuts enough.
+    /// Texts of every kind have cuts enough; phrases end with lines and sentences alone.
     #[test]
     fn there_are_cuts() {
         for text in ["a line of words", "词元，单位。", "f(x)=a[1];", "一行\n一行\n", "2026年11月"] {
             let text = text.repeat(20);
             for (_, scanner) in NamedScanner::KNOWN {
                 let count = all_cuts(SafeCuts::of(scanner), &text).len();
-                assert!(count >= 20, "{scanner:?} {count} {text}");
+                let has_ends = scanner != NamedScanner::Superwords || text.contains(['。', '\n']);
+                assert_eq!(count >= 19, has_ends, "{scanner:?} {count} {text}");
             }
         }
     }

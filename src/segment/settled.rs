@@ -15,6 +15,7 @@
 use super::classes::{IDEOGRAPH, SPACE, class_of};
 use super::edges::{Edges, MARKS};
 use super::named::NamedScanner;
+use super::phrases;
 use super::segmenter::{HanEdges, Segmenter};
 use crate::error::Result;
 
@@ -43,8 +44,10 @@ impl Segmenter {
         let Some(scanner) = NamedScanner::of(self.pattern().source()) else {
             return Ok(open(self.reach().map_or(0, |reach| reach.settled(text))));
         };
-        if scanner == NamedScanner::Characters {
-            return Ok(open(text.len()));
+        match scanner {
+            NamedScanner::Characters => return Ok(open(text.len())),
+            NamedScanner::Superwords => return Ok(open(phrases::settled(text))),
+            _ => {}
         }
         let edge = last_edge(Edges::of(scanner), text);
         // Words inside a run of ideographs may change as it goes on.
