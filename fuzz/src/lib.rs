@@ -16,7 +16,8 @@ use ciyuan::learn::{
     TieRule, VocabSize,
 };
 use ciyuan::segment::{
-    Dictionary, Fold, HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, Segmenter, WordMode,
+    Dictionary, Fold, HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, SUPERWORD_PATTERN, Segmenter,
+    WordMode,
 };
 use ciyuan::shard::{
     Corpus, ExportSettings, ImportSettings, Layout, Manifest, Piece, Shard, ShardWriter, export, import as read_foreign,
@@ -26,10 +27,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 pub use documents::documents;
 
-/// Each named pattern and its oracle. Cloning a pattern would throw its lazily built automaton away.
+/// Each pattern with a scanner and its oracle. Cloning a pattern would throw its lazily built automaton away.
 static PATTERNS: LazyLock<Vec<(Segmenter, NaivePattern)>> = LazyLock::new(|| {
     let both = |regex: &str| (segmenter(Pattern::from_regex(regex).unwrap()), NaivePattern::new(regex).unwrap());
-    NAMED_PATTERNS.iter().map(|(_, regex)| both(regex)).collect()
+    NAMED_PATTERNS.iter().map(|(_, regex)| *regex).chain([SUPERWORD_PATTERN]).map(both).collect()
 });
 
 fn segmenter(pattern: Pattern) -> Segmenter {
@@ -118,21 +119,34 @@ fn spans_of_bytes(segmenter: &Segmenter, bytes: &[u8]) {
     assert_eq!(ends, wanted.collect::<Vec<_>>());
 }
 
-/// Tokenizers learned from a few lines: one with the default pattern, one with a single span a text; and one of many words
-/// of Chinese.
-static TOKENIZERS: LazyLock<[Tokenizer; 3]> = LazyLock::new(|| {
+/// Tokenizers learned from a few lines: one with the default pattern, one with a single span a text, one of many words of
+/// Chinese, and one whose last merges are superwords.
+static TOKENIZERS: LazyLock<[Tokenizer; 4]> = LazyLock::new(|| {
     let chinese = include_str!("../../corpora/zh/bicycle-repair.txt");
     let lines: String = chinese.split_inclusive(['。', '，', '\n']).flat_map(|part| [part, part, "\n"]).collect();
     let text = "词元是语言模型的单位，语言模型学习词元。the cat sat on the mat, the cat's hat; aaaa abab 1234 12 \n\n";
-    [("ciyuan", text, 320), ("regex:(?s).+", text, 320), ("ciyuan", &lines, 2800)].map(|(pattern, text, tokens)| {
-        let segmenter = segmenter(Pattern::parse(pattern).unwrap());
-        let counts = Counts::of_texts(&segmenter, &[text]).unwrap();
-        let config = LearnConfig { vocab_size: VocabSize::Tokens(tokens), min_count: 1, ..LearnConfig::default() };
-        let learned = ciyuan::learn::learn(&counts, &config, &mut |_, _| ControlFlow::Continue(())).unwrap();
-        let regex = segmenter.pattern().source().to_owned();
-        let spec = TokenizerSpec::from_learned(regex, HanEdges::None, &learned.pairs, &config.special).unwrap();
-        Tokenizer::new(spec).unwrap()
-    })
+    let config = |size| LearnConfig { vocab_size: VocabSize::Tokens(size), min_count: 1, ..LearnConfig::default() };
+    let pattern = |name| Pattern::parse(name).unwrap();
+    let counts = |name, text| Counts::of_texts(&segmenter(pattern(name)), &[text]).unwrap();
+    let spec = |name, pairs: &[_]| {
+        TokenizerSpec::from_learned(pattern(name).source().to_owned(), HanEdges::None, pairs, &config(0).special)
+            .unwrap()
+    };
+    let learn = |name, text, size| {
+        ciyuan::learn::learn(counts(name, text), &config(size), &mut |_, _| ControlFlow::Continue(())).unwrap().pairs
+    };
+    let words = learn("ciyuan", text, 300);
+    let base = spec(SUPERWORD_PATTERN, &words);
+    let pieces = counts(SUPERWORD_PATTERN, text);
+    let go_on = &mut |_, _| ControlFlow::Continue(());
+    let more = ciyuan::learn::learn_more(pieces, &base, &config(360), go_on).unwrap().pairs;
+    let specs = [
+        spec("ciyuan", &learn("ciyuan", text, 320)),
+        spec("regex:(?s).+", &learn("regex:(?s).+", text, 320)),
+        spec("ciyuan", &learn("ciyuan", &lines, 2800)),
+        spec(SUPERWORD_PATTERN, &[words, more].concat()),
+    ];
+    specs.map(|spec| Tokenizer::new(spec).unwrap())
 });
 
 /// Ids equal those of the plain merge loop, and give the text back.

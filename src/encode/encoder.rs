@@ -11,6 +11,7 @@ use super::parts::Parts;
 use super::pieces::{All, Pieces};
 use super::prepare::{Finders, Part};
 use super::tokenizer::{Scratch, Tokenizer};
+use super::two_stages::Room;
 use crate::error::Result;
 use crate::segment::{Segmenter, kept_pieces};
 use crate::vocab::TokenId;
@@ -24,12 +25,17 @@ pub struct Encoder<'t> {
     counted: Vec<TokenId>,
     /// Only while an encoder is dropped there is none.
     scratch: Option<Scratch>,
+    /// Of a tokenizer that merges in two stages, once it has encoded.
+    room: Option<Room>,
 }
 
 impl Drop for Encoder<'_> {
     fn drop(&mut self) {
         if let Some(scratch) = self.scratch.take() {
             self.tokenizer.give_back(scratch);
+        }
+        if let (Some(stages), Some(room)) = (self.tokenizer.two_stages(), self.room.take()) {
+            stages.give_back(room);
         }
     }
 }
@@ -39,7 +45,7 @@ impl<'t> Encoder<'t> {
     #[must_use]
     pub fn new(tokenizer: &'t Tokenizer) -> Self {
         let scratch = Some(tokenizer.scratch());
-        Self { tokenizer, ends: Vec::new(), dropped: Vec::new(), counted: Vec::new(), scratch }
+        Self { tokenizer, ends: Vec::new(), dropped: Vec::new(), counted: Vec::new(), scratch, room: None }
     }
 
     /// Appends the ids of `text`; special tokens in it are ordinary text. In case of an error nothing is appended.
@@ -123,7 +129,7 @@ impl<'t> Encoder<'t> {
         let is_plain = self.tokenizer.is_plain();
         let counted = Parts::new(self.tokenizer, text).try_for_each(|(start, part)| {
             let encoded = if is_plain {
-                self.bytes_into(part.as_bytes(), true, cut_of(part), &mut counter)
+                self.cut_into(part, &mut counter)
             } else {
                 counter.room.clear();
                 let encoded = self.encode_rest_into(part, start > 0, &mut counter.room);
@@ -164,7 +170,7 @@ impl<'t> Encoder<'t> {
 
     /// Appends the ids of a text that is not cut into parts.
     pub(super) fn part_into(&mut self, text: &str, ids: &mut Vec<TokenId>) -> Result<()> {
-        self.bytes_into(text.as_bytes(), true, cut_of(text), ids)
+        self.cut_into(text, ids)
     }
 
     pub(super) fn tokenizer(&self) -> &'t Tokenizer {
@@ -204,6 +210,17 @@ impl<'t> Encoder<'t> {
             },
             (None, None) => {}
         }
+    }
+
+    /// Gives the ids of a text that is not cut into parts.
+    fn cut_into(&mut self, text: &str, ids: &mut impl Ids) -> Result<()> {
+        let tokenizer = self.tokenizer;
+        let (Some(stages), Some(scratch)) = (tokenizer.two_stages(), &mut self.scratch) else {
+            return self.bytes_into(text.as_bytes(), true, cut_of(text), ids);
+        };
+        tokenizer.segmenter().spans_and_dropped(text, &mut self.ends, &mut self.dropped)?;
+        let room = self.room.get_or_insert_with(|| stages.room());
+        stages.encode(tokenizer, text, &self.ends, (room, &mut scratch.merger), ids)
     }
 
     /// Gives the ids of `text`.

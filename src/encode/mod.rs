@@ -11,7 +11,8 @@
 //! runs is `encoder.rs`, and for pre-tokens `pieces.rs`: they are looked up in a memo (`memo.rs`), as long as it knows them
 //! one behind the other (`known.rs`), Chinese ones cut where no token can reach over (`cuts.rs`, which holds the proof) and
 //! their ids put together by blocks of characters (`block.rs`, `gathered.rs`), and what is left is merged (`merge.rs`), many
-//! pieces at once where there are many (`whole.rs`). Long texts are taken in parts (`parts.rs`): a part after the other, on all threads
+//! pieces at once where there are many (`whole.rs`). Where a pattern leaves words together, merges inside words are done
+//! first, and those over their edges behind them (`two_stages.rs`). Long texts are taken in parts (`parts.rs`): a part after the other, on all threads
 //! (`parallel.rs`), or as they come (`stream.rs`). Where the merges themselves are wanted (`explain.rs`), or some of them
 //! are left out (`dropout.rs`), they are done one by one (`steps.rs`). `prefix.rs` says which ids of a text stay however
 //! the text goes on.
@@ -74,6 +75,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 mod tokenizer;
+mod two_stages;
 mod unreachable;
 mod whole;
 #[cfg(target_arch = "x86_64")]

@@ -9,6 +9,7 @@
 //! | ids by bytes in words of 32 bits (`vocab/slots.rs`) | no crowd of tokens on the same slots | `Vocab::new` |
 //! | tokens known to be reached without merging them (`reached.rs`) | merges come after those of their parts, one a token | `walk` |
 //! | pre-tokens by blocks (`encoder.rs`) | no token but those that merges reach is taken whole, no text is dropped | `Encoder` |
+//! | merges over words behind all others (`two_stages.rs`) | besides, merges come after those that make what they join | `TwoStages::of` |
 //! | cuts between characters (`cuts.rs`) | none: the table of cuts says no where a token may reach over | `Cuts::new` |
 //! | merges from characters' ids (`characters.rs`) | merges come after those that make what they join | `Pairs::are_in_order` |
 //! | many of these at once (`whole.rs`) | besides, ids and ranks below 2²⁰, no crowd of pairs on the same slots | `WholePairs::new` |
@@ -62,6 +63,8 @@ impl Tokenizer {
                 "plain: one by one, as the pattern drops text"
             } else if self.has_whole_pieces() {
                 "plain: one by one, as some tokens that merges do not reach are taken as whole pre-tokens"
+            } else if self.two_stages().is_some() {
+                "fast: by blocks, then the merges that reach over words"
             } else {
                 "fast: by blocks"
             },
@@ -113,6 +116,16 @@ mod tests {
         let paths = paths(&tokenizer(300, &["ab", "abc"], &[("a", "b"), ("ab", "c")], true, "cl100k"));
         assert_eq!(paths.unreached, 0);
         assert!([paths.pairs, paths.tokens, paths.reached, paths.pieces].iter().all(|path| path.starts_with("fast")));
+    }
+
+    #[test]
+    fn a_pattern_that_leaves_words_together() {
+        let merges = [("a", "b"), ("ab", "c"), ("c", " "), ("abc", " ")];
+        let tokenizer = |merges| tokenizer(300, &["ab", "abc", "c ", "abc "], merges, true, r"regex:[^\n]+|\n");
+        assert!(paths(&tokenizer(&merges)).pieces.ends_with("reach over words"));
+        // A merge that comes before that of a part.
+        let merges = [("ab", "c"), ("a", "b"), ("c", " "), ("abc", " ")];
+        assert_eq!(paths(&tokenizer(&merges)).pieces, "fast: by blocks");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::pairs::Pairs;
 use super::prepare::Preparation;
 use super::reached::Reached;
 use super::seams::Seams;
+use super::two_stages::TwoStages;
 use super::whole::WholePairs;
 use crate::error::{Result, TokenizerFault};
 use crate::segment::{Pattern, Segmenter};
@@ -54,6 +55,8 @@ struct Shared {
     in_order: OnceLock<bool>,
     /// Asked for when characters beyond ASCII are encoded.
     whole_pairs: OnceLock<Option<WholePairs>>,
+    /// Asked for when text is encoded.
+    two_stages: OnceLock<Option<TwoStages>>,
     pool: Pool,
 }
 
@@ -151,6 +154,7 @@ impl Tokenizer {
             short_tokens: OnceLock::new(),
             in_order: OnceLock::new(),
             whole_pairs: OnceLock::new(),
+            two_stages: OnceLock::new(),
             pool: Pool::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -301,6 +305,11 @@ impl Tokenizer {
     /// The pairs of whole characters, if merges may start from the ids that characters have by themselves.
     pub(super) fn whole_pairs(&self) -> Option<&WholePairs> {
         self.shared.whole_pairs.get_or_init(|| WholePairs::new(self.spec())).as_ref()
+    }
+
+    /// The stages in which text is merged, if the pattern leaves words together.
+    pub(super) fn two_stages(&self) -> Option<&TwoStages> {
+        self.shared.two_stages.get_or_init(|| TwoStages::of(self)).as_ref()
     }
 
     /// Whether merges stand behind those that make what they join.
