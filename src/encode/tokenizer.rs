@@ -55,8 +55,9 @@ struct Shared {
     in_order: OnceLock<bool>,
     /// Asked for when characters beyond ASCII are encoded.
     whole_pairs: OnceLock<Option<WholePairs>>,
-    /// Asked for when text is encoded.
-    two_stages: OnceLock<Option<TwoStages>>,
+    /// The stages in which text is merged, if the pattern leaves words together. Not found when they are asked for: threads
+    /// of a pool would wait for what needs the pool.
+    two_stages: Option<TwoStages>,
     pool: Pool,
 }
 
@@ -139,6 +140,8 @@ impl Tokenizer {
             let others = spec.vocab().iter().filter(|(id, _)| !reached.has(*id));
             whole = others.map(|(id, bytes)| (bytes.into(), id)).collect();
         }
+        let merges_bytes = character_model.is_none() && whole.is_empty();
+        let two_stages = if merges_bytes { TwoStages::of(&spec, &segmenter) } else { None };
         let shared = Shared {
             fingerprint: fingerprint.map_or_else(OnceLock::new, OnceLock::from),
             spec,
@@ -154,7 +157,7 @@ impl Tokenizer {
             short_tokens: OnceLock::new(),
             in_order: OnceLock::new(),
             whole_pairs: OnceLock::new(),
-            two_stages: OnceLock::new(),
+            two_stages,
             pool: Pool::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -309,7 +312,7 @@ impl Tokenizer {
 
     /// The stages in which text is merged, if the pattern leaves words together.
     pub(super) fn two_stages(&self) -> Option<&TwoStages> {
-        self.shared.two_stages.get_or_init(|| TwoStages::of(self)).as_ref()
+        self.shared.two_stages.as_ref()
     }
 
     /// Whether merges stand behind those that make what they join.

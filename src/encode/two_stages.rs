@@ -62,13 +62,12 @@ pub(super) struct Room {
 }
 
 impl TwoStages {
-    /// Those of a tokenizer whose pattern leaves words together, if its merges may be done so.
-    pub(super) fn of(tokenizer: &Tokenizer) -> Option<Self> {
-        let spec = tokenizer.spec();
-        let pattern = tokenizer.segmenter().pattern();
-        let takes_text = tokenizer.character_model().is_none() && !pattern.drops_text() && !pattern.changes_text();
-        let leaves_words = takes_text && leaves_words_together(tokenizer.segmenter()).unwrap_or(false);
-        if !leaves_words || tokenizer.has_whole_pieces() || !Pairs::are_in_order(spec.merges()) {
+    /// Those of a tokenizer of bytes that takes no token whole, if this cuts its texts and leaves words together, and its
+    /// merges may be done so.
+    pub(super) fn of(spec: &TokenizerSpec, segmenter: &Segmenter) -> Option<Self> {
+        let pattern = segmenter.pattern();
+        let takes_text = !pattern.drops_text() && !pattern.changes_text();
+        if !takes_text || !leaves_words_together(segmenter) || !Pairs::are_in_order(spec.merges()) {
             return None;
         }
         let pattern = Pattern::default();
@@ -176,10 +175,9 @@ impl TwoStages {
 }
 
 /// Whether words stand together in a piece of the pattern.
-fn leaves_words_together(segmenter: &Segmenter) -> Result<bool> {
+fn leaves_words_together(segmenter: &Segmenter) -> bool {
     let mut ends = Vec::new();
-    segmenter.spans("one two three", &mut ends)?;
-    Ok(ends.first().is_some_and(|end| *end > 4))
+    segmenter.spans("one two three", &mut ends).is_ok() && ends.first().is_some_and(|end| *end > 4)
 }
 
 /// The merges of both stages; `None` if there is nothing for the first.
