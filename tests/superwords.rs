@@ -69,6 +69,34 @@ fn settings(superwords: u32, size: u32) -> LearnSettings {
     LearnSettings { superwords: Some(superwords), config, han: Han::Runs, ..LearnSettings::default() }
 }
 
+/// Of more text than asked for some pieces are learned from, the same for any threads and bound of memory.
+#[test]
+fn learned_from_a_sample() {
+    let workshop = Workshop::new();
+    let inputs = inputs();
+    let names: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let learn = |output: &'static str, more: &[&str]| {
+        let flags = ["learn", "--vocab-size", "3000", "--superwords", "100", "-o", output];
+        workshop.run(&[&flags, more, &names].concat());
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(workshop.path(output)).unwrap()).unwrap();
+        json["model"]["merges"].clone()
+    };
+    let all = learn("all.json", &[]);
+    assert_eq!(learn("enough.json", &["--superword-sample", "1GB"]), all);
+    let half = learn("half.json", &["--superword-sample", "160KB", "--threads", "1"]);
+    let same = learn("same.json", &["--superword-sample", "160KB", "--threads", "3", "--memory", "64MiB"]);
+    assert!(half == same && half != all);
+    let file = |name| std::fs::read(workshop.path(name)).unwrap();
+    assert!(file("half.json") == file("same.json") && file("half.json") != file("all.json"));
+    // The words are the same, and most of the superwords.
+    let merges = |json: &serde_json::Value| json.as_array().unwrap().clone();
+    let [all, half] = [merges(&all), merges(&half)];
+    let words = all.len() - 100;
+    assert_eq!((half.len(), &half[..words]), (all.len(), &all[..words]));
+    let shared = half[words..].iter().filter(|merge| all[words..].contains(merge)).count();
+    assert!((50..100).contains(&shared), "{shared}");
+}
+
 /// Both stages by recounting, each over the pieces of its own pattern.
 #[test]
 fn both_stages_equal_recounting() {
@@ -166,6 +194,8 @@ fn what_is_refused() {
     learn(&["-", "--vocab-size", "300"]).fails(2, &["superwords", "standard input"]);
     learn(&["a.txt", "--vocab-size", "300", "--superword-pattern", "("]).fails(2, &["`(`"]);
     workshop.run(&["learn", "a.txt", "-o", "t.json", "--superword-pattern", "."]).fails(2, &["--superwords"]);
+    workshop.run(&["learn", "a.txt", "-o", "t.json", "--superword-sample", "9"]).fails(2, &["--superwords"]);
+    learn(&["a.txt", "--vocab-size", "300", "--superword-sample", "0"]).fails(2, &["`superword-sample` is 0"]);
     assert!(!workshop.path("t.json").exists());
     // The whole text as one piece is a pattern too.
     learn(&["a.txt", "--vocab-size", "280", "--superword-pattern", r"(?s).+"]).ok();

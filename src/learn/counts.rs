@@ -12,7 +12,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::counter::Counter;
+use super::counter::{Counter, Counters, SpanSample};
 use crate::error::{Error, Result};
 use crate::segment::{Segmenter, prefetch};
 
@@ -67,7 +67,16 @@ impl Counts {
     ///
     /// Those of [`Segmenter::spans`], and [`Error::Limit`] when a count exceeds 64 bits.
     pub fn of_texts<T: AsRef<str> + Sync>(segmenter: &Segmenter, texts: &[T]) -> Result<Self> {
-        let counters = super::counter::Counters::new(segmenter);
+        Self::of_sample(segmenter, texts, None)
+    }
+
+    /// The same of a sample of the spans, if one is given.
+    pub(crate) fn of_sample<T: AsRef<str> + Sync>(
+        segmenter: &Segmenter,
+        texts: &[T],
+        sample: Option<SpanSample>,
+    ) -> Result<Self> {
+        let counters = Counters::new(segmenter, sample);
         texts.par_iter().try_for_each_init(|| counters.borrow(), |counter, text| counter.add_text(text.as_ref()))?;
         Self::of_parts(counters.take())
     }

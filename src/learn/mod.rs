@@ -74,7 +74,7 @@ pub(crate) use count_streams::EntryHash;
 pub use count_streams::{AddedCounts, CountStream, CountsTotals, SortedCounts, WeightedCounts};
 pub use counter::Counter;
 #[cfg(feature = "pipeline")]
-pub(crate) use counter::Counters;
+pub(crate) use counter::{Counters, SpanSample};
 pub use counts::Counts;
 #[cfg(feature = "counts-file")]
 pub use counts_file::{COUNTS_VERSION, CountsHead, CountsReader, CountsWriter};

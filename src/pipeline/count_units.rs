@@ -103,7 +103,7 @@ impl<'r> UnitCounter<'r> {
         let scratch = Scratch::new(path.parent().unwrap_or(Path::new("")));
         let (segmenter, made_with, memory) = (&self.segmenter, &self.made_with, self.reading.options.memory);
         let (scratch, on_bad_record) = (&scratch, self.on_bad_record);
-        let counter = TextCounter { segmenter, made_with, memory, scratch, share: 0.0, on_bad_record };
+        let counter = TextCounter { segmenter, made_with, memory, scratch, share: 0.0, sample: None, on_bad_record };
         let mut lines = LinesBefore::default();
         let (group, read) = counter.count(&self.reading, &unit.parts, &mut lines, before)?;
         let (documents, bytes) = (group.documents, group.bytes);

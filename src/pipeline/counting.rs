@@ -19,7 +19,7 @@ use super::treatment::Treatment;
 use crate::clean::CleanSettings;
 use crate::error::{Error, Result};
 use crate::learn::{
-    AddedCounts, CountStream, Counts, CountsHead, CountsSettings, CountsTotals, EntryHash, WeightedCounts,
+    AddedCounts, CountStream, Counts, CountsHead, CountsSettings, CountsTotals, EntryHash, SpanSample, WeightedCounts,
 };
 use crate::segment::{HanEdges, Segmenter};
 use crate::text::{ReadOptions, Source, whole_files};
@@ -77,11 +77,12 @@ pub(super) struct Counted {
 }
 
 impl CountPlan {
-    /// Comes by the counts, and keeps them where that is asked for. The table to learn from is made if `to_learn`.
+    /// Comes by the counts, and keeps them where that is asked for. The table to learn from is made if `to_learn`. Of texts
+    /// only a sample of the spans is counted, if one is given.
     pub(super) fn count(
         &self,
         settings: &LearnSettings,
-        segmenter: &Segmenter,
+        (segmenter, sample): (&Segmenter, Option<SpanSample>),
         to_learn: bool,
         progress: &Progress<'_>,
     ) -> Result<Counted> {
@@ -90,7 +91,7 @@ impl CountPlan {
         let made_with = settings.counts_settings()?.of_texts_with(self.clean().changes());
         let (groups, tally) = match &self.input {
             CountInput::Texts(sources, options) => {
-                let work = Work { plan: self, settings, segmenter, scratch: &scratch, made_with: &made_with };
+                let work = Work { plan: self, settings, segmenter, sample, scratch: &scratch, made_with: &made_with };
                 work.count(sources, options, progress)?
             }
             CountInput::Saved(files, _) => saved(files, &made_with)?,
@@ -235,6 +236,7 @@ struct Work<'w> {
     plan: &'w CountPlan,
     settings: &'w LearnSettings,
     segmenter: &'w Segmenter,
+    sample: Option<SpanSample>,
     scratch: &'w Scratch,
     made_with: &'w CountsSettings,
 }
@@ -271,9 +273,9 @@ impl Work<'_> {
         read_before: u64,
         progress: &Progress<'_>,
     ) -> Result<(Group, ReadTally)> {
-        let (segmenter, made_with, scratch) = (self.segmenter, self.made_with, self.scratch);
+        let Self { segmenter, sample, made_with, scratch, .. } = *self;
         let (memory, on_bad_record) = (self.plan.memory, self.settings.on_bad_record);
-        let counter = TextCounter { segmenter, made_with, memory, scratch, share, on_bad_record };
+        let counter = TextCounter { segmenter, made_with, memory, scratch, share, sample, on_bad_record };
         let reading = Reading { files: &source.files, options, treatment, progress, readers: readers() };
         let lines = &mut LinesBefore::default();
         let (group, read) = counter.count(&reading, &whole_files(&source.files), lines, read_before)?;

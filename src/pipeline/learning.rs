@@ -49,6 +49,10 @@ pub struct LearnSettings {
     /// [`SUPERWORD_PATTERN`](crate::segment::SUPERWORD_PATTERN).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub superword_pattern: Option<String>,
+    /// Of more text than so many bytes, superwords are learned from a sample of about as many: of the distinct pieces those
+    /// that a hash of each decides. Without, [`SUPERWORD_SAMPLE`](super::SUPERWORD_SAMPLE).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub superword_sample: Option<u64>,
     /// Size and special tokens, and rules of merging.
     #[serde(flatten)]
     pub config: LearnConfig,
@@ -75,6 +79,7 @@ impl Default for LearnSettings {
             min_pre_token_count: None,
             superwords: None,
             superword_pattern: None,
+            superword_sample: None,
             config: LearnConfig::default(),
             extends: None,
             val: ValFraction::Of(0.0),
@@ -222,11 +227,12 @@ impl LearnSettings {
     /// The tokenizer that these texts teach, as [`learn_from_counts`] learns it from files that hold them.
     pub(super) fn learn_from_texts(&self, texts: &[&str], progress: &Progress<'_>) -> Result<TokenizerSpec> {
         self.check()?;
-        let count = |settings: &Self| Counts::of_texts(&settings.segmenter()?, texts);
-        let (counts, _) = without_rare(count(self)?, self.min_pre_token_count)?;
+        let counts = Counts::of_texts(&self.segmenter()?, texts)?;
+        let (counts, _) = without_rare(counts, self.min_pre_token_count)?;
         let Some(merges) = self.superwords else { return Ok(self.learn(counts, None, progress)?.0) };
+        let bytes = texts.iter().map(|text| text.len() as u64).sum();
         let count_pieces = |settings: &Self| {
-            let counts = count(settings)?;
+            let counts = Counts::of_sample(&settings.segmenter()?, texts, self.sample_of_pieces(bytes))?;
             let fingerprint = counts.totals().fingerprint;
             Ok((counts, fingerprint))
         };
@@ -345,7 +351,8 @@ pub fn count(plan: &CountPlan, settings: &LearnSettings, progress: &Progress<'_>
     }
     settings.check()?;
     let start = Instant::now();
-    let counting::Counted { totals, tally, .. } = plan.count(settings, &settings.segmenter()?, false, progress)?;
+    let counting::Counted { totals, tally, .. } =
+        plan.count(settings, (&settings.segmenter()?, None), false, progress)?;
     let (documents, bytes) = (tally.documents, tally.bytes);
     Ok(Counted { documents, bytes, counts: totals, seconds: start.elapsed().as_secs_f64() })
 }
@@ -385,7 +392,8 @@ pub fn learn_from_counts(
     }
     let segmenter = settings.segmenter()?;
     let start = Instant::now();
-    let counting::Counted { counts, totals, left_out, tally } = plan.count(settings, &segmenter, true, progress)?;
+    let counting::Counted { counts, totals, left_out, tally } =
+        plan.count(settings, (&segmenter, None), true, progress)?;
     let counted = start.elapsed().as_secs_f64();
     let taken =
         settings.extends.as_ref().map_or(256 + settings.config.special.len() as u64, |base| base.vocab_size().into());
@@ -399,7 +407,8 @@ pub fn learn_from_counts(
     let (spec, exhausted) = match settings.superwords {
         None => settings.learn(counts, partial.as_ref(), progress)?,
         Some(merges) => {
-            let count_pieces = |pieces: &LearnSettings| plan.count_pieces(pieces, progress);
+            let sample = settings.sample_of_pieces(tally.bytes.left);
+            let count_pieces = |pieces: &LearnSettings| plan.count_pieces(pieces, sample, progress);
             let stages = settings.learn_superwords(merges, counts, &count_pieces, partial.as_ref(), progress)?;
             origin["superword-counts"] = json!(stages.counts);
             (stages.spec, stages.exhausted)
@@ -433,6 +442,7 @@ mod tests {
         let mut seen = Vec::new();
         for settings in [
             LearnSettings { superwords: Some(100), ..plain.clone() },
+            LearnSettings { superwords: Some(100), superword_sample: Some(2_000), ..plain.clone() },
             LearnSettings { min_pre_token_count: Some(3), ..plain.clone() },
             LearnSettings { granularity: Granularity::Word, ..plain.clone() },
             plain,

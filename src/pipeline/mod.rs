@@ -119,6 +119,7 @@ pub use settings::Settings;
 pub use shuffling::{ShuffleSettings, shuffle};
 pub use split::ValFraction;
 pub use streaming::encode_reader;
+pub use superwords::SUPERWORD_SAMPLE;
 pub use survey::{Lengths, Place, Sample, Survey};
 pub use training::{ModelSettings, TrainProfile, TrainRun, Trained, train, train_run};
 pub use treatment::{Treated, Treatment};

@@ -17,18 +17,23 @@
 //!
 //! # Memory
 //!
-//! Sentences hardly repeat, so the distinct pieces are about as many bytes as the text. A piece of
-//! [`SUPERWORD_PATTERN`] has 528 characters at the most, so that no line is a piece however long it is, and counting keeps
-//! to its bound; but the table at the end is of that size, and learning takes four bytes on top for each of its bytes.
+//! Sentences hardly repeat, so the distinct pieces are about as many bytes as the text, and learning takes four bytes on top
+//! for each of these. So of much text a sample is learned from, [`SUPERWORD_SAMPLE`] without a setting: all of a distinct
+//! piece or nothing, as its hash decides, which depends neither on documents nor on threads. Superwords are what is most
+//! frequent, which a sample shows. A piece of [`SUPERWORD_PATTERN`] has 528 characters at the most, so that no line is a
+//! piece however long it is, and counting keeps to its bound.
 
 use super::counting::{CountInput, CountPlan, Counted};
 use super::learning::{LearnSettings, not_stopped};
 use super::partial::Partial;
 use super::progress::{Progress, Unit};
 use crate::error::{Error, Result};
-use crate::learn::{Counts, Granularity, LearnConfig, Learned, VocabSize, learn_from, learn_more};
+use crate::learn::{Counts, Granularity, LearnConfig, Learned, SpanSample, VocabSize, learn_from, learn_more};
 use crate::segment::{Han, HanEdges, Pattern, SUPERWORD_PATTERN};
 use crate::vocab::{Fingerprint, TokenizerSpec};
+
+/// Bytes of text that superwords are learned from, if there is more.
+pub const SUPERWORD_SAMPLE: u64 = 128 << 20;
 
 /// What was learned in two stages.
 pub(super) struct TwoStages {
@@ -48,14 +53,19 @@ impl LearnSettings {
     pub(super) fn check_superwords(&self) -> Result<()> {
         let wrong = |name, value: String, expected: &str| Error::Setting { name, value, expected: expected.to_owned() };
         let Some(merges) = self.superwords else {
-            return match &self.superword_pattern {
-                None => Ok(()),
-                Some(pattern) => Err(wrong("superword-pattern", pattern.clone(), "given with `--superwords`")),
+            let given = "given with `--superwords`";
+            return match (&self.superword_pattern, self.superword_sample) {
+                (Some(pattern), _) => Err(wrong("superword-pattern", pattern.clone(), given)),
+                (None, Some(bytes)) => Err(wrong("superword-sample", bytes.to_string(), given)),
+                (None, None) => Ok(()),
             };
         };
         if self.granularity != Granularity::Bpe || self.extends.is_some() || self.han.encoding() != HanEdges::None {
             let expected = "used for byte-pair merges from bytes, with `--han learn-words` or `--han runs`";
             return Err(wrong("superwords", merges.to_string(), expected));
+        }
+        if self.superword_sample == Some(0) {
+            return Err(wrong("superword-sample", "0".to_owned(), "1 or more"));
         }
         let coarse = self.coarse()?;
         if coarse.drops_text() || coarse.changes_text() {
@@ -76,6 +86,11 @@ impl LearnSettings {
         Ok(())
     }
 
+    /// Which pieces of so many bytes of text superwords are learned from, if not from all.
+    pub(super) fn sample_of_pieces(&self, bytes: u64) -> Option<SpanSample> {
+        SpanSample::of(self.superword_sample.unwrap_or(SUPERWORD_SAMPLE), bytes)
+    }
+
     /// The settings by which the coarse pieces are counted.
     fn of_second_stage(&self, coarse: &Pattern) -> Self {
         Self {
@@ -86,6 +101,7 @@ impl LearnSettings {
             min_pre_token_count: None,
             superwords: None,
             superword_pattern: None,
+            superword_sample: None,
             ..self.clone()
         }
     }
@@ -132,14 +148,15 @@ impl LearnSettings {
 }
 
 impl CountPlan {
-    /// Counts the text again, for the second stage: all of its pieces, as none is to be left out.
+    /// Counts the text again, for the second stage: a sample of its pieces or all, of which none is to be left out.
     pub(super) fn count_pieces(
         &self,
         settings: &LearnSettings,
+        sample: Option<SpanSample>,
         progress: &Progress<'_>,
     ) -> Result<(Counts, Fingerprint)> {
         let plan = Self { save: None, ..self.clone() };
-        let counted = plan.count(settings, &settings.segmenter()?, true, progress);
+        let counted = plan.count(settings, (&settings.segmenter()?, sample), true, progress);
         let Counted { counts, totals, .. } = counted.map_err(|error| match error {
             Error::Memory { needed, limit, .. } => Error::Memory { needed, limit, least: None, saved: None },
             error => error,

@@ -12,7 +12,7 @@ use super::progress::Progress;
 use super::reading::{LinesBefore, Reading};
 use super::split::split_of;
 use crate::error::{Error, Result};
-use crate::learn::{Counter, Counters, Counts, CountsHead, CountsSettings, SortedCounts};
+use crate::learn::{Counter, Counters, Counts, CountsHead, CountsSettings, SortedCounts, SpanSample};
 use crate::segment::Segmenter;
 use crate::shard::Split;
 use crate::text::{Document, Part};
@@ -34,6 +34,8 @@ pub(super) struct TextCounter<'t> {
     pub(super) scratch: &'t Scratch,
     /// The share of documents that are held out, and not counted.
     pub(super) share: f64,
+    /// Which spans are counted, if not all.
+    pub(super) sample: Option<SpanSample>,
     pub(super) on_bad_record: BadRecords,
 }
 
@@ -48,7 +50,7 @@ impl TextCounter<'_> {
     ) -> Result<(Group, FileTallies)> {
         let fail = self.on_bad_record == BadRecords::Fail;
         let rejects = if fail { RejectSink::Fail } else { RejectSink::Count };
-        let counters = Counters::new(self.segmenter);
+        let counters = Counters::new(self.segmenter, self.sample);
         let (documents, bytes, written) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(Vec::new()));
         let limit = self.memory.map(|all| (all / rayon::current_num_threads() as u64) as usize);
         let add = |counter: &mut Counter<'_>, document: &Document| -> Result<()> {
