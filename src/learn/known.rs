@@ -2,9 +2,13 @@
 //!
 //! They are done word by word, as encoding does them: the pair of the lowest rank first, of equal ones the leftmost. So
 //! learning goes on from what they make of a word, whatever their order is.
+//!
+//! Of a word that is not very long the ranks of all pairs stand in a list, in which the lowest is looked for each time; a
+//! longer one has a linked list of tokens and a heap of pairs.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
@@ -14,15 +18,22 @@ use super::pair_table::{Key, key};
 #[derive(Debug, Default)]
 pub(super) struct Known {
     merges: FxHashMap<Key, (u32, u32)>,
+    /// By rank.
+    results: Vec<u32>,
 }
 
 const NONE: u32 = u32::MAX;
+/// The most tokens of a word whose ranks stand in a list.
+const LISTED: usize = 1024;
 
 impl Known {
     /// Adds the merge of the next rank. Of a pair that is there already, the lower rank holds.
     pub(super) fn push(&mut self, pair: Key, result: u32) {
         let rank = self.merges.len() as u32;
-        self.merges.entry(pair).or_insert((rank, result));
+        if let Entry::Vacant(entry) = self.merges.entry(pair) {
+            entry.insert((rank, result));
+            self.results.push(result);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -33,8 +44,34 @@ impl Known {
         self.merges.len()
     }
 
-    /// Merges a word; `merged` is told the rank of each merge.
-    pub(super) fn apply(&self, word: &mut Vec<u32>, merged: &mut impl FnMut(u32)) {
+    /// Merges a word; `merged` is told the rank of each merge. What is in `ranks` does not matter.
+    pub(super) fn apply(&self, word: &mut Vec<u32>, ranks: &mut Vec<u32>, merged: &mut impl FnMut(u32)) {
+        if word.len() > LISTED {
+            return self.apply_by_heap(word, merged);
+        }
+        let rank = |left: u32, right: u32| self.merges.get(&key(left, right)).map_or(NONE, |found| found.0);
+        ranks.clear();
+        ranks.extend(word.windows(2).map(|pair| rank(pair[0], pair[1])));
+        loop {
+            let lowest = ranks.iter().copied().fold(NONE, u32::min);
+            if lowest == NONE {
+                return;
+            }
+            let at = ranks.iter().position(|rank| *rank == lowest).expect("the lowest rank is one of them");
+            merged(lowest);
+            word[at] = self.results[lowest as usize];
+            word.remove(at + 1);
+            ranks.remove(at);
+            if at > 0 {
+                ranks[at - 1] = rank(word[at - 1], word[at]);
+            }
+            if let Some(behind) = ranks.get_mut(at) {
+                *behind = rank(word[at], word[at + 1]);
+            }
+        }
+    }
+
+    fn apply_by_heap(&self, word: &mut Vec<u32>, merged: &mut impl FnMut(u32)) {
         let find = |left: u32, right: u32| self.merges.get(&key(left, right)).copied();
         let end = word.len() as u32;
         let mut behind: Vec<u32> = (1..=end).collect();
@@ -99,10 +136,13 @@ mod tests {
                     known.push(key(left, right), result);
                 }
             }
-            let (mut merged, mut times) = (word.clone(), 0);
-            known.apply(&mut merged, &mut |_| times += 1);
-            prop_assert_eq!(word.len() - times, merged.len());
-            prop_assert_eq!(merged, plainly(&distinct, word));
+            let (mut merged, mut ranks) = (word.clone(), Vec::new());
+            known.apply(&mut merged, &mut vec![7], &mut |rank| ranks.push(rank));
+            prop_assert_eq!(word.len() - ranks.len(), merged.len());
+            prop_assert_eq!(&merged, &plainly(&distinct, word.clone()));
+            let (mut by_heap, mut ranks_by_heap) = (word, Vec::new());
+            known.apply_by_heap(&mut by_heap, &mut |rank| ranks_by_heap.push(rank));
+            prop_assert_eq!((by_heap, ranks_by_heap), (merged, ranks));
         }
     }
 }

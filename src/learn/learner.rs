@@ -258,7 +258,7 @@ impl Start {
     /// Merges some words.
     fn merged(&self, counts: &Counts, order: &[Numbered], byte: &[u32; 256]) -> Merged {
         let mut merged = Merged { tokens: Vec::new(), ends: Vec::new(), ranks: Vec::new() };
-        let mut word = Vec::new();
+        let (mut word, mut ranks_of_word) = (Vec::new(), Vec::new());
         for &(count, at) in order {
             let (span, _) = counts.entry(at);
             word.clear();
@@ -266,7 +266,7 @@ impl Start {
                 Some(whole) => word.push(whole),
                 None => {
                     word.extend(span.iter().map(|&of| byte[usize::from(of)]));
-                    self.known.apply(&mut word, &mut |rank| merged.ranks.push((rank, count)));
+                    self.known.apply(&mut word, &mut ranks_of_word, &mut |rank| merged.ranks.push((rank, count)));
                 }
             }
             merged.tokens.extend_from_slice(&word);

@@ -6,8 +6,8 @@
 //! gives the same spans; that a pattern which would take too long ends in an error, not in other spans.
 //! **Does not know** tokens, files or languages, and does no I/O.
 //!
-//! The named patterns are cut by scanners of our own (`scanner.rs`, `blocks.rs`), any other one by a regex engine
-//! (`engine.rs`), and a sequence of pre-tokenizers, as `tokenizer.json` files hold them, step by step (`steps.rs`,
+//! The named patterns are cut by scanners of our own (`scanner.rs`, `blocks.rs`; that of superwords by `phrases.rs`), any other
+//! one by a regex engine (`engine.rs`), and a sequence of pre-tokenizers, as `tokenizer.json` files hold them, step by step (`steps.rs`,
 //! `split.rs`); words of Chinese by an automaton (`lexicon.rs`), to which the words of a user dictionary are added
 //! (`user_words.rs`). Each has its oracle: the regular expression on `fancy-regex` ([`NaivePattern`]), and jieba-rs
 //! ([`Dictionary::naive_words`]). Long texts are taken in parts at safe cuts (`safe_cuts.rs`).
