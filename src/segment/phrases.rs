@@ -72,10 +72,12 @@ fn words(text: &str, start: usize) -> usize {
 }
 
 /// The end of the characters of these kinds from `at` on, of so many at the most.
-#[inline]
+#[inline(always)]
 fn run(text: &str, mut at: usize, most: usize, kinds: u8) -> usize {
     for _ in 0..most {
-        let (kind, length) = kind_at(text, at);
+        let Some(&lead) = text.as_bytes().get(at) else { break };
+        // In ASCII the next place does not wait for what stands here.
+        let (kind, length) = if lead < 0x80 { (KINDS[usize::from(lead)], 1) } else { beyond_ascii(text, at, lead) };
         if kind & kinds == 0 {
             break;
         }
@@ -84,19 +86,15 @@ fn run(text: &str, mut at: usize, most: usize, kinds: u8) -> usize {
     at
 }
 
-/// The kind of the character at `at`, and its length; none behind the last one.
-#[inline]
-fn kind_at(text: &str, at: usize) -> (u8, usize) {
-    let Some(&lead) = text.as_bytes().get(at) else { return (0, 0) };
-    // With these begin all characters beyond ASCII that are not of words.
-    if matches!(lead, 0xC2 | 0xE1..=0xE3 | 0xEF) {
-        return kind_of(text[at..].chars().next());
-    }
+/// The kind of the character beyond ASCII at `at`, which begins with the byte `lead`, and its length.
+#[inline(always)]
+fn beyond_ascii(text: &str, at: usize, lead: u8) -> (u8, usize) {
     match lead {
-        ..0x80 => (KINDS[usize::from(lead)], 1),
-        0x80..0xE0 => (WORD, 2),
-        0xE0..0xF0 => (WORD, 3),
-        _ => (WORD, 4),
+        // With these begin all that are not of words.
+        0xC2 | 0xE1..=0xE3 | 0xEF => kind_of(text[at..].chars().next()),
+        0xE0 | 0xE4..0xEF => (WORD, 3),
+        0xF0.. => (WORD, 4),
+        _ => (WORD, 2),
     }
 }
 
@@ -196,7 +194,12 @@ mod tests {
     fn the_kind_of_every_character() {
         for c in '\0'..=char::MAX {
             let text = c.to_string();
-            assert_eq!(kind_at(&text, 0), kind_of(Some(c)), "{c:?}");
+            let (kind, length) = kind_of(Some(c));
+            assert_eq!(
+                [WORD, SPACE, NEWLINE, MARK].map(|of| run(&text, 0, 1, of)),
+                [WORD, SPACE, NEWLINE, MARK].map(|of| if of == kind { length } else { 0 }),
+                "{c:?}"
+            );
         }
     }
 
