@@ -144,10 +144,11 @@ impl TwoStages {
         // Ids before `done` are given; those from `start` on belong together, and some of them merge or none.
         let (mut done, mut start, mut merges) = (0, 0, false);
         let mut left = 0;
-        for (at, &id) in first.iter().enumerate() {
-            let token = self.tokens[id as usize];
+        for at in 0..=first.len() {
+            // Behind the last one stands none, to which nothing is joined.
+            let token = first.get(at).map_or(0, |id| self.tokens[*id as usize]);
             if left & ENDS_LEFT != 0 && token & BEGINS_RIGHT != 0 {
-                merges |= pairs.rank(first[at - 1], id) != NONE;
+                merges |= pairs.rank(first[at - 1], first[at]) != NONE;
             } else {
                 if merges {
                     ids.some(&first[done..start]);
@@ -163,12 +164,6 @@ impl TwoStages {
             if place == end {
                 end = ends.next().unwrap_or(0);
             }
-        }
-        if merges {
-            ids.some(&first[done..start]);
-            let together = first[start..].iter().map(slice::from_ref);
-            ids.merged(|ids| merger.merge_characters(pairs, together, ids));
-            done = first.len();
         }
         ids.some(&first[done..]);
     }
