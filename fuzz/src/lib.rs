@@ -128,15 +128,16 @@ static TOKENIZERS: LazyLock<[Tokenizer; 4]> = LazyLock::new(|| {
     let config = |size| LearnConfig { vocab_size: VocabSize::Tokens(size), min_count: 1, ..LearnConfig::default() };
     let pattern = |name| Pattern::parse(name).unwrap();
     let counts = |name, text| Counts::of_texts(&segmenter(pattern(name)), &[text]).unwrap();
-    let spec = |name, pairs: &[_]| {
-        TokenizerSpec::from_learned(pattern(name).source().to_owned(), HanEdges::None, pairs, &config(0).special)
-            .unwrap()
+    let spec_with = |name, pairs: &[_], special: &[String]| {
+        TokenizerSpec::from_learned(pattern(name).source().to_owned(), HanEdges::None, pairs, special).unwrap()
     };
+    let spec = |name, pairs: &[_]| spec_with(name, pairs, &config(0).special);
     let learn = |name, text, size| {
         ciyuan::learn::learn(counts(name, text), &config(size), &mut |_, _| ControlFlow::Continue(())).unwrap().pairs
     };
     let words = learn("ciyuan", text, 300);
-    let base = spec(SUPERWORD_PATTERN, &words);
+    // Special tokens get their ids behind the superwords.
+    let base = spec_with(SUPERWORD_PATTERN, &words, &[]);
     let pieces = counts(SUPERWORD_PATTERN, text);
     let go_on = &mut |_, _| ControlFlow::Continue(());
     let more = ciyuan::learn::learn_more(pieces, &base, &config(360), go_on).unwrap().pairs;
