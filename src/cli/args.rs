@@ -339,8 +339,8 @@ pub(super) struct LearnArgs {
     /// sentence
     #[arg(long, value_name = "NAME|REGEX", requires = "superwords", help_heading = "Learning")]
     superword_pattern: Option<String>,
-    /// Bytes of text that --superwords learns from, which take four to seven times the memory: of more text than that a part of
-    /// the distinct pieces, as a hash of each decides [default: 128MiB]
+    /// Bytes of text that --superwords learns from (120 MB took 530 MB of memory): of more text than that a part of the distinct
+    /// pieces, as a hash of each decides [default: 128MiB]
     #[arg(long, value_name = "BYTES", value_parser = bytes, requires = "superwords", help_heading = "Learning")]
     superword_sample: Option<u64>,
     /// A pair that occurs less often is not merged
