@@ -129,9 +129,9 @@ pub(super) struct ReadArgs {
     /// Longest document allowed; a longer one is rejected
     #[arg(long, default_value = "1GiB", value_parser = bytes, value_name = "BYTES", help_heading = "Reading")]
     max_document: u64,
-    /// Bytes of memory that reading may take, about, and counting for `learn`, whose tables wait in files where they find no
-    /// room. A document may be a thirty-second of it at the most, or 1 MiB; nothing else in a result depends on it. `learn` must find
-    /// room for the pre-tokens that it learns from and for merging them, else it ends with a word on what would help. Without: no bound
+    /// Bytes of memory that reading may take, about. A document may be a thirty-second of it at the most, or 1 MiB; nothing else in a
+    /// result depends on it. `learn` counts and merges within as much: pre-tokens that find no room wait in files beside the output,
+    /// and merging takes longer then. Without: no bound, and 1 GiB for what `learn` counts and merges
     #[arg(long, value_name = "BYTES", value_parser = bytes, help_heading = "Reading")]
     memory: Option<u64>,
     #[command(flatten)]

@@ -57,7 +57,6 @@ impl Failure {
 fn exit_code(error: &Error) -> u8 {
     match error {
         Error::Setting { .. }
-        | Error::Memory { .. }
         | Error::UnknownPattern { .. }
         | Error::Pattern { .. }
         | Error::UnknownSpecial { .. }

@@ -8,9 +8,9 @@ use ciyuan::encode::Tokenizer;
 use ciyuan::evaluate::VocabularyAudit;
 use ciyuan::learn::VocabSize;
 use ciyuan::pipeline::{
-    CountInput, CountPlan, Counted, FolderLock, LearnEstimate, LearnSettings, LearnedTokenizer, LeftOut, ValFraction,
-    check_output, check_output_file, count, learn_from_counts, load_tokenizer, partial_path, plan_counting,
-    save_tokenizer,
+    CountInput, CountPlan, Counted, FolderLock, LEARN_MEMORY, LearnEstimate, LearnSettings, LearnedTokenizer, LeftOut,
+    ValFraction, check_output, check_output_file, count, learn_from_counts, load_tokenizer, partial_path,
+    plan_counting, save_tokenizer,
 };
 use ciyuan::shard::{Tally, write_atomic};
 use ciyuan::vocab::{Fingerprint, TokenizerSpec};
@@ -299,7 +299,13 @@ fn plan(args: &Args, output: &Path, context: &Context) -> Outcome<CountPlan> {
     };
     let weights = weights_of(paths, weight)?;
     let scratch = output.parent().unwrap_or(Path::new("")).to_owned();
-    Ok(CountPlan { input, weights, memory: args.read.memory(), scratch, save: save_counts.clone() })
+    Ok(CountPlan {
+        input,
+        weights,
+        memory: args.read.memory().or(Some(LEARN_MEMORY)),
+        scratch,
+        save: save_counts.clone(),
+    })
 }
 
 fn text(learned: &Learned) -> String {

@@ -214,24 +214,6 @@ pub enum Error {
         max: u64,
     },
 
-    /// More distinct pre-tokens than find room in the memory that is allowed.
-    #[error(
-        "the distinct pre-tokens to learn from and their merging take about {needed} bytes, above the {limit} allowed; {}{}",
-        remedy_of_memory(*needed, *least),
-        saved.as_deref().map_or_else(String::new, |path| format!("; the counts are in `{}`, for --counts", path.display()))
-    )]
-    Memory {
-        /// Bytes of the whole table and of merging, about.
-        needed: u64,
-        /// The bytes that they may take.
-        limit: u64,
-        /// The lowest count of a pre-token with which those that have it, or a higher one, find room; and the occurrences
-        /// of the others, of a million.
-        least: Option<(u64, u64)>,
-        /// Where the counts were kept.
-        saved: Option<PathBuf>,
-    },
-
     /// A line of a user dictionary that is no word, or that finds no room.
     #[error("user dictionary{}, line {line}: {fault}", named(path.as_deref()))]
     UserWord {
@@ -521,14 +503,6 @@ pub enum Error {
 /// A part of a text, or that it is at its end.
 fn shown(text: &str) -> String {
     if text.is_empty() { "the end of the line".to_owned() } else { format!("`{text}`") }
-}
-
-fn remedy_of_memory(needed: u64, least: Option<(u64, u64)>) -> String {
-    let rest = least.map_or_else(String::new, |(least, lost)| {
-        let percent = lost as f64 / 10_000.0;
-        format!(", or leave out the rarest by `--min-pre-token-count {least}` ({percent:.1} % of all occurrences)")
-    });
-    format!("allow them by `--memory {needed}`{rest}")
 }
 
 fn named(path: Option<&Path>) -> String {

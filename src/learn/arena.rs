@@ -2,8 +2,9 @@
 //!
 //! A cell holds a token, or the edge of a word, or is free: a token that two became stands where the left one stood,
 //! and the cells behind it are free. The first and the last free cell of a token say how many cells it takes, so that
-//! both neighbours of a token are found without a look at the rest of its word, however long that is. Words stand by
-//! their counts, the most frequent first, so that the count of a place is that of the stretch it lies in.
+//! both neighbours of a token are found without a look at the rest of its word, however long that is. Words of a count
+//! stand together (the most frequent first, where all are in memory), so that the count of a place is that of the stretch it
+//! lies in.
 //!
 //! Cells have 16 bits where these hold all tokens that will be, and 32 elsewhere: half of the memory of the words.
 
@@ -24,6 +25,12 @@ pub(super) trait Cell: Copy + Eq + Ord + Debug + Send + Sync + Into<u32> {
 
     /// A token, or a free cell.
     fn of(number: u32) -> Self;
+
+    /// Puts cells behind `bytes`, each low byte first.
+    fn write(cells: &[Self], bytes: &mut Vec<u8>);
+
+    /// Puts what [`Cell::write`] gave behind `cells`.
+    fn read(bytes: &[u8], cells: &mut Vec<Self>);
 
     /// Whether it is free.
     #[inline(always)]
@@ -53,6 +60,14 @@ impl Cell for u16 {
     fn of(number: u32) -> Self {
         number as Self
     }
+
+    fn write(cells: &[Self], bytes: &mut Vec<u8>) {
+        bytes.extend(cells.iter().flat_map(|cell| cell.to_le_bytes()));
+    }
+
+    fn read(bytes: &[u8], cells: &mut Vec<Self>) {
+        cells.extend(bytes.as_chunks().0.iter().map(|cell| Self::from_le_bytes(*cell)));
+    }
 }
 
 impl Cell for u32 {
@@ -63,6 +78,14 @@ impl Cell for u32 {
     #[inline(always)]
     fn of(number: u32) -> Self {
         number
+    }
+
+    fn write(cells: &[Self], bytes: &mut Vec<u8>) {
+        bytes.extend(cells.iter().flat_map(|cell| cell.to_le_bytes()));
+    }
+
+    fn read(bytes: &[u8], cells: &mut Vec<Self>) {
+        cells.extend(bytes.as_chunks().0.iter().map(|cell| Self::from_le_bytes(*cell)));
     }
 }
 
@@ -104,9 +127,19 @@ impl<C: Cell> Arena<C> {
         Self { cells: all, stretches: Vec::new() }
     }
 
-    /// Adds a word. Its count must not exceed that of the word before.
+    /// Adds a word. Words of the same count are to stand beside each other, as far as may be.
     pub(super) fn push(&mut self, tokens: impl Iterator<Item = u32>, count: u64) {
         self.cells.extend(tokens.map(C::of));
+        self.end_word(count);
+    }
+
+    /// Adds a word as cells.
+    pub(super) fn push_cells(&mut self, word: &[C], count: u64) {
+        self.cells.extend_from_slice(word);
+        self.end_word(count);
+    }
+
+    fn end_word(&mut self, count: u64) {
         self.cells.push(C::EDGE);
         let end = self.cells.len() as u32;
         match self.stretches.last_mut() {
@@ -194,6 +227,16 @@ impl<C: Cell> Arena<C> {
         self.stretches.dedup_by_key(|stretch| stretch.0);
         self.cells.truncate(to);
         self.cells.shrink_to_fit();
+    }
+
+    /// The words, without edges, and their counts. Only of an arena without free cells.
+    pub(super) fn words(&self) -> impl Iterator<Item = (&[C], u64)> {
+        let starts = std::iter::once(1).chain(self.stretches.iter().map(|stretch| stretch.0 as usize));
+        let stretches = starts.zip(&self.stretches).filter(|(start, (end, _))| *start < *end as usize);
+        // The last edge ends a word, too, and has none behind it.
+        stretches.flat_map(|(start, &(end, count))| {
+            self.cells[start..end as usize - 1].split(|cell| *cell == C::EDGE).map(move |word| (word, count))
+        })
     }
 
     /// The tokens. Only of an arena without free cells.

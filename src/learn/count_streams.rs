@@ -227,6 +227,20 @@ impl Counts {
         Ok(counts)
     }
 
+    /// Adds entries of a stream until learning from them would take so many bytes of memory, at least one; whether there are
+    /// more.
+    pub(super) fn add_stream(&mut self, stream: &mut dyn CountStream, memory: u64) -> Result<bool> {
+        let mut bytes = 0;
+        while stream.advance()? {
+            self.add(stream.span(), stream.count())?;
+            bytes += stream.span().len() as u64;
+            if Self::memory_of_learning(self.memory() as u64, self.len() as u64, bytes) > memory {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Number, sum and fingerprint of the entries.
     #[must_use]
     pub fn totals(&self) -> CountsTotals {

@@ -253,18 +253,6 @@ impl Counts {
         size_of::<Entry>() * self.entries.capacity() + self.arena.capacity() + size_of::<Slot>() * self.slots.capacity()
     }
 
-    /// Bytes of memory that are held, at the most, by so many spans with so many bytes in those of more than eight.
-    #[cfg(feature = "pipeline")]
-    pub(crate) fn memory_of(spans: u64, long_bytes: u64) -> u64 {
-        // Lists double when they are full, and slots when three of four are taken.
-        let doubled = |entries: u64| entries.checked_next_power_of_two().unwrap_or(u64::MAX);
-        let slots = doubled(spans.saturating_add(spans / 3 + 1)).max(FIRST_SLOTS as u64);
-        (size_of::<Entry>() as u64)
-            .saturating_mul(doubled(spans))
-            .saturating_add(long_bytes.saturating_mul(2))
-            .saturating_add((size_of::<Slot>() as u64).saturating_mul(slots))
-    }
-
     /// Bytes of memory that learning merges takes, about, where they are given away to it; what threads add up in is on top,
     /// some 20 MB each.
     #[must_use]
@@ -279,12 +267,6 @@ impl Counts {
         let tokens = bytes.saturating_add(spans).saturating_mul(size_of::<u32>() as u64);
         let order = spans.saturating_mul(size_of::<(u64, u32)>() as u64);
         held.saturating_add(order).saturating_add(tokens).max(tokens.saturating_mul(2))
-    }
-
-    /// Of a span, what [`Counts::memory_of`] counts among the bytes.
-    #[cfg(feature = "pipeline")]
-    pub(crate) fn long_bytes(span: &[u8]) -> u64 {
-        if span.len() > HEAD { span.len() as u64 } else { 0 }
     }
 
     /// Spans and counts, in the order in which the spans were first added; behind [`Counts::merge`] those of the larger
@@ -443,18 +425,6 @@ mod tests {
         (0..10_000u64).for_each(|n| counts.add(format!("word number {n}").as_bytes(), n + 1).unwrap());
         let least = counts.iter().map(|(span, _)| span.len() + 24 + 10).sum::<usize>();
         assert!((least..4 * least).contains(&counts.memory()), "{} is not near {least}", counts.memory());
-        #[cfg(feature = "pipeline")]
-        {
-            let mut counts = Counts::default();
-            let mut long = 0;
-            for number in 0..5000u64 {
-                let span = format!("{:0width$}", number, width = number as usize % 30);
-                long += Counts::long_bytes(span.as_bytes());
-                counts.add(span.as_bytes(), 1).unwrap();
-                let (most, held) = (Counts::memory_of(counts.len() as u64, long), counts.memory() as u64);
-                assert!(held <= most + 512 && most < 4 * held + 4096, "{held} of {most}");
-            }
-        }
     }
 
     fn counted(spans: &[(Vec<u8>, u64)]) -> Counts {

@@ -1,17 +1,16 @@
 //! Learning merges: from counts, from a tokenizer that is to have more tokens, or from where a run was stopped.
 
 use std::borrow::Borrow;
-use std::cmp::Reverse;
 use std::ops::ControlFlow;
 
-use rayon::prelude::*;
-
-use super::arena::{Arena, Cell, MAX_CELLS, NARROW};
+use super::arena::{Cell, NARROW};
 use super::config::LearnConfig;
+use super::count_streams::CountStream;
 use super::counts::Counts;
-use super::known::Known;
+use super::filling::{Done, Totals};
 use super::pair_table::{Key, parts};
-use super::pairs::{Pairs, part_count};
+use super::pairs::Pairs;
+use super::rounds::{Rounds, Supply, WordRoom};
 use super::rules::Rules;
 use super::support::Support;
 use super::tokens::Tokens;
@@ -78,28 +77,36 @@ pub fn learn_from(
     so_far: &Learned,
     progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<Learned> {
-    let room = config.room()?;
-    let taken = 256 + config.special.len();
-    let mut start = Start::new(Tokens::of_bytes(config.ties), taken, room);
-    for (rank, (&pair, &count)) in so_far.pairs.iter().zip(&so_far.counts).enumerate() {
-        if start.tokens.len() - start.first == room {
-            break;
-        }
-        let fault = |why| {
-            let (left, right) = (pair.0.to_string(), pair.1.to_string());
-            Error::Tokenizer(TokenizerFault::Merge { rank, left, right, why })
-        };
-        let key = start.tokens.pair(pair).ok_or_else(|| fault("names a token that is not made yet"))?;
-        let (result, _) = start.tokens.join(key);
-        start.known.push(key, result);
-        if start.known.len() == rank {
-            return Err(fault("stands in the list twice"));
-        }
-        start.learned.pairs.push(pair);
-        start.learned.counts.push(count);
-        start.merges.push((key, result));
-    }
-    start.run(counts, config, progress)
+    Start::from(config, so_far)?.run(Input::Table(counts), config, progress)
+}
+
+/// As [`learn_from`], from a stream of counts, whose words need not find room in memory: the merges are the same.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use ciyuan::learn::{Counts, FilesInMemory, LearnConfig, Learned, SortedCounts, VocabSize, WordRoom, learn, learn_within};
+/// let mut counts = Counts::default();
+/// counts.add(b"abab", 5)?;
+/// counts.add(b"abc", 2)?;
+/// let config = LearnConfig { vocab_size: VocabSize::Tokens(259), min_count: 1, ..LearnConfig::default() };
+/// let mut go_on = |_, _| ControlFlow::Continue(());
+/// let room = WordRoom { memory: 100, files: &FilesInMemory::default() };
+/// let learned = learn_within(&mut SortedCounts::new(&counts), room, &config, &Learned::default(), &mut go_on)?;
+/// assert_eq!(learned, learn(&counts, &config, &mut go_on)?);
+/// # Ok::<(), ciyuan::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`learn_from`], and those of the stream and of the files.
+pub fn learn_within(
+    counts: &mut dyn CountStream,
+    room: WordRoom<'_>,
+    config: &LearnConfig,
+    so_far: &Learned,
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<Learned> {
+    Start::from(config, so_far)?.run(Input::<Counts>::Stream(counts, room), config, progress)
 }
 
 /// Learns merges that extend a tokenizer: all its ids stay, and what it makes of the words is what learning begins
@@ -116,16 +123,28 @@ pub fn learn_more(
     config: &LearnConfig,
     progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<Learned> {
-    let room = config.room_beside(base.vocab_size())?;
-    let mut start = Start::new(Tokens::of_base(base, config.ties)?, base.vocab_size() as usize, room);
-    for merge in base.merges().as_slice() {
-        let pair = start.tokens.pair((merge.left, merge.right));
-        let result = start.tokens.number_of_id(merge.result);
-        let (pair, result) = pair.zip(result).expect("merges of a tokenizer are of its tokens");
-        start.known.push(pair, result);
-    }
-    start.whole_pieces = base.whole_pieces();
-    start.run(counts, config, progress)
+    Start::of_base(base, config)?.run(Input::Table(counts), config, progress)
+}
+
+/// As [`learn_more`], from a stream of counts, whose words need not find room in memory: the merges are the same.
+///
+/// # Errors
+///
+/// As [`learn_more`], and those of the stream and of the files.
+pub fn learn_more_within(
+    counts: &mut dyn CountStream,
+    room: WordRoom<'_>,
+    base: &TokenizerSpec,
+    config: &LearnConfig,
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<Learned> {
+    Start::of_base(base, config)?.run(Input::<Counts>::Stream(counts, room), config, progress)
+}
+
+/// Where the words come from.
+enum Input<'i, B> {
+    Table(B),
+    Stream(&'i mut dyn CountStream, WordRoom<'i>),
 }
 
 /// What learning begins with.
@@ -138,46 +157,68 @@ struct Start {
     /// Tokens to learn.
     room: usize,
     /// Merges that are done in the words.
-    known: Known,
+    done: Done,
     /// Those that were learned, and their results.
     merges: Vec<(Key, u32)>,
     learned: Learned,
-    /// Whether a word that is a token is that token.
-    whole_pieces: bool,
 }
-
-/// The words as tokens.
-struct Words<C> {
-    /// The words are dealt out in turn, a list for each part that a thread works on.
-    arenas: Vec<Arena<C>>,
-    /// All tokens of the text, those of words that hold no pair among them.
-    tokens: u128,
-    /// How many tokens each known merge made.
-    made: Vec<u64>,
-}
-
-/// A word: its count, and its number in the counts.
-type Numbered = (u64, u32);
-
-/// Words that are merged by one thread between two reports.
-const WORDS: usize = 1 << 12;
 
 impl Start {
     fn new(tokens: Tokens, taken: usize, room: usize) -> Self {
-        let (known, merges, learned) = (Known::default(), Vec::new(), Learned::default());
-        Self { first: tokens.len(), tokens, taken, room, known, merges, learned, whole_pieces: false }
+        let (done, merges, learned) = (Done::default(), Vec::new(), Learned::default());
+        Self { first: tokens.len(), tokens, taken, room, done, merges, learned }
     }
 
-    fn run(
+    /// Learning from bytes, behind the merges found so far.
+    fn from(config: &LearnConfig, so_far: &Learned) -> Result<Self> {
+        let room = config.room()?;
+        let taken = 256 + config.special.len();
+        let mut start = Self::new(Tokens::of_bytes(config.ties), taken, room);
+        for (rank, (&pair, &count)) in so_far.pairs.iter().zip(&so_far.counts).enumerate() {
+            if start.tokens.len() - start.first == room {
+                break;
+            }
+            let fault = |why| {
+                let (left, right) = (pair.0.to_string(), pair.1.to_string());
+                Error::Tokenizer(TokenizerFault::Merge { rank, left, right, why })
+            };
+            let key = start.tokens.pair(pair).ok_or_else(|| fault("names a token that is not made yet"))?;
+            let (result, _) = start.tokens.join(key);
+            start.done.known.push(key, result);
+            if start.done.known.len() == rank {
+                return Err(fault("stands in the list twice"));
+            }
+            start.learned.pairs.push(pair);
+            start.learned.counts.push(count);
+            start.merges.push((key, result));
+        }
+        Ok(start)
+    }
+
+    /// Learning from where a tokenizer ends.
+    fn of_base(base: &TokenizerSpec, config: &LearnConfig) -> Result<Self> {
+        let room = config.room_beside(base.vocab_size())?;
+        let mut start = Self::new(Tokens::of_base(base, config.ties)?, base.vocab_size() as usize, room);
+        for merge in base.merges().as_slice() {
+            let pair = start.tokens.pair((merge.left, merge.right));
+            let result = start.tokens.number_of_id(merge.result);
+            let (pair, result) = pair.zip(result).expect("merges of a tokenizer are of its tokens");
+            start.done.known.push(pair, result);
+        }
+        start.done.whole_pieces = base.whole_pieces();
+        Ok(start)
+    }
+
+    fn run<B: Borrow<Counts>>(
         mut self,
-        counts: impl Borrow<Counts>,
+        input: Input<'_, B>,
         config: &LearnConfig,
         progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Learned> {
         let mut watch = Watch::new(progress, self.tokens.len() - self.first, self.room);
         let learned = match self.first + self.room <= NARROW {
-            true => self.learn::<u16>(counts, config, &mut watch),
-            false => self.learn::<u32>(counts, config, &mut watch),
+            true => self.learn::<u16, B>(input, config, &mut watch),
+            false => self.learn::<u32, B>(input, config, &mut watch),
         };
         match learned {
             Ok(()) => {}
@@ -187,24 +228,22 @@ impl Start {
         Ok(self.learned)
     }
 
-    fn learn<C: Cell>(
+    fn learn<C: Cell, B: Borrow<Counts>>(
         &mut self,
-        counts: impl Borrow<Counts>,
+        input: Input<'_, B>,
         config: &LearnConfig,
         watch: &mut Watch<'_>,
     ) -> Outcome<()> {
-        let Words { arenas, tokens: mut left, made } = self.words::<C>(counts.borrow(), watch)?;
-        drop(counts);
+        let (mut supply, words) = self.supply::<C, B>(input, config, watch)?;
+        let mut left = words.tokens;
         let mut support = Support::new(config, self.first);
         for (rank, (pair, result)) in self.merges.drain(..).enumerate() {
-            support.merged(parts(pair), result, made[rank], rank + 1);
+            support.merged(parts(pair), result, words.made[rank], rank + 1);
         }
-        self.known = Known::default();
+        self.done = Done::default();
         let rules = Rules::of(config);
-        let room = self.room - (self.tokens.len() - self.first);
-        let mut pairs = Pairs::new(arenas, rules, config.min_count, room, &self.tokens);
         while self.tokens.len() - self.first < self.room {
-            let best = pairs.best(&self.tokens, watch)?;
+            let best = supply.best(&self.tokens, watch)?;
             let Some(best) = best.filter(|best| !support.is_settled(best.count) && rules.is_worth(best.count, left))
             else {
                 self.learned.exhausted = true;
@@ -212,10 +251,10 @@ impl Start {
             };
             self.learned.pairs.push(self.tokens.ids(best.pair));
             self.learned.counts.push(best.count);
-            let (result, _) = self.tokens.join(best.pair);
-            let made = pairs.merge(&best, result, &self.tokens);
+            let made_token = self.tokens.join(best.pair);
+            let made = supply.merge(&best, made_token, &self.tokens, watch)?;
             left -= u128::from(made.tokens);
-            support.merged(parts(best.pair), result, made.tokens, self.learned.pairs.len());
+            support.merged(parts(best.pair), made_token.0, made.tokens, self.learned.pairs.len());
             watch.learned(self.tokens.len() - self.first, made.places)?;
         }
         if let Some(merges) = support.chosen(self.taken) {
@@ -226,101 +265,41 @@ impl Start {
         Ok(())
     }
 
-    /// The words, after the merges that are known.
-    fn words<C: Cell>(&self, counts: &Counts, watch: &mut Watch<'_>) -> Outcome<Words<C>> {
-        let numbered = (0..).zip(counts.iter()).map(|(at, (_, count))| (count, at));
-        let mut order: Vec<Numbered> = numbered.filter(|(count, _)| *count > 0).collect();
-        order.par_sort_unstable_by_key(|(count, _)| Reverse(*count));
-        let mut words = Words { arenas: Vec::new(), tokens: 0, made: vec![0; self.known.len()] };
-        let cells: usize = counts.iter().filter(|(span, _)| span.len() > 1).map(|(span, _)| span.len() + 1).sum();
-        if cells >= MAX_CELLS {
-            let what = "bytes of distinct pre-tokens";
-            return Err(Error::Limit { what, value: cells as u64, max: MAX_CELLS as u64 }.into());
-        }
-        // Known merges leave fewer.
-        let (parts, is_plain) = (part_count(cells), self.known.is_empty() && !self.whole_pieces);
-        let room = if is_plain { cells / parts + cells / parts / 16 } else { 0 };
-        words.arenas = (0..parts).map(|_| Arena::with_room(room)).collect();
-        let byte = self.tokens.numbers_of_bytes();
-        for some in order.chunks(64 * WORDS) {
-            if is_plain {
-                words.add_plain(counts, some, &byte);
-            } else {
-                let merged = some.par_chunks(WORDS).map(|some| self.merged(counts, some, &byte));
-                let merged: Vec<Merged> = merged.collect();
-                some.chunks(WORDS).zip(&merged).for_each(|(some, merged)| words.add(some, merged));
+    /// What there is to merge, behind the merges that are known.
+    fn supply<'i, C: Cell, B: Borrow<Counts>>(
+        &self,
+        input: Input<'i, B>,
+        config: &LearnConfig,
+        watch: &mut Watch<'_>,
+    ) -> Outcome<(Supply<'i, C>, Totals)> {
+        let (rules, merges) = (Rules::of(config), self.room - (self.tokens.len() - self.first));
+        match input {
+            Input::Table(counts) => {
+                let words = self.done.words::<C>(counts.borrow(), &self.tokens, watch)?;
+                drop(counts);
+                let pairs = Pairs::new(words.arenas, rules, config.min_count, merges, &self.tokens);
+                Ok((Supply::Whole(Box::new(pairs)), words.totals))
             }
-            watch.worked(some.iter().map(|(_, at)| counts.entry(*at).0.len()).sum())?;
-        }
-        Ok(words)
-    }
-
-    /// Merges some words.
-    fn merged(&self, counts: &Counts, order: &[Numbered], byte: &[u32; 256]) -> Merged {
-        let mut merged = Merged { tokens: Vec::new(), ends: Vec::new(), ranks: Vec::new() };
-        let (mut word, mut ranks_of_word) = (Vec::new(), Vec::new());
-        for &(count, at) in order {
-            let (span, _) = counts.entry(at);
-            word.clear();
-            match self.whole_pieces.then(|| self.tokens.number(span)).flatten() {
-                Some(whole) => word.push(whole),
-                None => {
-                    word.extend(span.iter().map(|&of| byte[usize::from(of)]));
-                    self.known.apply(&mut word, &mut ranks_of_word, &mut |rank| merged.ranks.push((rank, count)));
+            Input::Stream(stream, room) => {
+                let mut rounds = Rounds::new(room, rules, config.min_count, merges)?;
+                let mut totals = self.done.no_words();
+                let mut is_more = true;
+                while is_more {
+                    let mut counts = Counts::default();
+                    is_more = counts.add_stream(stream, room.of_table())?;
+                    let words = self.done.words::<C>(&counts, &self.tokens, watch)?;
+                    drop(counts);
+                    totals.add(&words.totals);
+                    rounds.add(words.arenas, &self.tokens)?;
                 }
+                Ok((Supply::Rounds(Box::new(rounds)), totals))
             }
-            merged.tokens.extend_from_slice(&word);
-            merged.ends.push(merged.tokens.len());
-        }
-        merged
-    }
-}
-
-/// Words after merges.
-struct Merged {
-    tokens: Vec<u32>,
-    /// Where each word ends.
-    ends: Vec<usize>,
-    /// The rank of each merge that was done, and the count of its word.
-    ranks: Vec<(u32, u64)>,
-}
-
-impl<C: Cell> Words<C> {
-    /// Adds words as bytes.
-    fn add_plain(&mut self, counts: &Counts, order: &[Numbered], byte: &[u32; 256]) {
-        let parts = self.arenas.len();
-        let of_part = |(number, arena): (usize, &mut Arena<C>)| -> u128 {
-            let mut tokens = 0;
-            for &(count, at) in order.iter().skip(number).step_by(parts) {
-                let (span, _) = counts.entry(at);
-                tokens += span.len() as u128 * u128::from(count);
-                if span.len() > 1 {
-                    arena.push(span.iter().map(|&of| byte[usize::from(of)]), count);
-                }
-            }
-            tokens
-        };
-        self.tokens += self.arenas.par_iter_mut().enumerate().map(of_part).sum::<u128>();
-    }
-
-    fn add(&mut self, order: &[Numbered], merged: &Merged) {
-        let (mut start, parts) = (0, self.arenas.len());
-        for (number, ((count, _), &end)) in order.iter().zip(&merged.ends).enumerate() {
-            let word = &merged.tokens[std::mem::replace(&mut start, end)..end];
-            self.tokens += word.len() as u128 * u128::from(*count);
-            if word.len() > 1 {
-                self.arenas[number % parts].push(word.iter().copied(), *count);
-            }
-        }
-        for &(rank, count) in &merged.ranks {
-            let made = &mut self.made[rank as usize];
-            *made = made.saturating_add(count);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{TieRule, VocabSize, naive_learn, naive_learn_more};
     use super::*;
     use crate::segment::HanEdges;
@@ -328,13 +307,13 @@ mod tests {
 
     const GO_ON: fn(u64, u64) -> ControlFlow<()> = |_, _| ControlFlow::Continue(());
 
-    fn counts<T: AsRef<[u8]>>(words: &[(T, u64)]) -> Counts {
+    pub(in crate::learn) fn counts<T: AsRef<[u8]>>(words: &[(T, u64)]) -> Counts {
         let mut counts = Counts::default();
         words.iter().for_each(|(word, count)| counts.add(word.as_ref(), *count).unwrap());
         counts
     }
 
-    fn config(merges: u32) -> LearnConfig {
+    pub(in crate::learn) fn config(merges: u32) -> LearnConfig {
         let vocab_size = VocabSize::Tokens(256 + merges);
         LearnConfig { vocab_size, special: vec![], min_count: 1, ..LearnConfig::default() }
     }
@@ -386,7 +365,7 @@ mod tests {
     }
 
     /// Words of which a thousand merges can be learned.
-    fn many() -> Counts {
+    pub(in crate::learn) fn many() -> Counts {
         let words: Vec<(String, u64)> = (0..2000u64).map(|n| (format!("{n}{}", n * 7), 1 + n % 3)).collect();
         counts(&words)
     }
@@ -451,11 +430,11 @@ mod tests {
         for &pair in &learned.pairs {
             let pair = start.tokens.pair(pair).unwrap();
             let (result, _) = start.tokens.join(pair);
-            start.known.push(pair, result);
+            start.done.known.push(pair, result);
         }
         let mut left = vec![0; start.tokens.len()];
         for (at, (_, count)) in (0..).zip(all.iter()) {
-            let merged = start.merged(&all, &[(count, at)], &start.tokens.numbers_of_bytes());
+            let merged = start.done.merged(&all, &[(count, at)], &start.tokens, &start.tokens.numbers_of_bytes());
             merged.tokens.iter().for_each(|&token| left[token as usize] += count);
         }
         let rare = left[256..].iter().filter(|&&left| left < VocabSize::EXAMPLES).count();
@@ -472,7 +451,7 @@ mod tests {
         }
     }
 
-    fn base(pairs: &[(u32, u32)], words: &[&str]) -> TokenizerSpec {
+    pub(in crate::learn) fn base(pairs: &[(u32, u32)], words: &[&str]) -> TokenizerSpec {
         let words: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
         TokenizerSpec::from_words(".+".to_owned(), HanEdges::None, pairs, &words, &["<|end|>".to_owned()]).unwrap()
     }
@@ -507,13 +486,13 @@ mod tests {
     }
 
     /// Words of few letters and characters, with runs of one and whatever is no UTF-8.
-    fn words() -> impl Strategy<Value = Vec<(Vec<u8>, u64)>> {
+    pub(in crate::learn) fn words() -> impl Strategy<Value = Vec<(Vec<u8>, u64)>> {
         let letters = "[abc]{1,8}|a{1,9}|[a词元é]{1,5}|(ab){1,5}|[a词カ7 ，\u{301}]{1,6}".prop_map(String::into_bytes);
         let bytes = prop::collection::vec(prop::sample::select(&[b'a', 0x80, 0x81, 0xC3, 0xE8, 0xF0, 0xFF][..]), 1..7);
         prop::collection::vec((prop_oneof![4 => letters, 1 => bytes], prop_oneof![3 => 1u64..6, 1 => 1u64..400]), 0..20)
     }
 
-    fn rules() -> impl Strategy<Value = LearnConfig> {
+    pub(in crate::learn) fn rules() -> impl Strategy<Value = LearnConfig> {
         let limit = || prop::option::weighted(0.3, 1u32..9);
         let ties = prop::sample::select(vec![TieRule::HuggingFace, TieRule::RawBytes]);
         let saved = prop::option::weighted(0.3, 1u64..200_000);
@@ -532,7 +511,7 @@ mod tests {
         )
     }
 
-    fn token_bytes(pairs: &[(u32, u32)]) -> Vec<Vec<u8>> {
+    pub(in crate::learn) fn token_bytes(pairs: &[(u32, u32)]) -> Vec<Vec<u8>> {
         let mut tokens: Vec<Vec<u8>> = crate::vocab::gpt2_byte_order().iter().map(|&byte| vec![byte]).collect();
         pairs.iter().for_each(|pair| tokens.push([&*tokens[pair.0 as usize], &*tokens[pair.1 as usize]].concat()));
         tokens

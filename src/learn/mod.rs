@@ -44,8 +44,9 @@
 //! # How
 //!
 //! [`learn`] keeps the words in a list for each thread (`arena.rs`), the count of frequent pairs (`pairs.rs`) and their
-//! places in each list (`part.rs`), and touches, for a merge, only its places and their neighbours. `naive.rs` recounts everything each time and reads every
-//! rule off the bytes, and is what it is compared with.
+//! places in each list (`part.rs`), and touches, for a merge, only its places and their neighbours. [`learn_within`] has most
+//! words in files, where they find no room (`rounds.rs`). `naive.rs` recounts everything each time and reads every rule off the
+//! bytes, and is what both are compared with.
 
 mod arena;
 mod config;
@@ -56,16 +57,19 @@ mod counts;
 mod counts_file;
 #[cfg(feature = "counts-file")]
 mod counts_settings;
+mod filling;
 mod known;
 mod learner;
 mod naive;
 mod pair_table;
 mod pairs;
 mod part;
+mod rounds;
 mod rules;
 mod support;
 mod tokens;
 mod watch;
+mod word_files;
 mod words;
 
 pub use config::{Granularity, LearnConfig, TieRule, VocabSize};
@@ -80,6 +84,8 @@ pub use counts::Counts;
 pub use counts_file::{COUNTS_VERSION, CountsHead, CountsReader, CountsWriter};
 #[cfg(feature = "counts-file")]
 pub use counts_settings::CountsSettings;
-pub use learner::{Learned, learn, learn_from, learn_more};
+pub use learner::{Learned, learn, learn_from, learn_more, learn_more_within, learn_within};
 pub use naive::{naive_learn, naive_learn_more};
-pub use words::{LearnedWords, learn_words};
+pub use rounds::WordRoom;
+pub use word_files::{FilesInMemory, Sink, Tap, WordFiles};
+pub use words::{Entries, LearnedWords, learn_words, learn_words_of};

@@ -194,6 +194,11 @@ impl PairCounts {
         Self { slots: vec![NOT_COUNTED; 1 << BITS], bits: BITS, len: 0, overflow: BTreeSet::new() }
     }
 
+    /// How many pairs there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     #[inline(always)]
     fn add_counted(&mut self, pair: Counted) {
         let at = self.slot(pair.key);

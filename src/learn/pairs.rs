@@ -50,7 +50,7 @@ const FEW: usize = if cfg!(test) { 258 } else { 1 << 10 };
 const MAX_BITS: u32 = 20;
 
 /// Parts of the words, at the most: each has sums of its own.
-const MAX_PARTS: usize = 8;
+pub(super) const MAX_PARTS: usize = 8;
 
 /// Places of a pair from which on threads merge it together.
 const MANY_PLACES: usize = if cfg!(test) { 3 } else { 1 << 11 };
@@ -94,6 +94,13 @@ pub(super) struct Best {
     pub(super) pair: Key,
     pub(super) count: u64,
     entry: u32,
+}
+
+impl Best {
+    /// A pair whose places are not known.
+    pub(super) fn anywhere(pair: Key, count: u64) -> Self {
+        Self { pair, count, entry: u32::MAX }
+    }
 }
 
 /// Which hashes of pairs may be those of frequent ones.
@@ -141,6 +148,11 @@ impl<C: Cell> Pairs<C> {
             right: Sides::default(),
             found: Vec::new(),
         }
+    }
+
+    /// The words.
+    pub(super) fn into_arenas(self) -> Vec<Arena<C>> {
+        self.parts.into_iter().map(|part| part.arena).collect()
     }
 
     /// The most frequent pair that may be merged; of equal ones the lowest.

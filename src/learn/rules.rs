@@ -153,6 +153,12 @@ impl Rules {
         }
     }
 
+    /// Whether any two tokens may be merged, where none is longer than so many bytes.
+    pub(super) fn allow_all(&self, longest: usize) -> bool {
+        let is_short = 2 * longest as u64 <= u64::from(self.max_bytes.min(self.max_characters));
+        is_short && !self.boundaries && !self.one_script
+    }
+
     /// Whether the token that two would make may be.
     pub(super) fn allow(&self, left: Shape, right: Shape) -> bool {
         let made = left.and(right);

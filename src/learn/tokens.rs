@@ -22,6 +22,7 @@ pub(super) struct Tokens {
     numbers_of_ids: FxHashMap<TokenId, u32>,
     /// The id of the next new token.
     next: TokenId,
+    longest: usize,
 }
 
 /// The bytes in the order in which ties see them.
@@ -58,11 +59,12 @@ impl Tokens {
 
     fn none(next: TokenId) -> Self {
         let (numbers, numbers_of_ids) = (FxHashMap::default(), FxHashMap::default());
-        Self { bytes: Vec::new(), shapes: Vec::new(), ids: Vec::new(), numbers, numbers_of_ids, next }
+        Self { bytes: Vec::new(), shapes: Vec::new(), ids: Vec::new(), numbers, numbers_of_ids, next, longest: 0 }
     }
 
     fn push(&mut self, bytes: Box<[u8]>, id: TokenId) {
         let number = self.bytes.len() as u32;
+        self.longest = self.longest.max(bytes.len());
         self.shapes.push(Shape::of(&bytes));
         self.ids.push(id);
         self.numbers.insert(bytes.clone(), number);
@@ -73,6 +75,11 @@ impl Tokens {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// The bytes of the longest.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
     }
 
     /// The number of a token's bytes.

@@ -5,6 +5,7 @@
 //! nothing in between, as with byte-pair merges.
 
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
 use rustc_hash::FxHashSet;
@@ -51,8 +52,26 @@ pub fn learn_words(
     config: &LearnConfig,
     progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<LearnedWords> {
+    let entries =
+        |each: &mut dyn FnMut(&[u8], u64) -> Result<()>| counts.iter().try_for_each(|(span, count)| each(span, count));
+    learn_words_of(&entries, config, progress)
+}
+
+/// Gives all spans and their counts to what it is given, in any order; it is asked twice.
+pub type Entries<'e> = &'e dyn Fn(&mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()>;
+
+/// As [`learn_words`], from spans that need not be in memory.
+///
+/// # Errors
+///
+/// As [`learn_words`], and those of `entries`.
+pub fn learn_words_of(
+    entries: Entries<'_>,
+    config: &LearnConfig,
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<LearnedWords> {
     let room = config.room()?;
-    let mut learned = learn(characters(counts)?, config, progress)?;
+    let mut learned = learn(characters(entries)?, config, progress)?;
     if learned.interrupted {
         return Err(Error::Interrupted { stage: "learning merges" });
     }
@@ -62,30 +81,40 @@ pub fn learn_words(
         VocabSize::Auto => config.min_count.max(VocabSize::EXAMPLES),
         VocabSize::Tokens(_) => config.min_count.max(1),
     };
-    let is_word = |(span, count): &(&[u8], u64)| {
-        *count >= fewest && (2..=MAX_TOKEN_BYTES).contains(&span.len()) && !made.contains(*span)
+    let is_word = |span: &[u8], count: u64| {
+        count >= fewest && (2..=MAX_TOKEN_BYTES).contains(&span.len()) && !made.contains(span)
     };
-    let mut words: Vec<(&[u8], u64)> = counts.sorted().into_iter().filter(is_word).collect();
-    words.sort_by_key(|(span, count)| (Reverse(*count), *span));
     let fit = room - learned.pairs.len();
-    let exhausted = words.len() < fit;
-    words.truncate(fit);
+    // The best so far, the least of them on top.
+    let mut best: BinaryHeap<(Reverse<u64>, Vec<u8>)> = BinaryHeap::new();
+    entries(&mut |span, count| {
+        let is_better =
+            best.len() < fit || best.peek().is_some_and(|(last, of)| (Reverse(count), span) < (*last, of.as_slice()));
+        if is_better && is_word(span, count) {
+            best.push((Reverse(count), span.to_vec()));
+            if best.len() > fit {
+                best.pop();
+            }
+        }
+        Ok(())
+    })?;
+    let exhausted = best.len() < fit;
+    let mut words = best.into_sorted_vec();
     if config.vocab_size == VocabSize::Auto {
         let size = 256 + config.special.len() + learned.pairs.len() + words.len();
         words.truncate(words.len().saturating_sub(size % 64));
     }
-    let words = words.into_iter().map(|(span, _)| span.to_vec()).collect();
+    let words = words.into_iter().map(|(_, span)| span).collect();
     Ok(LearnedWords { pairs: learned.pairs, words, exhausted: exhausted && config.vocab_size != VocabSize::Auto })
 }
 
 /// How often each character occurs in the spans.
-fn characters(counts: &Counts) -> Result<Counts> {
+fn characters(entries: Entries<'_>) -> Result<Counts> {
     let mut characters = Counts::default();
-    for (span, count) in counts.sorted() {
-        for c in span.utf8_chunks().flat_map(|chunk| chunk.valid().chars()).filter(|c| !c.is_ascii()) {
-            characters.add(c.encode_utf8(&mut [0; 4]).as_bytes(), count)?;
-        }
-    }
+    entries(&mut |span, count| {
+        let mut of_span = span.utf8_chunks().flat_map(|chunk| chunk.valid().chars()).filter(|c| !c.is_ascii());
+        of_span.try_for_each(|c| characters.add(c.encode_utf8(&mut [0; 4]).as_bytes(), count))
+    })?;
     Ok(characters)
 }
 

@@ -7,7 +7,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::count_table::{LeftOut, Table, without_rare};
 use super::counts::{Part, Scratch, Stream, open_counts, save_counts, sum_of_parts, write_counts};
 use super::documents::{ReadTally, sum_of};
 use super::learning::LearnSettings;
@@ -15,6 +14,7 @@ use super::progress::{Progress, Unit};
 use super::reading::{LinesBefore, Reading, readers};
 use super::scratch::sweep_scratch;
 use super::text_counting::{Group, TextCounter};
+use super::to_learn::{Gathering, LeftOut, ToLearn};
 use super::treatment::Treatment;
 use crate::clean::CleanSettings;
 use crate::error::{Error, Result};
@@ -47,8 +47,8 @@ pub struct CountPlan {
     /// the counts so made.
     pub weights: Vec<u64>,
     /// About how many bytes the tables of all threads may take before they are written to files, which is looked at after
-    /// every document; and how many the one table may take that is learned from at the end. If that needs more, the answer
-    /// is [`Error::Memory`], before merging begins; what merging takes is looked at as well ([`Counts::memory_to_learn`]).
+    /// every document; and how many learning may take at the end ([`Counts::memory_to_learn`]). If that needs more, most
+    /// words wait in files while merges are learned: the same ones, in more time.
     pub memory: Option<u64>,
     /// The folder in which those files are, while they are needed. What runs that were killed have left of them there is
     /// removed.
@@ -69,7 +69,7 @@ impl CountPlan {
 /// What was counted.
 pub(super) struct Counted {
     /// What is learned from; nothing where that was not asked for.
-    pub(super) counts: Counts,
+    pub(super) to_learn: ToLearn,
     /// Of all pre-tokens, those left out among them.
     pub(super) totals: CountsTotals,
     pub(super) left_out: LeftOut,
@@ -100,8 +100,14 @@ impl CountPlan {
             return Err(Error::NoDocuments { rejected: tally.documents.rejected });
         }
         let least = to_learn.then_some(settings.min_pre_token_count);
-        let (counts, left_out, totals) = self.sum(groups, made_with, least, &scratch, progress)?;
-        Ok(Counted { counts, totals, left_out, tally })
+        let ((to_learn, left_out), totals) = self.sum(groups, made_with, least, &scratch, progress)?;
+        if matches!(to_learn, ToLearn::File(_)) {
+            progress.note(format!(
+                "the distinct pre-tokens do not find room in the {} bytes of --memory: merges are learned from files, which takes longer and comes to the same",
+                self.memory.unwrap_or_default(),
+            ));
+        }
+        Ok(Counted { to_learn, totals, left_out, tally })
     }
 
     /// What is done to texts, or was.
@@ -121,7 +127,7 @@ impl CountPlan {
         least: Option<Option<u64>>,
         scratch: &Scratch,
         progress: &Progress<'_>,
-    ) -> Result<(Counts, LeftOut, CountsTotals)> {
+    ) -> Result<((ToLearn, LeftOut), CountsTotals)> {
         let sum = |of: fn(&Group) -> u64| groups.iter().map(of).try_fold(0u64, u64::checked_add).unwrap_or(u64::MAX);
         let head = CountsHead { settings, documents: sum(|group| group.documents), bytes: sum(|group| group.bytes) };
         let is_in_memory = |part: &Part| matches!(part, Part::Memory(_));
@@ -135,24 +141,24 @@ impl CountPlan {
                 Some(path) => save_counts(path, &head, &counts)?,
                 None => counts.totals(),
             };
-            let (counts, left_out) = match least {
-                Some(least) => without_rare(counts, least)?,
-                None => Default::default(),
+            let to_learn = match least {
+                Some(least) => ToLearn::of_table(counts, least, self.memory, (&head, &self.scratch))?,
+                None => (ToLearn::Table(Counts::default()), LeftOut::default()),
             };
-            return Ok((counts, left_out, totals));
+            return Ok((to_learn, totals));
         }
         let stored = groups.iter().flat_map(|group| &group.parts).map(Part::stored_bytes).sum();
         progress.stage("adding counts", stored, Unit::Bytes);
         let read = AtomicU64::new(0);
         let mut stream = self.weighted(groups, &head, scratch, progress, &read)?;
-        let mut table = least.map(|least| Table::new(least, self.memory));
+        let mut gathering = least.map(|least| Gathering::new(least, self.memory, head.clone(), &self.scratch));
         let mut entries = 0u64;
         let mut keep = |span: &[u8], count| {
             entries += 1;
             if entries.is_multiple_of(1 << 12) {
                 progress.done(read.load(Ordering::Relaxed));
             }
-            table.as_mut().map_or(Ok(()), |table| table.add(span, count))
+            gathering.as_mut().map_or(Ok(()), |gathering| gathering.add(span, count))
         };
         let totals = match &self.save {
             Some(path) => write_counts(path, &head, &mut stream, progress, &mut keep)?,
@@ -168,9 +174,8 @@ impl CountPlan {
                 all.totals()
             }
         };
-        let (counts, left_out) =
-            table.map_or_else(|| Ok(Default::default()), |table| table.finish(self.save.as_deref()))?;
-        Ok((counts, left_out, totals))
+        let nothing = || Ok((ToLearn::Table(Counts::default()), LeftOut::default()));
+        Ok((gathering.map_or_else(nothing, Gathering::finish)?, totals))
     }
 
     /// The groups as one stream, each times its weight.

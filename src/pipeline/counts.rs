@@ -1,8 +1,10 @@
 //! Files of counts: written whole or not at all, read block by block, merged some at a time.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::progress::Progress;
@@ -92,19 +94,20 @@ pub(super) fn write_counts(
     also: &mut dyn FnMut(&[u8], u64) -> Result<()>,
 ) -> Result<CountsTotals> {
     let mut file = AtomicFile::create(path)?;
-    let totals = write_to(&mut |bytes| file.write(bytes), head, stream, progress, also)?;
+    let mut writer = CountsWriter::new(head, |bytes: &[u8]| file.write(bytes))?;
+    push_all(&mut writer, stream, progress, also)?;
+    let totals = writer.finish()?;
     file.publish()?;
     Ok(totals)
 }
 
-fn write_to(
-    sink: &mut dyn FnMut(&[u8]) -> Result<()>,
-    head: &CountsHead,
+/// Appends a stream to a file, and hands its entries on.
+fn push_all(
+    writer: &mut CountsWriter<impl FnMut(&[u8]) -> Result<()>>,
     stream: &mut (impl CountStream + ?Sized),
     progress: &Progress<'_>,
     also: &mut dyn FnMut(&[u8], u64) -> Result<()>,
-) -> Result<CountsTotals> {
-    let mut writer = CountsWriter::new(head, sink)?;
+) -> Result<()> {
     let mut entries = 0u64;
     while stream.advance()? {
         writer.push(stream.span(), stream.count())?;
@@ -114,7 +117,7 @@ fn write_to(
             progress.check("writing counts")?;
         }
     }
-    writer.finish()
+    Ok(())
 }
 
 /// Counts of a part of the corpus.
@@ -162,23 +165,56 @@ impl Scratch {
         Self(ScratchFolder::new(parent))
     }
 
-    /// Writes a part. It is not flushed to the disk: after a power cut nobody asks for it.
+    /// The name of a file that is not there yet, in the folder, which is.
+    pub(super) fn file(&self) -> Result<PathBuf> {
+        self.0.file()
+    }
+
+    /// Writes a part.
     pub(super) fn write(
         &self,
         head: &CountsHead,
         stream: &mut (impl CountStream + ?Sized),
         progress: &Progress<'_>,
     ) -> Result<Part> {
-        let path = self.0.file()?;
-        let io = |op: &'static str| {
-            let path = path.clone();
-            move |error| Error::io(op, path.clone(), error)
-        };
-        let mut file = BufWriter::new(File::create(&path).map_err(io("create"))?);
-        let mut sink = |bytes: &[u8]| file.write_all(bytes).map_err(io("write"));
-        write_to(&mut sink, head, stream, progress, &mut |_, _| Ok(()))?;
-        file.flush().map_err(io("write"))?;
-        Ok(Part::File(path))
+        let mut file = self.begin(head)?;
+        push_all(&mut file.writer, stream, progress, &mut |_, _| Ok(()))?;
+        file.finish().map(Part::File)
+    }
+
+    /// Begins a file. It is not flushed to the disk: after a power cut nobody asks for it.
+    pub(super) fn begin(&self, head: &CountsHead) -> Result<ScratchCounts> {
+        let path = self.file()?;
+        let file = File::create(&path).map_err(|error| Error::io("create", &path, error))?;
+        let file = Rc::new(RefCell::new(BufWriter::new(file)));
+        let (of_sink, name) = (Rc::clone(&file), path.clone());
+        let sink: CountsSink = Box::new(move |bytes: &[u8]| {
+            of_sink.borrow_mut().write_all(bytes).map_err(|error| Error::io("write", &name, error))
+        });
+        Ok(ScratchCounts { path, file, writer: CountsWriter::new(head, sink)? })
+    }
+}
+
+type CountsSink = Box<dyn FnMut(&[u8]) -> Result<()>>;
+
+/// A file of counts in the scratch folder, while it is written.
+pub(super) struct ScratchCounts {
+    path: PathBuf,
+    file: Rc<RefCell<BufWriter<File>>>,
+    writer: CountsWriter<CountsSink>,
+}
+
+impl ScratchCounts {
+    /// Appends a pre-token with its count, behind those before it.
+    pub(super) fn push(&mut self, span: &[u8], count: u64) -> Result<()> {
+        self.writer.push(span, count)
+    }
+
+    /// Ends the file.
+    pub(super) fn finish(self) -> Result<PathBuf> {
+        self.writer.finish()?;
+        self.file.borrow_mut().flush().map_err(|error| Error::io("write", &self.path, error))?;
+        Ok(self.path)
     }
 }
 

@@ -7,19 +7,18 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::count_table::{LeftOut, without_rare};
 use super::counting::{self, CountPlan, hash_of_dictionaries};
 use super::documents::{BadRecords, MaxBad};
 use super::partial::Partial;
 use super::progress::{Progress, Unit};
 use super::settings::settings_of;
 use super::split::ValFraction;
+use super::to_learn::{LeftOut, ToLearn, without_rare};
 use super::travelling::with_normalizer;
 use crate::clean::CleanCounts;
 use crate::error::{Error, Result};
 use crate::learn::{
-    Counts, CountsSettings, CountsTotals, Granularity, LearnConfig, Learned, VocabSize, learn, learn_from, learn_more,
-    learn_words,
+    Counts, CountsSettings, CountsTotals, Granularity, LearnConfig, Learned, VocabSize, learn, learn_more,
 };
 use crate::segment::{DEFAULT_PATTERN, Han, Pattern, Segmenter};
 use crate::shard::Tally;
@@ -189,7 +188,7 @@ impl LearnSettings {
     /// The tokenizer from counts, and whether the text held fewer tokens than asked for.
     pub(super) fn learn(
         &self,
-        counts: Counts,
+        to_learn: ToLearn,
         partial: Option<&Partial<'_>>,
         progress: &Progress<'_>,
     ) -> Result<(TokenizerSpec, bool)> {
@@ -205,7 +204,7 @@ impl LearnSettings {
             }
             Granularity::Bpe | Granularity::Char => {
                 let so_far = partial.map(|partial| partial.load(progress)).unwrap_or_default();
-                let learned = self.merges(counts, so_far, &mut report)?;
+                let learned = self.merges(to_learn, so_far, &mut report)?;
                 let learned = not_stopped(learned, partial, progress)?;
                 let spec = match &self.extends {
                     Some(base) => base.extended(&learned.pairs)?,
@@ -216,7 +215,7 @@ impl LearnSettings {
                 Ok((spec, learned.exhausted))
             }
             Granularity::Word => {
-                let learned = learn_words(&counts, &self.config, &mut report)?;
+                let learned = to_learn.learn_words(&self.config, &mut report)?;
                 let (pairs, words) = (&learned.pairs, &learned.words);
                 let spec = TokenizerSpec::from_words(pattern, self.effective_han().encoding(), pairs, words, special)?;
                 Ok((spec, learned.exhausted))
@@ -229,24 +228,25 @@ impl LearnSettings {
         self.check()?;
         let counts = Counts::of_texts(&self.segmenter()?, texts)?;
         let (counts, _) = without_rare(counts, self.min_pre_token_count)?;
-        let Some(merges) = self.superwords else { return Ok(self.learn(counts, None, progress)?.0) };
+        let to_learn = ToLearn::Table(counts);
+        let Some(merges) = self.superwords else { return Ok(self.learn(to_learn, None, progress)?.0) };
         let bytes = texts.iter().map(|text| text.len() as u64).sum();
         let count_pieces = |settings: &Self| {
             let counts = Counts::of_sample(&settings.segmenter()?, texts, self.sample_of_pieces(bytes))?;
             let fingerprint = counts.totals().fingerprint;
-            Ok((counts, fingerprint))
+            Ok((ToLearn::Table(counts), fingerprint))
         };
-        Ok(self.learn_superwords(merges, counts, &count_pieces, None, progress)?.spec)
+        Ok(self.learn_superwords(merges, to_learn, &count_pieces, None, progress)?.spec)
     }
 
     /// The merges that follow those learned before.
     fn merges(
         &self,
-        counts: Counts,
+        to_learn: ToLearn,
         so_far: Learned,
         report: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Learned> {
-        let Some(base) = &self.extends else { return learn_from(counts, &self.config, &so_far, report) };
+        let Some(base) = &self.extends else { return to_learn.learn(&self.config, &so_far, report) };
         let mut so_far = so_far;
         let mut begun = base.extended(&so_far.pairs)?;
         if let VocabSize::Tokens(size) = self.config.vocab_size
@@ -258,7 +258,7 @@ impl LearnSettings {
             so_far.counts.truncate(end);
             begun = base.extended(&so_far.pairs)?;
         }
-        let more = learn_more(counts, &begun, &self.config, report)?;
+        let more = to_learn.learn_more(&begun, &self.config, report)?;
         let pairs = [so_far.pairs, more.pairs].concat();
         Ok(Learned { pairs, counts: [so_far.counts, more.counts].concat(), ..more })
     }
@@ -379,7 +379,7 @@ pub fn learn_tokenizer(
 ///
 /// Those of [`learn_tokenizer`]; [`Error::Counts`] for damaged files of counts, [`Error::OtherCounts`] for those that
 /// were made with other settings, [`Error::Io`] when counts cannot be kept, [`Error::Setting`] for a weight of an input
-/// without text, [`Error::Memory`] for more pre-tokens than find room in [`CountPlan::memory`].
+/// without text.
 pub fn learn_from_counts(
     plan: &CountPlan,
     settings: &LearnSettings,
@@ -392,7 +392,7 @@ pub fn learn_from_counts(
     }
     let segmenter = settings.segmenter()?;
     let start = Instant::now();
-    let counting::Counted { counts, totals, left_out, tally } =
+    let counting::Counted { to_learn, totals, left_out, tally } =
         plan.count(settings, (&segmenter, None), true, progress)?;
     let counted = start.elapsed().as_secs_f64();
     let taken =
@@ -405,11 +405,11 @@ pub fn learn_from_counts(
     let partial = partial.map(|path| Partial::new(path, settings, totals.fingerprint));
     let mut origin = settings.origin(totals.fingerprint)?;
     let (spec, exhausted) = match settings.superwords {
-        None => settings.learn(counts, partial.as_ref(), progress)?,
+        None => settings.learn(to_learn, partial.as_ref(), progress)?,
         Some(merges) => {
             let sample = settings.sample_of_pieces(tally.bytes.left);
             let count_pieces = |pieces: &LearnSettings| plan.count_pieces(pieces, sample, progress);
-            let stages = settings.learn_superwords(merges, counts, &count_pieces, partial.as_ref(), progress)?;
+            let stages = settings.learn_superwords(merges, to_learn, &count_pieces, partial.as_ref(), progress)?;
             origin["superword-counts"] = json!(stages.counts);
             (stages.spec, stages.exhausted)
         }

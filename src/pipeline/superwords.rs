@@ -28,8 +28,9 @@ use super::counting::{CountInput, CountPlan, Counted};
 use super::learning::{LearnSettings, not_stopped};
 use super::partial::Partial;
 use super::progress::{Progress, Unit};
+use super::to_learn::ToLearn;
 use crate::error::{Error, Result};
-use crate::learn::{Counts, Granularity, LearnConfig, Learned, SpanSample, VocabSize, learn_from, learn_more};
+use crate::learn::{Granularity, LearnConfig, Learned, SpanSample, VocabSize};
 use crate::segment::{Han, HanEdges, Pattern, SUPERWORD_PATTERN};
 use crate::vocab::{Fingerprint, TokenizerSpec};
 
@@ -112,8 +113,8 @@ impl LearnSettings {
     pub(super) fn learn_superwords(
         &self,
         merges: u32,
-        counts: Counts,
-        count_pieces: &dyn Fn(&Self) -> Result<(Counts, Fingerprint)>,
+        to_learn: ToLearn,
+        count_pieces: &dyn Fn(&Self) -> Result<(ToLearn, Fingerprint)>,
         partial: Option<&Partial<'_>>,
         progress: &Progress<'_>,
     ) -> Result<TwoStages> {
@@ -128,14 +129,14 @@ impl LearnSettings {
         // Special tokens get their ids at the end.
         let sized = |size| LearnConfig { vocab_size: VocabSize::Tokens(size), special: vec![], ..self.config.clone() };
         let so_far = partial.map(|partial| partial.load(progress)).unwrap_or_default();
-        let words = learn_from(counts, &sized(all.saturating_sub(merges)), &so_far, &mut report)?;
+        let words = to_learn.learn(&sized(all.saturating_sub(merges)), &so_far, &mut report)?;
         let words = not_stopped(words, partial, progress)?;
         let coarse = self.coarse()?;
         let base = TokenizerSpec::from_learned(coarse.source().to_owned(), HanEdges::None, &words.pairs, &[])?;
-        let (counts, fingerprint) = count_pieces(&self.of_second_stage(&coarse))?;
+        let (pieces, fingerprint) = count_pieces(&self.of_second_stage(&coarse))?;
         progress.stage("learning superwords", u64::from(merges), Unit::Merges);
         let size = all.min(base.vocab_size().saturating_add(merges));
-        let more = learn_more(counts, &base, &sized(size), &mut report)?;
+        let more = pieces.learn_more(&base, &sized(size), &mut report)?;
         if more.interrupted {
             // What is kept is the first stage: of the second the counts would have to be the same.
             not_stopped(Learned { interrupted: true, ..words }, partial, progress)?;
@@ -155,14 +156,11 @@ impl CountPlan {
         settings: &LearnSettings,
         sample: Option<SpanSample>,
         progress: &Progress<'_>,
-    ) -> Result<(Counts, Fingerprint)> {
+    ) -> Result<(ToLearn, Fingerprint)> {
         let plan = Self { save: None, ..self.clone() };
-        let counted = plan.count(settings, (&settings.segmenter()?, sample), true, progress);
-        let Counted { counts, totals, .. } = counted.map_err(|error| match error {
-            Error::Memory { needed, limit, .. } => Error::Memory { needed, limit, least: None, saved: None },
-            error => error,
-        })?;
-        Ok((counts, totals.fingerprint))
+        let Counted { to_learn, totals, .. } =
+            plan.count(settings, (&settings.segmenter()?, sample), true, progress)?;
+        Ok((to_learn, totals.fingerprint))
     }
 
     /// Fails where text cannot be read a second time.
