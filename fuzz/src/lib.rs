@@ -12,8 +12,8 @@ use std::sync::LazyLock;
 use ciyuan::Error;
 use ciyuan::encode::{Tokenizer, naive_encode};
 use ciyuan::learn::{
-    CountStream, Counts, CountsHead, CountsReader, CountsSettings, CountsWriter, LearnConfig, Learned, SortedCounts,
-    TieRule, VocabSize,
+    CountStream, Counts, CountsHead, CountsReader, CountsSettings, CountsWriter, FilesInMemory, LearnConfig, Learned,
+    SortedCounts, TieRule, VocabSize, WordRoom,
 };
 use ciyuan::segment::{
     Dictionary, Fold, HanEdges, Instructions, NAMED_PATTERNS, NaivePattern, Pattern, SUPERWORD_PATTERN, Segmenter,
@@ -220,12 +220,22 @@ pub fn learn(data: &[u8]) {
     let (pairs, found) = (fast.pairs[..cut].to_vec(), fast.counts[..cut].to_vec());
     let so_far = Learned { pairs: pairs.clone(), counts: found, exhausted: false, interrupted: true };
     assert_eq!(ciyuan::learn::learn_from(&counts, &config, &so_far, &mut { go_on }).unwrap(), fast);
+    // Within so little memory that most words wait in files, from the beginning.
+    let files = FilesInMemory::default();
+    let room = WordRoom { memory: u64::from(data.get(1).copied().unwrap_or(0)) * 8, files: &files };
+    let stream = &mut SortedCounts::new(&counts);
+    let within = ciyuan::learn::learn_within(stream, room, &config, &Learned::default(), &mut { go_on }).unwrap();
+    assert_eq!(within, fast);
     // The half as a tokenizer that is extended, with a word that its merges do not reach.
     let word = [data.get(1..4).unwrap_or(b"abc").to_vec()];
     let Ok(base) = TokenizerSpec::from_words(".+".to_owned(), HanEdges::None, &pairs, &word, &[]) else { return };
     let config = LearnConfig { vocab_size: VocabSize::Tokens(base.vocab_size() + 20), ..config };
     let more = ciyuan::learn::learn_more(&counts, &base, &config, &mut { go_on }).unwrap();
     assert_eq!(more, ciyuan::learn::naive_learn_more(&counts, &base, &config).unwrap());
+    let stream = &mut SortedCounts::new(&counts);
+    let within = ciyuan::learn::learn_more_within(stream, room, &base, &config, &mut { go_on }).unwrap();
+    assert_eq!(within, more);
+    assert!(files.is_empty());
 }
 
 /// Bytes are refused as a file of counts, or give counts that are written and read again as they were; as entries of a block

@@ -277,7 +277,7 @@ impl Start {
             Input::Table(counts) => {
                 let words = self.done.words::<C>(counts.borrow(), &self.tokens, watch)?;
                 drop(counts);
-                let pairs = Pairs::new(words.arenas, rules, config.min_count, merges, &self.tokens);
+                let pairs = Pairs::new(words.arenas, rules, config.min_count, (0, merges), &self.tokens);
                 Ok((Supply::Whole(Box::new(pairs)), words.totals))
             }
             Input::Stream(stream, room) => {

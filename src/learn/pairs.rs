@@ -75,7 +75,7 @@ pub(super) struct Pairs<C> {
     threshold: u64,
     /// It does not fall below this.
     fewest: u64,
-    /// Merges that were done here.
+    /// Merges that were done.
     merges: usize,
     /// Merges that will be asked for, at the most.
     room: usize,
@@ -123,8 +123,14 @@ impl Frequent {
 }
 
 impl<C: Cell> Pairs<C> {
-    /// The pairs of words. Those below `fewest` are never asked for, nor more than `room`.
-    pub(super) fn new(arenas: Vec<Arena<C>>, rules: Rules, fewest: u64, room: usize, tokens: &Tokens) -> Self {
+    /// The pairs of words. Those below `fewest` are never asked for, nor more than `room`, with the `merges` that were done before.
+    pub(super) fn new(
+        arenas: Vec<Arena<C>>,
+        rules: Rules,
+        fewest: u64,
+        (merges, room): (usize, usize),
+        tokens: &Tokens,
+    ) -> Self {
         let of_arena = |arena: &Arena<C>| {
             let mut occurs = vec![false; tokens.len()];
             arena.tokens().for_each(|token| occurs[token as usize] = true);
@@ -140,7 +146,7 @@ impl<C: Cell> Pairs<C> {
             queue: BinaryHeap::new(),
             threshold: u64::MAX,
             fewest: fewest.max(1),
-            merges: 0,
+            merges,
             room,
             outdated: true,
             occurs,

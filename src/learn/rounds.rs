@@ -18,12 +18,12 @@
 //! sums tell what they occur at the most. A word is read with the first of its pairs. Where even the words of the most frequent
 //! pair find no room, that pair is merged while all words go from one file to another.
 //!
-//! Rounds go by how often words are touched: a word of eight bytes is by six merges or so, most of them among the first.
-//! Source code of which the words would take 217 MB takes 17 rounds within half of that, 43 within a quarter and 83 within an
-//! eighth (`benches/RESULTS.md`, "Learning"). Each round reads the files three times and writes them once.
+//! Rounds go by how often words are touched: a word of eight bytes is by six merges or so, most of them among the first. Words
+//! of a gigabyte of source code that would take 217 MB (`Counts::memory_to_learn`) take 6 rounds within 128 MiB, 13 within 64
+//! and 29 within 32. Each round reads the files three times and writes them once.
 //!
-//! Tried and lost: reading words by the sums alone (one reading less, but where sums hold many pairs, rounds that read what is
-//! not needed: three times as many within an eighth); counting as many pairs as the memory holds (a fifth slower).
+//! Tried and lost: reading words by the sums alone (one reading less, but where a sum is that of many pairs, many rounds for
+//! little); counting as many pairs as the memory holds (a fifth slower); room for a place with each cell (17, 43 and 83 rounds).
 
 use std::cmp::Reverse;
 
@@ -48,10 +48,12 @@ pub struct WordRoom<'f> {
     pub files: &'f dyn WordFiles,
 }
 
-/// Bytes of a cell in memory beside itself: a place in the list of its pair, and what lists have to spare.
-const CELL_BYTES: u64 = 6;
-/// What of the memory cells may take, in eighths. The rest is for sums, of the last round and of the next, and for what says
-/// which words are read.
+/// Bytes of a place in the list of its pair, with what lists have to spare, and those of the pairs that it comes to be in.
+const PLACE_BYTES: u64 = 12;
+/// Bytes of a place while its pair is merged.
+const MERGED_BYTES: u64 = 16;
+/// What of the memory cells and places may take, in eighths. The rest is for sums, of the last round and of the next, and for
+/// what says which words are read.
 const CELLS_PART: u64 = 5;
 const SUMS_PART: u64 = 2;
 /// Bits of the hashes of pairs, by which they are added up.
@@ -106,6 +108,8 @@ pub(super) struct Rounds<'f, C> {
     /// Pairs below this are never asked for, nor more merges than this.
     fewest: u64,
     merges: usize,
+    /// Merges that were done.
+    done: usize,
     /// Bits of the hashes of pairs.
     bits: u32,
     /// How many files were made.
@@ -148,6 +152,7 @@ impl<'f, C: Cell> Rounds<'f, C> {
             rules,
             fewest: fewest.max(1),
             merges,
+            done: 0,
             bits,
             made: 0,
             files: Vec::new(),
@@ -160,9 +165,9 @@ impl<'f, C: Cell> Rounds<'f, C> {
         Ok(rounds)
     }
 
-    /// Cells that find room in memory.
-    fn cells(&self) -> u64 {
-        self.room.memory / 8 * CELLS_PART / (size_of::<C>() as u64 + CELL_BYTES)
+    /// Bytes that cells and places may take.
+    fn bytes(&self) -> u64 {
+        self.room.memory / 8 * CELLS_PART
     }
 
     fn new_files(&mut self, parts: usize) -> Result<Vec<WordWriter<'f, C>>> {
@@ -222,6 +227,7 @@ impl<'f, C: Cell> Rounds<'f, C> {
         tokens: &Tokens,
         watch: &mut Watch<'_>,
     ) -> Outcome<Made> {
+        self.done += 1;
         match &mut self.round {
             Some(round) => {
                 round.is_over = !is_new;
@@ -254,13 +260,14 @@ impl<'f, C: Cell> Rounds<'f, C> {
     /// Reads the words of the most frequent pairs, as many as find room.
     fn begin_round(&mut self, tokens: &Tokens, watch: &mut Watch<'_>) -> Outcome<Begun> {
         let allowed = Allowed::new(self.rules, tokens);
-        if self.files.iter().map(|file| file.cells).sum::<u64>() <= self.cells() {
+        let all: u64 = self.files.iter().map(|file| file.cells).sum();
+        if all.saturating_mul(cell_bytes::<C>()) <= self.bytes() {
             let cells = self.files.iter().map(|file| file.cells as usize).collect();
             self.read_round(cells, self.fewest, |_| true, tokens, watch)?;
             return Ok(Begun::Round);
         }
         let frequent = self.frequent(tokens, watch)?;
-        let Some(&(pair, count)) = frequent.pairs.first() else { return Ok(Begun::NoPair) };
+        let Some(first) = frequent.pairs.first() else { return Ok(Begun::NoPair) };
         let (table, sums) = (frequent.table(), std::mem::replace(&mut self.sums, Sums::new(1)));
         let rank = |word: &[C]| allowed.pairs(word).map(|pair| frequent.rank(pair, &table, &sums)).min();
         let mut sizes = vec![vec![0; frequent.ranks()]; self.files.len()];
@@ -270,9 +277,9 @@ impl<'f, C: Cell> Rounds<'f, C> {
             }
             Ok(())
         })?;
-        let (fit, least) = frequent.fit(&sizes, self.cells());
+        let (fit, least) = frequent.fit::<C>(&sizes, self.bytes());
         if fit == 0 {
-            return Ok(Begun::NoRoom(Best::anywhere(pair, count)));
+            return Ok(Begun::NoRoom(Best::anywhere(first.key, first.count)));
         }
         let cells = sizes.iter().map(|sizes| sizes[..fit].iter().sum::<u64>() as usize).collect();
         let is_wanted = |word: &[C]| rank(word).is_some_and(|rank| rank < fit);
@@ -303,7 +310,7 @@ impl<'f, C: Cell> Rounds<'f, C> {
         self.remove_files();
         let (arenas, writers) = parts.into_iter().unzip();
         (self.writers, self.sums) = (writers, sums);
-        let pairs = Pairs::new(arenas, self.rules, least, self.merges, tokens);
+        let pairs = Pairs::new(arenas, self.rules, least, (self.done, self.merges), tokens);
         self.round = Some(Round { pairs, least, is_over: false });
         Ok(())
     }
@@ -322,7 +329,7 @@ impl<'f, C: Cell> Rounds<'f, C> {
                 continue;
             };
             if !pairs.is_empty() || least <= self.fewest {
-                pairs.sort_unstable_by_key(|&(pair, count)| (Reverse(count), pair));
+                pairs.sort_unstable_by_key(|pair| (Reverse(pair.count), pair.key));
                 return Ok(Frequent { pairs, least });
             }
             // Sums promised more than there was: these are the pairs as frequent as the next one, however many.
@@ -344,14 +351,16 @@ impl<'f, C: Cell> Rounds<'f, C> {
         if tables.iter().any(|table| table.len() > most) {
             return Ok(None);
         }
-        let (mut pairs, overflow) = PairCounts::sum(&tables);
+        let (pairs, overflow) = PairCounts::sum(&tables);
         if let Some(&pair) = overflow.first() {
             let (left, right) = tokens.ids(pair);
             return Err(Error::CountOverflow { left, right }.into());
         }
         let highest = pairs.iter().map(|pair| pair.1).max().unwrap_or(0);
-        pairs.retain(|pair| pair.1 >= least);
-        Ok(Some((pairs, highest)))
+        let frequent = pairs.into_iter().filter(|(_, count)| *count >= least);
+        let places = |key| tables.iter().map(|table| u64::from(table.places(key))).sum();
+        let pairs = frequent.map(|(key, count)| FrequentPair { key, count, places: places(key) });
+        Ok(Some((pairs.collect(), highest)))
     }
 
     /// Merges a pair in all words while they go from one file to another.
@@ -399,20 +408,33 @@ fn merge_word<C: Cell>(word: &[C], pair: Key, result: C) -> Vec<C> {
     merged
 }
 
-/// Pairs with their counts, and the highest count.
-type Counted = (Vec<(Key, u64)>, u64);
+/// A pair that was counted.
+struct FrequentPair {
+    key: Key,
+    count: u64,
+    /// In how many places it is.
+    places: u64,
+}
+
+/// Frequent pairs, and the highest count of all that were counted.
+type Counted = (Vec<FrequentPair>, u64);
 
 /// The most frequent pairs, in the order in which they would be merged, and from which count on they are all there.
 struct Frequent {
-    pairs: Vec<(Key, u64)>,
+    pairs: Vec<FrequentPair>,
     least: u64,
+}
+
+/// Bytes of a cell, where any may be a place.
+fn cell_bytes<C>() -> u64 {
+    size_of::<C>() as u64 + PLACE_BYTES / 2
 }
 
 impl Frequent {
     /// The place of each pair.
     fn table(&self) -> PairTable {
         let mut table = PairTable::new();
-        self.pairs.iter().for_each(|pair| _ = table.entry(pair.0));
+        self.pairs.iter().for_each(|pair| _ = table.entry(pair.key));
         table
     }
 
@@ -430,18 +452,24 @@ impl Frequent {
     }
 
     /// How many of the first ranks find room with their words, and from which count on these are all pairs. `sizes` are cells
-    /// by the first rank of their word.
-    fn fit(&self, sizes: &[Vec<u64>], room: u64) -> (usize, u64) {
-        let (mut cells, mut fit) = (0, (0, u64::MAX));
+    /// by the first rank of their word. Places are needed for pairs of these ranks alone.
+    fn fit<C>(&self, sizes: &[Vec<u64>], room: u64) -> (usize, u64) {
+        let (mut cells, mut places, mut most, mut fit) = (0, 0, 0, (0, u64::MAX));
         for rank in 0..self.ranks() {
             cells += sizes.iter().map(|sizes| sizes[rank]).sum::<u64>();
-            if cells > room {
+            let of_pair = self.pairs.get(rank).map_or(0, |pair| pair.places);
+            (places, most) = (places + of_pair, of_pair.max(most));
+            let bytes = match rank < self.pairs.len() {
+                true => cells * size_of::<C>() as u64 + places * PLACE_BYTES + most * MERGED_BYTES,
+                false => cells * cell_bytes::<C>(),
+            };
+            if bytes > room {
                 break;
             }
             match (self.pairs.get(rank), self.pairs.get(rank + 1)) {
                 // Pairs that are as frequent as each other come together.
-                (Some(pair), Some(next)) if next.1 == pair.1 => {}
-                (Some(_), Some(next)) => fit = (rank + 1, next.1 + 1),
+                (Some(pair), Some(next)) if next.count == pair.count => {}
+                (Some(_), Some(next)) => fit = (rank + 1, next.count + 1),
                 (Some(_), None) => fit = (rank + 1, self.least),
                 (None, _) => fit = (rank + 1, lowest(self.ranks() - 1 - rank).min(self.least)),
             }

@@ -17,6 +17,7 @@ use super::files::{
 use super::learning::{LearnSettings, learn_from_counts};
 use super::progress::Progress;
 use super::settings::settings_of;
+use super::to_learn::LEARN_MEMORY;
 use super::training::{ModelSettings, Trained, train};
 use super::units::Plan;
 use crate::encode::Tokenizer;
@@ -152,7 +153,8 @@ fn tokenizer(
         max_bad: settings.encode.max_bad,
         ..settings.learn.clone()
     };
-    let plan = CountPlan { scratch: output.to_owned(), ..CountPlan::of_texts(source, &settings.read) };
+    let memory = Some(settings.read.memory.unwrap_or(LEARN_MEMORY));
+    let plan = CountPlan { scratch: output.to_owned(), memory, ..CountPlan::of_texts(source, &settings.read) };
     let learned = learn_from_counts(&plan, &learn, None, progress)?;
     seconds.insert("count".to_owned(), learned.seconds[0]);
     seconds.insert("merge".to_owned(), learned.seconds[1]);
