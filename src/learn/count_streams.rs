@@ -11,6 +11,7 @@ use std::collections::binary_heap::PeekMut;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::counts::{Counts, checked};
+use super::watch::{Outcome, Watch};
 use crate::error::Result;
 use crate::vocab::Fingerprint;
 
@@ -229,11 +230,18 @@ impl Counts {
 
     /// Adds entries of a stream until learning from them would take so many bytes of memory, at least one; whether there are
     /// more.
-    pub(super) fn add_stream(&mut self, stream: &mut dyn CountStream, memory: u64) -> Result<bool> {
+    pub(super) fn add_stream(
+        &mut self,
+        stream: &mut dyn CountStream,
+        memory: u64,
+        watch: &mut Watch<'_>,
+    ) -> Outcome<bool> {
         let mut bytes = 0;
         while stream.advance()? {
             self.add(stream.span(), stream.count())?;
             bytes += stream.span().len() as u64;
+            // An entry is looked for as long as it takes to go by many cells.
+            watch.worked(64 + stream.span().len())?;
             if Self::memory_of_learning(self.memory() as u64, self.len() as u64, bytes) > memory {
                 return Ok(true);
             }

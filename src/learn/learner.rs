@@ -286,11 +286,11 @@ impl Start {
                 let mut is_more = true;
                 while is_more {
                     let mut counts = Counts::default();
-                    is_more = counts.add_stream(stream, room.of_table())?;
+                    is_more = counts.add_stream(stream, room.of_table(), watch)?;
                     let words = self.done.words::<C>(&counts, &self.tokens, watch)?;
                     drop(counts);
                     totals.add(&words.totals);
-                    rounds.add(words.arenas, &self.tokens)?;
+                    rounds.add(words.arenas, &self.tokens, watch)?;
                 }
                 Ok((Supply::Rounds(Box::new(rounds)), totals))
             }

@@ -34,7 +34,7 @@ use super::pair_table::{Count, Key, PairCounts, PairTable, key};
 use super::pairs::{Best, MAX_PARTS, Made, Pairs};
 use super::rules::Rules;
 use super::tokens::Tokens;
-use super::watch::{Outcome, Watch};
+use super::watch::{Outcome, WORK, Watch};
 use super::word_files::{Allowed, LEVELS, Sums, WordFile, WordFiles, WordWriter, each_word, level, lowest};
 use crate::error::{Error, Result};
 
@@ -177,24 +177,35 @@ impl<'f, C: Cell> Rounds<'f, C> {
     }
 
     /// Adds words, before the first round.
-    pub(super) fn add(&mut self, arenas: Vec<Arena<C>>, tokens: &Tokens) -> Result<()> {
+    pub(super) fn add(&mut self, arenas: Vec<Arena<C>>, tokens: &Tokens, watch: &mut Watch<'_>) -> Outcome<()> {
         // With fewer arenas than parts, each part gets some in turn.
         let first = arenas.len() % self.writers.len();
-        self.put(arenas, tokens)?;
+        self.put(arenas, tokens, watch)?;
         self.writers.rotate_left(first);
         Ok(())
     }
 
     /// Puts the words of each list into one of the files.
-    fn put(&mut self, arenas: Vec<Arena<C>>, tokens: &Tokens) -> Result<()> {
+    fn put(&mut self, mut arenas: Vec<Arena<C>>, tokens: &Tokens, watch: &mut Watch<'_>) -> Outcome<()> {
         let (allowed, sums) = (Allowed::new(self.rules, tokens), &self.sums);
-        let mut arenas = arenas.into_iter().peekable();
-        while arenas.peek().is_some() {
-            let some: Vec<Arena<C>> = arenas.by_ref().take(self.writers.len()).collect();
-            some.into_par_iter().zip(&mut self.writers).try_for_each(|(mut arena, writer)| {
-                arena.compact();
-                arena.words().try_for_each(|(word, count)| writer.push(word, count, allowed, sums))
-            })?;
+        arenas.par_iter_mut().for_each(Arena::compact);
+        for some in arenas.chunks(self.writers.len()) {
+            let mut parts: Vec<_> = some.iter().map(Arena::words).zip(&mut self.writers).collect();
+            let work = WORK / parts.len();
+            let mut cells = usize::MAX;
+            while cells > 0 {
+                let put = parts.par_iter_mut().map(|(words, writer)| {
+                    let mut cells = 0;
+                    while cells < work {
+                        let Some((word, count)) = words.next() else { break };
+                        writer.push(word, count, allowed, sums)?;
+                        cells += word.len() + 1;
+                    }
+                    Ok(cells)
+                });
+                cells = put.sum::<Result<usize>>()?;
+                watch.worked(cells)?;
+            }
         }
         Ok(())
     }
@@ -210,7 +221,7 @@ impl<'f, C: Cell> Rounds<'f, C> {
                     return Ok(None);
                 }
             }
-            self.end_round(tokens)?;
+            self.end_round(tokens, watch)?;
             match self.begin_round(tokens, watch)? {
                 Begun::Round => {}
                 Begun::NoRoom(best) => return Ok(Some(best)),
@@ -238,11 +249,11 @@ impl<'f, C: Cell> Rounds<'f, C> {
     }
 
     /// Puts the words in memory behind the others.
-    fn end_round(&mut self, tokens: &Tokens) -> Result<()> {
+    fn end_round(&mut self, tokens: &Tokens, watch: &mut Watch<'_>) -> Outcome<()> {
         if let Some(round) = self.round.take() {
-            self.put(round.pairs.into_arenas(), tokens)?;
+            self.put(round.pairs.into_arenas(), tokens, watch)?;
         }
-        self.close()
+        Ok(self.close()?)
     }
 
     fn close(&mut self) -> Result<()> {
