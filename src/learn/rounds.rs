@@ -8,8 +8,9 @@
 //! - A pair that was as frequent as `least` when the round began is in words in memory only, so it is counted right. So are
 //!   all pairs of a new token, which is made in these words alone.
 //! - Any other pair was rarer, and no count rises, so it does not come up in this round.
-//! - A count does rise where a pair makes a token that is there already, as may be when a tokenizer is extended. Then the
-//!   round ends with this merge.
+//! - A count would rise where a pair makes a token that already stands in the text. When a tokenizer is extended a pair may make
+//!   a token that is there already; that it stands nowhere yet need not be argued for tokenizers from anywhere, as the round
+//!   ends with this merge.
 //!
 //! So words that wait are not touched by the merges of a round, and no merge is ever done a second time.
 //!
