@@ -261,6 +261,10 @@ impl Counts {
         Self::memory_of_learning(self.memory() as u64, self.len() as u64, bytes)
     }
 
+    /// Counts from which learning would take more than this may be more than lists of words hold.
+    #[cfg(feature = "pipeline")]
+    pub(crate) const MOST_TO_LEARN: u64 = 8 * super::arena::MAX_CELLS as u64;
+
     /// What learning merges takes, from counts of so many spans with so many bytes in all, that hold so much. These are
     /// there until all words are tokens, with the order of the words; then each token gets its place (`arena.rs`, `part.rs`).
     pub(crate) fn memory_of_learning(held: u64, spans: u64, bytes: u64) -> u64 {

@@ -281,6 +281,7 @@ impl Start {
                 Ok((Supply::Whole(Box::new(pairs)), words.totals))
             }
             Input::Stream(stream, room) => {
+                let room = room.usable();
                 let mut rounds = Rounds::new(room, rules, config.min_count, merges)?;
                 let mut totals = self.done.no_words();
                 let mut is_more = true;

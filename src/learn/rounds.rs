@@ -30,7 +30,7 @@ use std::cmp::Reverse;
 
 use rayon::prelude::*;
 
-use super::arena::{Arena, Cell};
+use super::arena::{Arena, Cell, MAX_CELLS};
 use super::pair_table::{Count, Key, PairCounts, PairTable, key};
 use super::pairs::{Best, MAX_PARTS, Made, Pairs};
 use super::rules::Rules;
@@ -65,7 +65,15 @@ const COUNTED_PART: u64 = 2;
 const COUNTED_BYTES: u64 = 72;
 const MOST_COUNTED: u64 = 1 << 16;
 
+/// More memory than this is not made use of: the places of all cells in it are numbers of 32 bits ([`MAX_CELLS`]).
+const MOST_MEMORY: u64 = 2 * MAX_CELLS as u64;
+
 impl WordRoom<'_> {
+    /// As much of it as can be made use of.
+    pub(super) fn usable(self) -> Self {
+        Self { memory: self.memory.min(MOST_MEMORY), ..self }
+    }
+
     /// What a table of words may take before they go to files, where sums are already.
     pub(super) fn of_table(&self) -> u64 {
         self.memory / 8 * (8 - SUMS_PART)
@@ -512,6 +520,21 @@ mod tests {
         let learned = learn_within(stream, room, config, &Learned::default(), &mut { GO_ON }).unwrap();
         assert!(files.is_empty());
         (learned, files.made())
+    }
+
+    /// However much memory there is, neither a round nor a table on the way to the files has more cells than places.
+    #[test]
+    fn places_are_numbers_of_32_bits() {
+        let files = FilesInMemory::default();
+        let room = WordRoom { memory: u64::MAX, files: &files }.usable();
+        let rounds = Rounds::<u16>::new(WordRoom { memory: 1 << 20, ..room }, Rules::of(&config(1)), 1, 1).unwrap();
+        assert_eq!(rounds.bytes(), 5 << 17);
+        assert!(room.memory / 8 * CELLS_PART / 2 < MAX_CELLS as u64);
+        assert!(Counts::memory_of_learning(0, 0, MAX_CELLS as u64) > room.of_table());
+        #[cfg(feature = "pipeline")]
+        assert!(Counts::memory_of_learning(0, 0, MAX_CELLS as u64) >= Counts::MOST_TO_LEARN);
+        // A bound that is lower stays.
+        assert_eq!(WordRoom { memory: 7, ..room }.usable().memory, 7);
     }
 
     #[test]

@@ -130,6 +130,8 @@ impl CountPlan {
     ) -> Result<((ToLearn, LeftOut), CountsTotals)> {
         let sum = |of: fn(&Group) -> u64| groups.iter().map(of).try_fold(0u64, u64::checked_add).unwrap_or(u64::MAX);
         let head = CountsHead { settings, documents: sum(|group| group.documents), bytes: sum(|group| group.bytes) };
+        // However much memory there is, what lists of words do not hold is learned from files.
+        let bound = self.memory.map(|memory| memory.min(Counts::MOST_TO_LEARN));
         let is_in_memory = |part: &Part| matches!(part, Part::Memory(_));
         if self.weights.is_empty() && groups.iter().flat_map(|group| &group.parts).all(is_in_memory) {
             let tables = groups.into_iter().flat_map(|group| group.parts).filter_map(|part| match part {
@@ -142,7 +144,7 @@ impl CountPlan {
                 None => counts.totals(),
             };
             let to_learn = match least {
-                Some(least) => ToLearn::of_table(counts, least, self.memory, (&head, &self.scratch))?,
+                Some(least) => ToLearn::of_table(counts, least, bound, (&head, &self.scratch))?,
                 None => (ToLearn::Table(Counts::default()), LeftOut::default()),
             };
             return Ok((to_learn, totals));
@@ -151,7 +153,7 @@ impl CountPlan {
         progress.stage("adding counts", stored, Unit::Bytes);
         let read = AtomicU64::new(0);
         let mut stream = self.weighted(groups, &head, scratch, progress, &read)?;
-        let mut gathering = least.map(|least| Gathering::new(least, self.memory, head.clone(), &self.scratch));
+        let mut gathering = least.map(|least| Gathering::new(least, bound, head.clone(), &self.scratch));
         let mut entries = 0u64;
         let mut keep = |span: &[u8], count| {
             entries += 1;
