@@ -271,6 +271,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "parquet")]
     #[test]
     fn paths_share_their_way() {
         let options = ReadOptions {

@@ -46,6 +46,25 @@ pub(super) struct Line {
     pub(super) too_long: bool,
 }
 
+/// What became of a line that lies in memory, or would.
+pub(super) enum Taken<T> {
+    Made(T),
+    /// Nothing was made of it, or there is none.
+    Refused,
+    /// It was not looked at: it has to be brought together first.
+    Apart,
+}
+
+impl<T> Taken<T> {
+    pub(super) fn map<U>(self, to: impl FnOnce(T) -> U) -> Taken<U> {
+        match self {
+            Self::Made(made) => Taken::Made(to(made)),
+            Self::Refused => Taken::Refused,
+            Self::Apart => Taken::Apart,
+        }
+    }
+}
+
 impl LineReader {
     /// The lines of a stream. A byte order mark at its head is taken off.
     pub(super) fn new(reader: Box<dyn BufRead + Send>, path: Arc<Path>, options: &ReadOptions) -> Result<Self> {
@@ -173,25 +192,26 @@ impl LineReader {
         Ok(Some(Line { bytes, origin, length, too_long }))
     }
 
-    /// Hands the next line to `take` where it lies in memory, and goes on behind it if something is made of it. `None` where
-    /// nothing is, and where the line has to be brought together first: it is the next one still.
-    pub(super) fn take_line<T>(&mut self, take: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<(T, Origin)>> {
+    /// Hands the next line to `take` where it lies in memory, and goes on behind it if something is made of it; else it is
+    /// the next one still.
+    pub(super) fn take_line<T>(&mut self, take: impl FnOnce(&[u8]) -> Option<T>) -> Result<Taken<(T, Origin)>> {
         if self.is_over() {
-            return Ok(None);
+            return Ok(Taken::Refused);
         }
         let buffer = match self.reader.fill_buf() {
             Ok(buffer) => buffer,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(Taken::Apart),
             Err(error) => return Err(self.error(error)),
         };
-        let line = memchr::memchr(b'\n', buffer).map(|end| &buffer[..end]).filter(|line| line.len() as u64 <= self.max);
-        let Some((taken, length)) = line.and_then(|line| Some((take(line)?, line.len() + 1))) else { return Ok(None) };
-        self.reader.consume(length);
+        let Some(end) = memchr::memchr(b'\n', buffer) else { return Ok(Taken::Apart) };
+        let line = Some(&buffer[..end]).filter(|line| line.len() as u64 <= self.max);
+        let Some(taken) = line.and_then(take) else { return Ok(Taken::Refused) };
+        self.reader.consume(end + 1);
         self.line += 1;
         let origin = self.origin();
-        self.offset += length as u64;
+        self.offset += end as u64 + 1;
         self.begin = self.offset;
-        Ok(Some((taken, origin)))
+        Ok(Taken::Made((taken, origin)))
     }
 
     /// Reads to the end of the line without keeping it, or not far behind where so many bytes are enough; gives how many
