@@ -68,7 +68,14 @@ pub fn gpt2_byte_order() -> [u8; 256] {
 
 /// The byte-level form of `bytes`.
 pub(super) fn to_chars(bytes: &[u8]) -> String {
-    bytes.iter().map(|&byte| char_of_byte(byte)).collect()
+    let mut form = String::new();
+    push_chars(bytes, &mut form);
+    form
+}
+
+/// Appends the byte-level form of `bytes`.
+pub(super) fn push_chars(bytes: &[u8], form: &mut String) {
+    form.extend(bytes.iter().map(|&byte| char_of_byte(byte)));
 }
 
 /// Appends the bytes of a byte-level form, or gives the character in it that stands for none.

@@ -29,10 +29,10 @@ pub(super) struct MergeList {
 }
 
 impl Entries {
-    pub(super) fn of(entries: impl Iterator<Item = (String, u64)>) -> Self {
+    pub(super) fn of<'t>(entries: impl Iterator<Item = (&'t str, u64)>) -> Self {
         let mut all = Self::default();
         for (token, id) in entries {
-            all.text.push_str(&token);
+            all.text.push_str(token);
             all.ends.push((all.text.len() as u32, id));
         }
         all
@@ -49,9 +49,9 @@ impl Entries {
 }
 
 impl MergeList {
-    pub(super) fn of(merges: impl Iterator<Item = [String; 2]>) -> Self {
+    pub(super) fn of<'t>(merges: impl Iterator<Item = [&'t str; 2]>) -> Self {
         let mut all = Self::default();
-        merges.for_each(|[left, right]| all.push(&left, &right));
+        merges.for_each(|[left, right]| all.push(left, right));
         all
     }
 
@@ -219,11 +219,14 @@ impl Serialize for MergeList {
         // The library reads one form or the other, not both in a file.
         let as_pairs = self.text.contains(' ');
         let mut seq = serializer.serialize_seq(Some(self.len()))?;
+        let mut both = String::new();
         for (left, right) in self.iter() {
             if as_pairs {
                 seq.serialize_element(&[left, right])?;
             } else {
-                seq.serialize_element(&format_args!("{left} {right}"))?;
+                both.clear();
+                both.extend([left, " ", right]);
+                seq.serialize_element(&both)?;
             }
         }
         seq.end()

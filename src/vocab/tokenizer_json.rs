@@ -19,7 +19,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::byte_level::{byte_of_char, push_bytes, to_chars};
+use super::byte_level::{byte_of_char, push_bytes, push_chars, to_chars};
 use super::character_units::{CharacterUnits, byte_tokens, read_decoder};
 use super::json_lists::{Entries, MergeList};
 use super::normalizer::{read_normalizer, write_normalizer};
@@ -134,6 +134,8 @@ impl TokenizerSpec {
         let byte_level =
             json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
         let units = self.characters.as_ref();
+        let forms = Forms::of(self);
+        let merge = |merge: &Merge| [merge.left, merge.right].map(|id| forms.get(id));
         let file = File {
             version: json!("1.0"),
             truncation: Value::Null,
@@ -146,42 +148,60 @@ impl TokenizerSpec {
             model: Model {
                 kind: Some("BPE".to_owned()),
                 dropout: None,
-                unk_token: units.and_then(|units| units.unknown).map(|id| self.form(id)),
+                unk_token: units.and_then(|units| units.unknown).map(|id| forms.get(id).to_owned()),
                 continuing_subword_prefix: None,
                 end_of_word_suffix: None,
                 fuse_unk: units.is_some_and(|units| units.fuse_unknown),
                 byte_fallback: units.is_some_and(|units| units.byte_fallback),
                 ignore_merges: self.whole_pieces,
                 ciyuan: self.origin.clone(),
-                vocab: self.entries(),
-                merges: MergeList::of(self.merges.as_slice().iter().map(|merge| self.form_of_merge(merge))),
+                vocab: self.entries(&forms),
+                merges: MergeList::of(self.merges.as_slice().iter().map(merge)),
             },
         };
         serde_json::to_string_pretty(&file).expect("strings, numbers and maps with string keys always serialize")
     }
 
-    /// A token as it stands in the model's vocabulary.
-    fn form(&self, id: TokenId) -> String {
-        let bytes = self.vocab.token(id).unwrap_or_default();
-        // Tokens of characters are text.
-        if self.characters.is_some() { String::from_utf8_lossy(bytes).into_owned() } else { to_chars(bytes) }
-    }
-
-    fn form_of_merge(&self, merge: &Merge) -> [String; 2] {
-        [merge.left, merge.right].map(|id| self.form(id))
-    }
-
     /// The model's vocabulary. The library gives added tokens that it does not hold the ids behind it, one after the
     /// other; where they have others, they stand here too.
-    fn entries(&self) -> Entries {
-        let mut forms: Vec<(String, u64)> = self.vocab.iter().map(|(id, _)| (self.form(id), u64::from(id))).collect();
+    fn entries(&self, forms: &Forms) -> Entries {
+        let mut entries: Vec<(&str, u64)> = self.vocab.iter().map(|(id, _)| (forms.get(id), u64::from(id))).collect();
         let outside = || self.added.iter().filter(|token| self.vocab.token(token.id).is_none());
         let behind = outside().zip(self.vocab.len()..).all(|(token, next)| token.id as usize == next);
         if !behind {
-            forms.extend(outside().map(|token| (token.content.clone(), u64::from(token.id))));
-            forms.sort_by_key(|(_, id)| *id);
+            entries.extend(outside().map(|token| (&*token.content, u64::from(token.id))));
+            entries.sort_by_key(|(_, id)| *id);
         }
-        Entries::of(forms.into_iter())
+        Entries::of(entries.into_iter())
+    }
+}
+
+/// The tokens as they stand in the model's vocabulary, by id.
+struct Forms {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Forms {
+    fn of(spec: &TokenizerSpec) -> Self {
+        let mut forms = Self { text: String::new(), ends: Vec::with_capacity(spec.vocab.id_end() as usize) };
+        for id in 0..spec.vocab.id_end() {
+            let bytes = spec.vocab.token(id).unwrap_or_default();
+            match spec.characters {
+                // Tokens of characters are text.
+                Some(_) => forms.text.push_str(&String::from_utf8_lossy(bytes)),
+                None => push_chars(bytes, &mut forms.text),
+            }
+            forms.ends.push(forms.text.len());
+        }
+        forms
+    }
+
+    /// That of an id; nothing for one without a token.
+    fn get(&self, id: TokenId) -> &str {
+        let start = (id as usize).checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
+        let end = self.ends.get(id as usize);
+        start.zip(end).map_or("", |(start, end)| &self.text[start..*end])
     }
 }
 
