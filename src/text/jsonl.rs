@@ -1,11 +1,11 @@
 //! JSON Lines: one object a line, the text in one of its fields or composed of several.
 //!
-//! A line without faults is read by `json_line.rs` where it lies in the reader's buffer, or is copied to when it goes beyond
-//! that; any other by serde_json, which says where the fault of a line lies. serde_json alone, which read all of them before, made 0.5 to 0.9 GB/s of Chinese
-//! and English with an escape in every fifty bytes, where 1.1 to 1.5 are made now. It was held up less by its bytes than by
-//! its steps from escape to escape, at each of which the processor guesses wrong, by lines that grew in memory, and by texts
-//! that were copied twice. Tried before: sonic-rs was no faster; simd-json read Chinese text with an escape in every
-//! sentence twice as fast, text without escapes more slowly, and gives no place of a fault.
+//! A line without faults is read by `json_line.rs` where it lies in the reader's buffer, or is copied to where it goes beyond
+//! that; any other by serde_json, which says where the fault of a line lies. serde_json alone, which read all of them before,
+//! made 0.5 to 0.9 GB/s of Chinese and English with an escape in every fifty bytes, where 1.1 to 1.5 were made then. It was
+//! held up less by its bytes than by its steps from escape to escape, at each of which the processor guesses wrong, by lines
+//! that grew in memory, and by texts that were copied twice. Tried before: sonic-rs was no faster; simd-json read Chinese text
+//! with an escape in every sentence twice as fast, text without escapes more slowly, and gives no place of a fault.
 
 use std::fmt;
 
