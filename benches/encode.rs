@@ -7,13 +7,15 @@
 //!
 //! `runs` instead of texts: a document of one class of characters, of 1, 10 and 100 MB. `long` before texts: a document of
 //! a gigabyte, which the texts are repeated to, on one thread and on two, and as a stream; their ids are equal. `command`,
-//! the program and texts: all of a text encoded in memory by all threads, and by `ciyuan encode` from JSON lines with the
-//! same documents, plain and compressed, to shards, start and end of the process and all; by turns, fifteen times, and the
-//! percent that the command has of the rate in memory of the same turn.
+//! the program and texts: all of a text encoded in memory by all threads, and by `ciyuan encode` from files of the same
+//! documents to shards, start and end of the process and all: JSON lines, plain and compressed, and Parquet. By turns, fifteen
+//! times, and the percent that the command has of the rate in memory of the same turn.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a benchmark prints, and ends where it cannot go on
 
 mod common;
+#[path = "common/parquet_file.rs"]
+mod parquet_file;
 #[path = "common/runs.rs"]
 mod runs;
 
@@ -44,10 +46,8 @@ fn main() {
         [runs] if runs == "runs" => runs_of_one_class(&tokenizer),
         [long, paths @ ..] if long == "long" => one_document(&tokenizer, paths),
         [command, program, paths @ ..] if command == "command" => {
-            println!(
-                "| text | in memory | command, .jsonl | command, .jsonl.zst | percent, .jsonl | percent, .jsonl.zst |"
-            );
-            println!("|---|---|---|---|---|---|");
+            println!("| text | in memory | .jsonl | .jsonl.zst | .parquet | percent, .jsonl | .jsonl.zst | .parquet |");
+            println!("|---|---|---|---|---|---|---|---|");
             paths.iter().for_each(|path| whole_command(&tokenizer, Path::new(program), path));
         }
         paths => {
@@ -190,17 +190,19 @@ fn whole_command(tokenizer: &Tokenizer, program: &Path, path: &str) {
     std::fs::write(at("tokenizer.json"), tokenizer.spec().to_json()).unwrap();
     std::fs::write(at("plain.jsonl"), &lines).unwrap();
     std::fs::write(at("compressed.jsonl.zst"), zstd::encode_all(lines.as_bytes(), 3).unwrap()).unwrap();
+    std::fs::write(at("column.parquet"), parquet_file::parquet_file(&documents)).unwrap();
     let prebuilt = tokenizer.to_prebuilt().unwrap();
-    let mut rates = [const { Rates(Vec::new()) }; 5];
+    let inputs = ["plain.jsonl", "compressed.jsonl.zst", "column.parquet"];
+    let mut rates = [const { Rates(Vec::new()) }; 7];
     for _ in 0..TURNS {
         let fresh = Tokenizer::from_prebuilt(&prebuilt).unwrap();
         let in_memory = rates[0].time(text.len(), || drop(fresh.encode_batch(&documents).unwrap()));
-        for (row, input) in ["plain.jsonl", "compressed.jsonl.zst"].into_iter().enumerate() {
+        for (row, input) in inputs.into_iter().enumerate() {
             let mut command = Command::new(program);
             command.args(["encode", "--quiet", "--val", "0", "-t"]).arg(at("tokenizer.json")).stdout(Stdio::null());
             command.arg("-o").arg(at("shards")).arg(at(input));
             let whole = rates[1 + row].time(text.len(), || assert!(command.status().unwrap().success()));
-            rates[3 + row].add(100.0 * whole / in_memory);
+            rates[4 + row].add(100.0 * whole / in_memory);
             std::fs::remove_dir_all(at("shards")).unwrap();
         }
     }

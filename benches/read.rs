@@ -14,19 +14,17 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a benchmark prints, and ends where it cannot go on
 
+#[path = "common/parquet_file.rs"]
+mod parquet_file;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use ciyuan::text::{Encoding, InputFile, Part, ReadOptions, Record, Source, TxtDocuments, plan_units, records_in};
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::data_type::ByteArrayType;
-use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::file::writer::SerializedFileWriter;
 
 const RUNS: usize = 5;
 /// How often a row runs beside what bounds it.
@@ -209,7 +207,14 @@ fn write(folder: &Path, name: &str, documents: &[&str]) -> Files {
     gzip.write_all(&json).unwrap();
     let frames: Vec<Vec<u8>> = json.chunks(BLOCK).map(|block| zstd::encode_all(block, 3).unwrap()).collect();
     let gb18030 = encoding_rs::GB18030.encode(&lines).0.into_owned();
-    let bytes = [lines.into_bytes(), json, gzip.finish().unwrap(), frames.concat(), parquet_file(documents), gb18030];
+    let bytes = [
+        lines.into_bytes(),
+        json,
+        gzip.finish().unwrap(),
+        frames.concat(),
+        parquet_file::parquet_file(documents),
+        gb18030,
+    ];
     let paths = ["txt", "jsonl", "jsonl.gz", "jsonl.zst", "parquet", "gb18030.txt"];
     let paths = paths.map(|end| folder.join(format!("{name}.{end}")));
     paths.iter().zip(&bytes).for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
@@ -219,24 +224,6 @@ fn write(folder: &Path, name: &str, documents: &[&str]) -> Files {
 fn json_lines(documents: &[&str]) -> Vec<u8> {
     let line = |text: &&str| serde_json::json!({ "text": text }).to_string() + "\n";
     documents.iter().map(line).collect::<String>().into_bytes()
-}
-
-fn parquet_file(documents: &[&str]) -> Vec<u8> {
-    let schema = parquet::schema::parser::parse_message_type("message m { required binary text (UTF8); }").unwrap();
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap()))
-        .set_dictionary_enabled(false)
-        .build();
-    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties)).unwrap();
-    for documents in documents.chunks(BLOCK / DOCUMENT_BYTES) {
-        let mut group = writer.next_row_group().unwrap();
-        let values: Vec<_> = documents.iter().map(|document| (*document).into()).collect();
-        let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
-        column.close().unwrap();
-        group.close().unwrap();
-    }
-    writer.into_inner().unwrap()
 }
 
 /// Bytes of text of all documents, on so many threads.

@@ -253,6 +253,15 @@ fn patterns_that_are_none() {
 }
 
 #[test]
+fn negative_numbers_are_values() {
+    let workshop = workshop();
+    workshop
+        .run(&["encode", "good", "-t", "t.json", "-o", "out", "--val", "-0.1"])
+        .fails(2, &["`val` is -0.1", "from 0"]);
+    workshop.run(&["train", "out", "-o", "m", "--steps", "-5"]).fails(2, &["invalid value '-5'", "--steps"]);
+}
+
+#[test]
 fn vocabularies_that_cannot_be() {
     let workshop = workshop();
     workshop.run(&["learn", "good", "-o", "x.json", "--vocab-size", "256"]).fails(2, &["256 is too small", "need 257"]);

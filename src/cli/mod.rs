@@ -106,8 +106,18 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// Takes a negative number behind an option for its value, so that the option says what is wrong with it, and not that there
+/// is no option of that name.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let of_option = |arg: clap::Arg| match arg.is_positional() || !arg.get_action().takes_values() {
+        true => arg,
+        false => arg.allow_negative_numbers(true),
+    };
+    command.mut_args(of_option).mut_subcommands(with_negative_numbers)
+}
+
 fn run() -> Outcome {
-    let definition = Cli::command();
+    let definition = with_negative_numbers(Cli::command());
     let arguments = config::with_file(&definition, std::env::args_os().collect())?;
     let matches = definition.try_get_matches_from(arguments).map_err(Failure::Clap)?;
     let cli = Cli::from_arg_matches(&matches).map_err(Failure::Clap)?;
