@@ -8,7 +8,8 @@
 //! what bounds it: copying a file into memory, the parser or the decoder alone on bytes that lie in memory, the
 //! decompressor alone. Medians of five runs (slowest..fastest), all rows by turns, as others work on the machine too; then
 //! two of the rows right beside what bounds them, as a share of its speed: the median of 31 turns (least..most).
-//! Megabytes are those of the decompressed file, for Parquet and GB18030 those of the text in UTF-8.
+//! Megabytes are those of the decompressed file, for Parquet, GB18030, long documents (of about 300 KB) and documents with an
+//! escape for each character that is not ASCII those of the text in UTF-8.
 //!
 //! The second form reads the text over and over, as JSON Lines of so many megabytes, and gives the cost of each length.
 
@@ -32,6 +33,8 @@ const TURNS: usize = 31;
 /// Rows, and those that bound them.
 const BOUNDS: [(&str, &str); 2] = [("jsonl.zst, 1", "zstd alone"), ("parquet, 1", "pages of parquet alone")];
 const DOCUMENT_BYTES: usize = 3 << 10;
+/// Documents that make a long one, of about 300 KB.
+const LONG: usize = 100;
 /// Bytes of text in a frame, or in a row group.
 const BLOCK: usize = 4 << 20;
 /// Bytes on disk that a thread reads at a time.
@@ -63,13 +66,13 @@ fn measure(folder: &Path, path: &Path, peers: Option<&str>) {
     let name = path.file_stem().unwrap().to_str().unwrap();
     let documents = documents(&text);
     let files = write(folder, name, &documents);
-    let [lines, jsonl, _, _, _, gb18030] = &files.bytes;
+    let [lines, jsonl, _, _, _, gb18030, ..] = &files.bytes;
     let all = text.len();
     let (json, txt) =
         (ReadOptions::default(), ReadOptions { txt_documents: TxtDocuments::Lines, ..ReadOptions::default() });
     let gb = ReadOptions { encoding: Encoding::Gb18030, ..txt.clone() };
-    let options = [txt, json.clone(), json.clone(), json.clone(), json, gb];
-    let sizes = [lines.len(), jsonl.len(), jsonl.len(), jsonl.len(), all, lines.len()];
+    let options = [txt, json.clone(), json.clone(), json.clone(), json.clone(), gb, json.clone(), json];
+    let sizes = [lines.len(), jsonl.len(), jsonl.len(), jsonl.len(), all, lines.len(), all, all];
     let mut rows: Vec<Row<'_>> = Vec::new();
     for (number, path) in files.paths.iter().enumerate() {
         for threads in [1, 2] {
@@ -194,9 +197,10 @@ fn documents(text: &str) -> Vec<&str> {
 }
 
 struct Files {
-    /// Lines, JSON Lines, the same compressed in two ways, Parquet, lines in GB18030.
-    paths: [PathBuf; 6],
-    bytes: [Vec<u8>; 6],
+    /// Lines, JSON Lines, the same compressed in two ways, Parquet, lines in GB18030, JSON Lines of long documents, and
+    /// with an escape for each character that is not ASCII.
+    paths: [PathBuf; 8],
+    bytes: [Vec<u8>; 8],
 }
 
 fn write(folder: &Path, name: &str, documents: &[&str]) -> Files {
@@ -207,6 +211,13 @@ fn write(folder: &Path, name: &str, documents: &[&str]) -> Files {
     gzip.write_all(&json).unwrap();
     let frames: Vec<Vec<u8>> = json.chunks(BLOCK).map(|block| zstd::encode_all(block, 3).unwrap()).collect();
     let gb18030 = encoding_rs::GB18030.encode(&lines).0.into_owned();
+    let mut escaped = Vec::new();
+    for c in std::str::from_utf8(&json).unwrap().chars() {
+        match c {
+            '\0'..='\x7f' => escaped.push(c as u8),
+            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| write!(escaped, "\\u{unit:04x}").unwrap()),
+        }
+    }
     let bytes = [
         lines.into_bytes(),
         json,
@@ -214,16 +225,18 @@ fn write(folder: &Path, name: &str, documents: &[&str]) -> Files {
         frames.concat(),
         parquet_file::parquet_file(documents),
         gb18030,
+        json_lines(&documents.chunks(LONG).map(<[&str]>::concat).collect::<Vec<_>>()),
+        escaped,
     ];
-    let paths = ["txt", "jsonl", "jsonl.gz", "jsonl.zst", "parquet", "gb18030.txt"];
+    let paths = ["txt", "jsonl", "jsonl.gz", "jsonl.zst", "parquet", "gb18030.txt", "long.jsonl", "escaped.jsonl"];
     let paths = paths.map(|end| folder.join(format!("{name}.{end}")));
     paths.iter().zip(&bytes).for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
     Files { paths, bytes }
 }
 
-fn json_lines(documents: &[&str]) -> Vec<u8> {
-    let line = |text: &&str| serde_json::json!({ "text": text }).to_string() + "\n";
-    documents.iter().map(line).collect::<String>().into_bytes()
+fn json_lines(documents: &[impl AsRef<str>]) -> Vec<u8> {
+    let line = |text: &str| serde_json::json!({ "text": text }).to_string() + "\n";
+    documents.iter().map(|document| line(document.as_ref())).collect::<String>().into_bytes()
 }
 
 /// Bytes of text of all documents, on so many threads.
