@@ -109,9 +109,9 @@ pub(crate) fn main() -> ExitCode {
 /// Takes a negative number behind an option for its value, so that the option says what is wrong with it, and not that there
 /// is no option of that name.
 fn with_negative_numbers(command: clap::Command) -> clap::Command {
-    let of_option = |arg: clap::Arg| match arg.is_positional() || !arg.get_action().takes_values() {
-        true => arg,
-        false => arg.allow_negative_numbers(true),
+    let of_option = |arg: clap::Arg| {
+        let takes_value = !arg.is_positional() && arg.get_action().takes_values();
+        if takes_value { arg.allow_negative_numbers(true) } else { arg }
     };
     command.mut_args(of_option).mut_subcommands(with_negative_numbers)
 }

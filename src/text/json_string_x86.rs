@@ -71,7 +71,8 @@ fn unescape_packed(bytes: &[u8], out: &mut [u8]) -> Option<(usize, usize)> {
         let stop = (ends | controls | escaped & !simple).trailing_zeros();
         let kept = _bzhi_u64(!backslashes | escaped, stop);
         let packed = _mm512_maskz_compress_epi8(kept, _mm512_mask_mov_epi8(block, escaped, meant));
-        let place: &mut [u8; BLOCK] = out[written..].first_chunk_mut().expect("a block more than `bytes`");
+        let place: &mut [u8; BLOCK] =
+            out[written..].first_chunk_mut().expect("no more is written than read, and `out` has a block more");
         // SAFETY: the array has 64 bytes.
         unsafe { _mm512_storeu_si512(place.as_mut_ptr().cast(), packed) };
         written += kept.count_ones() as usize;
