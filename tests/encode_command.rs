@@ -185,3 +185,43 @@ fn a_run_that_fails_at_once_leaves_no_folder() {
         }
     }
 }
+
+/// Documents that threads share between them have the ids of the whole, and their lines are told where they fail.
+#[test]
+fn long_documents_are_encoded_in_parts() {
+    let workshop = workshop();
+    let sentence = |n: usize| format!("第{n}条：语言模型学习词元。 Line {n} of it, don't\u{e9}.\n");
+    let long: String = (0..60_000).map(sentence).collect();
+    let texts = [String::from("kurz"), long.clone(), String::from("两"), "a".repeat(2_500_000), long.repeat(2)];
+    assert!(long.len() > 3 << 20);
+    let lines = texts.iter().map(|text| format!("{}\n", serde_json::json!({ "text": text })));
+    workshop.write("in/a.jsonl", lines.collect::<String>());
+    let tokenizer = ciyuan::pipeline::load_tokenizer(&workshop.path("t.json"), None, &[]).unwrap();
+    let bos = tokenizer.spec().special().id("<|bos|>").unwrap();
+    let wanted: Vec<Vec<u32>> =
+        texts.iter().map(|text| [&[bos], &tokenizer.encode(text).unwrap()[..]].concat()).collect();
+    for threads in ["1", "2", "3"] {
+        let output = format!("out{threads}");
+        encode(&workshop, &output, &["--val=0", "--bos", "<|bos|>", "--threads", threads]);
+        assert!(documents(&workshop, &output, Split::Train) == wanted, "{threads}");
+        assert!(contents(&workshop.path(&output)) == contents(&workshop.path("out1")), "{threads}");
+    }
+
+    // With a normalizer too, as long as it leaves the text as it is.
+    let file = std::fs::read(workshop.path("t.json")).unwrap();
+    let mut json: serde_json::Value = serde_json::from_slice(&file).unwrap();
+    json["normalizer"] = serde_json::json!({ "type": "NFC" });
+    workshop.write("nfc.json", json.to_string());
+    let nfc = ["--val=0", "--bos", "<|bos|>", "-t", "nfc.json"];
+    workshop.run(&[&["encode", "in", "-o", "nfc"], &nfc[..]].concat()).ok();
+    assert!(documents(&workshop, "nfc", Split::Train) == wanted);
+    for (place, changed) in [(0, format!("e\u{301}{long}")), (1, format!("{long}e\u{301}"))] {
+        let line = format!("{}\n", serde_json::json!({ "text": changed }));
+        workshop.write("in/a.jsonl", format!("{{\"text\": \"eins\"}}\n{line}"));
+        let bytes = [changed.len().to_string(), (changed.len() - 1).to_string()];
+        let output = format!("changed{place}");
+        workshop
+            .run(&[&["encode", "in", "-o", &output], &nfc[..]].concat())
+            .fails(3, &["a.jsonl", "line 2", &bytes[0], &bytes[1]]);
+    }
+}

@@ -58,7 +58,7 @@ impl<'t> Encoder<'t> {
     }
 
     /// Appends the ids of `text`, which goes on from a seam (`seams.rs`) or does not; in case of an error nothing.
-    pub(super) fn encode_rest_into(&mut self, text: &str, goes_on: bool, ids: &mut Vec<TokenId>) -> Result<()> {
+    pub(crate) fn encode_rest_into(&mut self, text: &str, goes_on: bool, ids: &mut Vec<TokenId>) -> Result<()> {
         if self.tokenizer.is_plain() {
             return self.text_into(text, ids);
         }

@@ -1,5 +1,8 @@
 //! Texts on all threads: many of them, and parts of long ones.
 
+#[cfg(feature = "pipeline")]
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::encoder::Encoder;
@@ -21,6 +24,13 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub fn encode_parallel(&self, text: &str) -> Result<Vec<TokenId>> {
         self.encode_parallel_by(text, false, SIZE)
+    }
+
+    /// Parts of a text of about so many bytes, which [`Encoder::encode_rest_into`] gives the ids of the whole for, as
+    /// [`Tokenizer::encode_parallel`] does. A text of up to one and a half times as many, or without places to cut, is one.
+    #[cfg(feature = "pipeline")]
+    pub(crate) fn parts<'t>(&'t self, text: &'t str, size: usize) -> impl Iterator<Item = Range<usize>> + 't {
+        Parts::of_size(self, text, size).map(|(start, part)| start..start + part.len())
     }
 
     /// The same for a text that goes on from a seam or does not.

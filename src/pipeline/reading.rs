@@ -10,12 +10,11 @@
 //! waited until the first two pieces were read, which was an eighth of the time of a command that encodes 30 MB. Tried and
 //! not faster: parts of batches handed on where readers are behind; queues twice as long.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-
 use serde::{Deserialize, Serialize};
 
 use super::documents::{FileTallies, RejectSink};
 use super::progress::Progress;
+use super::queue::{Sending, Taking, queue};
 use super::treatment::Treatment;
 use crate::error::{Error, Result};
 use crate::text::{Document, InputFile, Part, ReadOptions, Record, Reject, pieces, records_in};
@@ -35,8 +34,8 @@ const PIECE_BYTES: u64 = 8 << 20;
 const FIRST_SHARE: usize = 16;
 /// Batches are read in so many parts, so that the first need not wait for more than it has.
 const CHUNKS: usize = 16;
-/// Parts of batches that wait for each reader.
-const QUEUE: usize = 2 * CHUNKS;
+/// Text of so many batches waits for each reader.
+const QUEUE: usize = 2;
 /// Threads that work on text for each that reads it: reading is several times as fast.
 const WORKERS_A_READER: usize = 4;
 
@@ -99,6 +98,13 @@ struct Chunk {
     bytes: usize,
     /// Bytes of the piece that were read until then, as they lie on disk.
     read: u64,
+}
+
+impl Chunk {
+    /// Bytes of memory, about.
+    fn weight(&self) -> usize {
+        self.bytes + size_of_val(&self.documents[..]) + size_of_val(&self.rejects[..])
+    }
 }
 
 /// How long a piece is that was read.
@@ -179,21 +185,21 @@ impl Reading<'_> {
     fn read_beside(&self, pieces: &[Part], readers: usize, intake: &mut Intake<'_, '_>) -> Result<()> {
         std::thread::scope(|scope| {
             // The queues end before the scope waits for the readers, which an error leaves with nobody to read for.
-            let mut queues: Vec<Receiver<Message>> = Vec::new();
+            let mut queues: Vec<Taking<Message>> = Vec::new();
             for reader in 0..readers {
-                let (sender, receiver) = sync_channel(QUEUE);
-                queues.push(receiver);
-                scope.spawn(move || self.read_every(pieces.iter().skip(reader).step_by(readers), &sender));
+                let (sending, taking) = queue(QUEUE * self.batch_bytes(), 1);
+                queues.push(taking);
+                scope.spawn(move || self.read_every(pieces.iter().skip(reader).step_by(readers), sending));
             }
             for (number, piece) in pieces.iter().enumerate() {
                 intake.begin(piece);
                 loop {
-                    match queues[number % readers].recv() {
-                        Ok(Message::Chunk(chunk)) => intake.chunk(piece, chunk)?,
-                        Ok(Message::End(length)) => break intake.end(piece, length),
-                        Ok(Message::Failed(error)) => return Err(error),
+                    match queues[number % readers].next() {
+                        Some(Message::Chunk(chunk)) => intake.chunk(piece, chunk)?,
+                        Some(Message::End(length)) => break intake.end(piece, length),
+                        Some(Message::Failed(error)) => return Err(error),
                         // The reader has panicked, and the scope says so when it ends.
-                        Err(_) => return Err(Error::Interrupted { stage: "reading text" }),
+                        None => return Err(Error::Interrupted { stage: "reading text" }),
                     }
                 }
             }
@@ -202,13 +208,16 @@ impl Reading<'_> {
     }
 
     /// What a reader does.
-    fn read_every<'p>(&self, pieces: impl Iterator<Item = &'p Part>, queue: &SyncSender<Message>) {
+    fn read_every<'p>(&self, pieces: impl Iterator<Item = &'p Part>, mut queue: Sending<Message>) {
         for piece in pieces {
             let gone = |_| Error::Interrupted { stage: "reading text" };
-            let read = self.read_piece(piece, &mut |chunk| queue.send(Message::Chunk(chunk)).map_err(gone));
+            let read = self.read_piece(piece, &mut |chunk| {
+                let weight = chunk.weight();
+                queue.send(Message::Chunk(chunk), weight).map_err(gone)
+            });
             let failed = read.is_err();
             // Nobody takes what is read after an error elsewhere.
-            if queue.send(read.map_or_else(Message::Failed, Message::End)).is_err() || failed {
+            if queue.send(read.map_or_else(Message::Failed, Message::End), 0).is_err() || failed {
                 return;
             }
         }
@@ -241,7 +250,7 @@ impl Reading<'_> {
     }
 
     /// Bytes of text that are handed on at a time.
-    fn batch_bytes(&self) -> usize {
+    pub(super) fn batch_bytes(&self) -> usize {
         let most = BATCH_BYTES.min(THREAD_BYTES.saturating_mul(rayon::current_num_threads()));
         let share = |memory: u64| (memory / MEMORY_SHARE).clamp(LEAST_BATCH_BYTES, most as u64) as usize;
         self.options.memory.map_or(most, share)

@@ -128,8 +128,18 @@ impl ShardWriter {
     ///
     /// As [`ShardWriter::push`].
     pub fn push_packed(&mut self, ids: &PackedIds, text_bytes: u64) -> Result<()> {
+        self.extend_packed(ids)?;
+        self.end_document(text_bytes)
+    }
+
+    /// Appends ids to the document that [`ShardWriter::end_document`] will end.
+    ///
+    /// # Errors
+    ///
+    /// As [`ShardWriter::push`].
+    pub fn extend_packed(&mut self, ids: &PackedIds) -> Result<()> {
         if ids.width != self.info.width() || ids.highest >= self.info.vocab_size {
-            return self.push(&ids.to_ids(), text_bytes);
+            return self.extend(&ids.to_ids());
         }
         let (width, mut bytes) = (ids.width, &ids.bytes[..]);
         while !bytes.is_empty() {
@@ -144,7 +154,7 @@ impl ShardWriter {
             }
             bytes = later;
         }
-        self.end_document(text_bytes)
+        Ok(())
     }
 
     /// Ends a document, with the end-of-text token if there is one; its ids stand for so many bytes.
