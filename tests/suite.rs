@@ -27,6 +27,7 @@ mod layouts;
 mod learn_command;
 mod lexicon;
 mod loading;
+mod long_documents;
 mod mixing;
 mod model_kinds;
 mod patterns;

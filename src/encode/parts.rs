@@ -5,6 +5,7 @@
 //! a seam (`seams.rs`). Where it is cut depends on the text and on the size of a part, never on threads.
 
 use super::tokenizer::Tokenizer;
+use crate::segment::end_of_part;
 
 /// Bytes of a part that is encoded after another: few enough that its spans stay in a cache.
 const SIZE: usize = 1 << 18;
@@ -46,29 +47,16 @@ impl<'t> Parts<'t> {
         Self { tokenizer, way, text, start: 0, size }
     }
 
-    /// Where the next part ends, if not with the text.
+    /// Where the first part of what is left ends.
     #[inline(never)]
-    fn cut(&self, rest: &str) -> Option<usize> {
-        let last = |within| match self.way {
-            Way::Not => None,
-            Way::AtSafeCuts => self.tokenizer.segmenter().pattern().safe_cut(rest, within),
-            Way::AtSeams => self.tokenizer.last_seam(rest, within),
-        };
-        if matches!(self.way, Way::Not) {
-            return None;
-        }
-        if let Some(cut) = last(0..self.size) {
-            return Some(cut);
-        }
-        // A long stretch without one. The range doubles, so that the time is linear in the length.
-        let mut from = self.size;
-        while from < rest.len() {
-            if let Some(cut) = last(from..2 * from) {
-                return Some(cut);
+    fn end(&self, rest: &str) -> usize {
+        match self.way {
+            Way::Not => rest.len(),
+            Way::AtSafeCuts => {
+                end_of_part(rest, self.size, |within| self.tokenizer.segmenter().pattern().safe_cut(rest, within))
             }
-            from *= 2;
+            Way::AtSeams => end_of_part(rest, self.size, |within| self.tokenizer.last_seam(rest, within)),
         }
-        None
     }
 }
 
@@ -83,7 +71,7 @@ impl<'t> Iterator for Parts<'t> {
             return None;
         }
         let short = rest.len() <= self.size + self.size / 2;
-        let end = if short { rest.len() } else { self.cut(rest).unwrap_or(rest.len()) };
+        let end = if short { rest.len() } else { self.end(rest) };
         self.start += end;
         Some((start, &rest[..end]))
     }

@@ -3,19 +3,19 @@
 //! Documents are treated as the stages that use them would do it, and counted on all threads. Figures are sums in the
 //! order of the documents, so that they depend on the input alone.
 
+use std::ops::Range;
 use std::path::Path;
-use std::time::Instant;
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::documents::{RejectSink, sum_of};
 use super::progress::{Progress, Unit};
 use super::reading::{LinesBefore, Reading, readers};
+use super::shares::{Part, Share, Work};
 use super::treatment::Treatment;
 use crate::clean::CleanSettings;
 use crate::encode::{Encoder, Tokenizer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluate::{ScriptCounter, ScriptReport};
 use crate::segment::kept_pieces;
 use crate::text::{Document, ReadOptions, Source, whole_files};
@@ -99,29 +99,21 @@ impl CorpusCount {
         let tokens = tokenizer.map(|_| 0);
         let row = |file: String| FileCount { file, left_out, tokens, ..FileCount::default() };
         let mut files: Vec<FileCount> = source.files.iter().map(|file| row(file.path.display().to_string())).collect();
-        let (mut scripts, mut encode_seconds) = (ScriptCounter::default(), 0.0);
+        let mut scripts = ScriptCounter::default();
         progress.stage("counting", source.bytes(), Unit::Bytes);
         let reading = Reading { files: &source.files, options, treatment: &treatment, progress, readers: readers() };
         let (parts, lines) = (whole_files(&source.files), &mut LinesBefore::default());
-        let tallies = reading.for_each_batch(&parts, lines, RejectSink::Count, 0, &mut |batch| {
-            let start = Instant::now();
-            let begin = || tokenizer.map(Encoder::new);
-            let count = |encoder: &mut Option<Encoder<'_>>, document: &Document| match (&counter, encoder) {
-                (Some(counter), Some(encoder)) => counter
-                    .count(encoder, &document.text)
-                    .map_err(|error| error.in_document(&*document.origin.file, document.origin.line)),
-                _ => Ok(characters(&document.text)),
-            };
-            let counted: Vec<Result<Counted>> = batch.documents.par_iter().map_init(begin, count).collect();
-            for (counted, file) in counted.into_iter().zip(&batch.files) {
-                let (counted, row) = (counted?, &mut files[*file]);
+        let mut take = |counted: Vec<(Counted, usize)>| {
+            for (counted, file) in counted {
+                let row: &mut FileCount = &mut files[file];
                 row.characters += counted.characters;
                 row.tokens = row.tokens.map(|tokens| tokens + counted.tokens);
                 scripts.merge(&counted.scripts);
             }
-            encode_seconds += start.elapsed().as_secs_f64();
             Ok(())
-        })?;
+        };
+        let (tallies, passed) =
+            reading.work_on(&Counting { counter }, &parts, lines, RejectSink::Count, 0, &mut take)?;
         sum_of(&tallies)?;
         let mut total = row("total".to_owned());
         for (number, row) in files.iter_mut().enumerate() {
@@ -135,7 +127,7 @@ impl CorpusCount {
             row.close();
         }
         total.close();
-        Ok(Self { files, total, scripts: scripts.report(), encode_seconds })
+        Ok(Self { files, total, scripts: scripts.report(), encode_seconds: passed.working })
     }
 }
 
@@ -156,11 +148,58 @@ impl FileCount {
     }
 }
 
+/// The work of counting: of tokens, or of characters alone.
+struct Counting<'t> {
+    counter: Option<TokenCounter<'t>>,
+}
+
+impl Work for Counting<'_> {
+    /// What each text comes to, and the number of its file.
+    type Result = Vec<(Counted, usize)>;
+
+    /// Where a tokenizer changes its texts, which bytes of a text its ids stand for is told of whole documents.
+    fn parts(&self, document: &Document, bytes: usize) -> Vec<Range<usize>> {
+        match &self.counter {
+            Some(counter) if counter.drops_text || counter.tokenizer.changes_text() => {
+                std::iter::once(0..document.text.len()).collect()
+            }
+            Some(counter) => counter.tokenizer.parts(&document.text, bytes).collect(),
+            None => parts_of_characters(&document.text, bytes),
+        }
+    }
+
+    fn worker(&self) -> impl FnMut(Share) -> Result<Self::Result> + Send {
+        let mut encoder = self.counter.as_ref().map(|counter| Encoder::new(counter.tokenizer));
+        let mut count = move |document: &Document, text: Range<usize>| match (&self.counter, &mut encoder) {
+            (Some(counter), Some(encoder)) => {
+                let start = text.start;
+                let place = |error: Error| error.moved(start).in_document(&*document.origin.file, document.origin.line);
+                counter.count(encoder, &document.text[text], start > 0).map_err(place)
+            }
+            _ => Ok(characters(&document.text[text])),
+        };
+        move |share| match share {
+            Share::Documents(batch) => {
+                let documents = batch.documents.iter().zip(batch.files);
+                documents.map(|(document, file)| Ok((count(document, 0..document.text.len())?, file))).collect()
+            }
+            Share::Part(Part { document, file, bytes }) => Ok(vec![(count(&document, bytes)?, file)]),
+        }
+    }
+}
+
 /// Without a tokenizer.
 fn characters(text: &str) -> Counted {
     let mut scripts = ScriptCounter::default();
     let characters = scripts.add_characters(text);
     Counted { characters, tokens: 0, scripts }
+}
+
+/// Characters are counted by themselves, wherever a text is cut between them.
+fn parts_of_characters(text: &str, bytes: usize) -> Vec<Range<usize>> {
+    let cuts = (0..text.len()).step_by(bytes).skip(1).map(|cut| text.floor_char_boundary(cut));
+    let cuts: Vec<usize> = std::iter::once(0).chain(cuts).chain([text.len()]).collect();
+    cuts.windows(2).map(|two| two[0]..two[1]).collect()
 }
 
 /// Counts the tokens of texts.
@@ -177,9 +216,10 @@ impl<'t> TokenCounter<'t> {
         Self { tokenizer, lengths: tokenizer.text_lengths(), drops_text }
     }
 
-    fn count(&self, encoder: &mut Encoder<'_>, text: &str) -> Result<Counted> {
+    /// Counts a text, which goes on from one before it or does not.
+    fn count(&self, encoder: &mut Encoder<'_>, text: &str, goes_on: bool) -> Result<Counted> {
         let (mut ids, mut scripts) = (Vec::new(), ScriptCounter::default());
-        encoder.encode_into(text, &mut ids)?;
+        encoder.encode_rest_into(text, goes_on, &mut ids)?;
         let lengths = ids.iter().map(|id| self.lengths[*id as usize]);
         if self.drops_text {
             // No token stands for what the pattern takes out.

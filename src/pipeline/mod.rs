@@ -69,6 +69,7 @@ mod reading;
 mod scratch;
 mod settings;
 mod share_encoding;
+mod shares;
 mod shuffling;
 mod sorter;
 mod space;

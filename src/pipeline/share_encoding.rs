@@ -1,66 +1,18 @@
-//! What a thread encodes at a time: some documents of a batch, or a part of a long one.
-//!
-//! A long document is cut where cutting cannot change its ids ([`Tokenizer::parts`]), so that all threads work on it, and
-//! so that ids of four bytes each are made of a part alone: those of the whole are kept packed.
+//! Shares of documents become ids. A long document is cut where cutting cannot change its ids ([`Tokenizer::parts`]), so
+//! that ids of four bytes each are made of a part alone: those of the whole are kept packed.
 
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::encoding::EncodeSettings;
-use super::reading::Batch;
+use super::shares::{Part, Share, Work};
 use super::split::{hash_of_text, split_by};
 use crate::encode::{Encoder, Tokenizer};
 use crate::error::{Error, Result, TokenizerFault};
 use crate::shard::{PackedIds, Split};
 use crate::text::Document;
 use crate::vocab::TokenId;
-
-/// Bytes of text that a thread takes at a time.
-const SHARE_BYTES: usize = 1 << 16;
-/// Bytes of text of a part of a document, which is long if it has one and a half times as many.
-const PART_BYTES: usize = 1 << 20;
-
-/// A share of a batch.
-pub(super) enum Share {
-    Documents(Batch),
-    Part(Part),
-}
-
-/// A part of a long document.
-pub(super) struct Part {
-    document: Arc<Document>,
-    /// The number of its file.
-    file: usize,
-    bytes: Range<usize>,
-}
-
-/// Hands on the shares of a batch in their order, each with the bytes of its text.
-pub(super) fn for_each_share(
-    tokenizer: &Tokenizer,
-    batch: Batch,
-    each: &mut dyn FnMut(Share, usize) -> Result<()>,
-) -> Result<()> {
-    let (mut share, mut bytes) = (Batch::default(), 0);
-    for (document, file) in batch.documents.into_iter().zip(batch.files) {
-        let long = document.text.len() > PART_BYTES;
-        if bytes >= SHARE_BYTES || long && bytes > 0 {
-            each(Share::Documents(std::mem::take(&mut share)), std::mem::take(&mut bytes))?;
-        }
-        if long {
-            let document = Arc::new(document);
-            for bytes in tokenizer.parts(&document.text, PART_BYTES) {
-                let weight = bytes.len();
-                each(Share::Part(Part { document: Arc::clone(&document), file, bytes }), weight)?;
-            }
-        } else {
-            bytes += document.text.len();
-            share.documents.push(document);
-            share.files.push(file);
-        }
-    }
-    if share.documents.is_empty() { Ok(()) } else { each(Share::Documents(share), bytes) }
-}
 
 /// What becomes of documents and parts of them.
 pub(super) struct ShareEncoder<'r> {
@@ -111,20 +63,6 @@ impl<'r> ShareEncoder<'r> {
         self.tokenizer
     }
 
-    /// What a thread encodes shares with.
-    pub(super) fn worker(&self) -> impl FnMut(Share) -> Result<EncodedShare> {
-        let (mut encoder, mut ids) = (Encoder::new(self.tokenizer), Vec::new());
-        move |share| match share {
-            Share::Documents(batch) => {
-                let documents = batch.documents.iter().zip(batch.files);
-                let encoded =
-                    documents.map(|(document, file)| Ok((self.document(document, &mut encoder, &mut ids)?, file)));
-                encoded.collect::<Result<_>>().map(EncodedShare::Documents)
-            }
-            Share::Part(part) => self.part(part, &mut encoder, &mut ids),
-        }
-    }
-
     /// Encodes a document; `ids` is room for them.
     fn document(&self, document: &Document, encoder: &mut Encoder<'_>, ids: &mut Vec<TokenId>) -> Result<Encoded> {
         let encoded = self.bytes(document, 0..document.text.len(), encoder, ids)?;
@@ -133,8 +71,12 @@ impl<'r> ShareEncoder<'r> {
         Ok(Encoded { ids: encoded, hash, split: split_by(hash, self.val) })
     }
 
-    fn part(&self, part: Part, encoder: &mut Encoder<'_>, ids: &mut Vec<TokenId>) -> Result<EncodedShare> {
-        let Part { document, file, bytes } = part;
+    fn part(
+        &self,
+        Part { document, file, bytes }: Part,
+        encoder: &mut Encoder<'_>,
+        ids: &mut Vec<TokenId>,
+    ) -> Result<EncodedShare> {
         let last = bytes.end == document.text.len();
         let encoded = self.bytes(&document, bytes, encoder, ids)?;
         let whole = last.then(|| {
@@ -174,6 +116,27 @@ impl<'r> ShareEncoder<'r> {
             return Err(Error::from(fault).in_document(&*document.origin.file, document.origin.line));
         }
         Ok(())
+    }
+}
+
+impl Work for ShareEncoder<'_> {
+    type Result = EncodedShare;
+
+    fn parts(&self, document: &Document, bytes: usize) -> Vec<Range<usize>> {
+        self.tokenizer.parts(&document.text, bytes).collect()
+    }
+
+    fn worker(&self) -> impl FnMut(Share) -> Result<EncodedShare> + Send {
+        let (mut encoder, mut ids) = (Encoder::new(self.tokenizer), Vec::new());
+        move |share| match share {
+            Share::Documents(batch) => {
+                let documents = batch.documents.iter().zip(batch.files);
+                let encoded =
+                    documents.map(|(document, file)| Ok((self.document(document, &mut encoder, &mut ids)?, file)));
+                encoded.collect::<Result<_>>().map(EncodedShare::Documents)
+            }
+            Share::Part(part) => self.part(part, &mut encoder, &mut ids),
+        }
     }
 }
 

@@ -6,23 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::documents::{BadRecords, FileTallies, RejectSink};
 use super::encoding::{EncodeSeconds, EncodeSettings};
-use super::in_order::{Results, in_order};
-use super::reading::{Batch, LinesBefore, Reading};
-use super::share_encoding::{Encoded, EncodedPart, EncodedShare, Share, ShareEncoder, WholeDocument, for_each_share};
+use super::reading::{LinesBefore, Reading};
+use super::share_encoding::{Encoded, EncodedPart, EncodedShare, ShareEncoder, WholeDocument};
 use super::split::SplitBounds;
 use super::units::UnitRecord;
 use crate::encode::Tokenizer;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::shard::{ShardEntry, ShardWriter, Split};
 use crate::text::{RejectLog, Unit};
-
-/// Text of so many batches is under way: it waits to be encoded, is being encoded, or waits to be written.
-const BATCHES_UNDER_WAY: usize = 2;
 
 /// What all units of a run share.
 pub(super) struct UnitEncoder<'r> {
@@ -64,10 +59,10 @@ impl<'r> UnitEncoder<'r> {
             BadRecords::Skip => RejectSink::Count,
             BadRecords::Fail => RejectSink::Fail,
         };
-        let begun = Instant::now();
-        let mut lines = LinesBefore::default();
-        let (mut read, written, passed) = self.read_and_write(unit, &mut lines, sink, before)?;
-        let read_in = begun.elapsed().as_secs_f64() - passed.not_reading;
+        let (mut lines, mut written) = (LinesBefore::default(), Written::new(&self.shares, self.writers(unit.number)));
+        let mut write = |share| written.write(share);
+        let read = self.reading.work_on(&self.shares, &unit.parts, &mut lines, sink, before, &mut write);
+        let (mut read, passed) = read?;
         let begun = Instant::now();
         let rejects = log.finish()?;
         set_out(&mut read, &written.out);
@@ -77,73 +72,15 @@ impl<'r> UnitEncoder<'r> {
         }
         let (parts, place, split) = (unit.parts.clone(), lines.place(), written.split);
         self.seconds.write += written.seconds + begun.elapsed().as_secs_f64();
-        self.seconds.read += read_in;
-        self.seconds.encode += passed.encoding;
+        self.seconds.read += passed.reading;
+        self.seconds.encode += passed.working;
         Ok(UnitRecord { parts, read, place, split, shards, rejects, counts: None })
-    }
-
-    /// Reads the documents of a unit, encodes them on all threads, and writes them on one more, so that none waits for the
-    /// disk. With one thread all is done on this one.
-    fn read_and_write(
-        &self,
-        unit: &Unit,
-        lines: &mut LinesBefore,
-        sink: RejectSink<'_>,
-        before: u64,
-    ) -> Result<(FileTallies, Written<'_>, Passed)> {
-        let (encoding, mut not_reading) = (AtomicU64::new(0), 0.0);
-        let worker = || {
-            let (mut encode, encoding) = (self.shares.worker(), &encoding);
-            move |share| {
-                let start = Instant::now();
-                let encoded = encode(share);
-                encoding.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-                encoded
-            }
-        };
-        let mut written = Written::new(&self.shares, self.writers(unit.number));
-        let read = |each: &mut dyn FnMut(Share, usize) -> Result<()>| {
-            self.reading.for_each_batch(&unit.parts, lines, sink, before, &mut |batch: Batch| {
-                let start = Instant::now();
-                let done = for_each_share(self.shares.tokenizer(), batch, each);
-                not_reading += start.elapsed().as_secs_f64();
-                done
-            })
-        };
-        let threads = rayon::current_num_threads();
-        let (read, written) = if threads == 1 {
-            let mut encode = worker();
-            let read = read(&mut |share, _| written.write(encode(share)?));
-            (read, written)
-        } else {
-            let write = |mut results: Results<Result<EncodedShare>>| {
-                results.try_for_each(|encoded| written.write(encoded?)).map(|()| written)
-            };
-            let most = self.reading.batch_bytes() * BATCHES_UNDER_WAY;
-            let (read, written) = in_order(most, worker, write, |hands| {
-                read(&mut |share, bytes| {
-                    // The writer is gone only after an error, which is given instead of this one.
-                    hands.hand_out(share, bytes).map_err(|_| Error::Interrupted { stage: "writing shards" })
-                })
-            });
-            (read, written?)
-        };
-        let encoding = encoding.into_inner() as f64 / 1e9 / threads as f64;
-        Ok((read?, written, Passed { encoding, not_reading }))
     }
 
     fn writers(&self, unit: usize) -> [SplitWriter<'_>; 2] {
         let (tokenizer, output, settings) = (self.shares.tokenizer(), self.output, self.settings);
         Split::ALL.map(|split| SplitWriter { tokenizer, output, settings, unit, split, writer: None, done: Vec::new() })
     }
-}
-
-/// Seconds of the threads.
-struct Passed {
-    /// Those that all threads encode in together.
-    encoding: f64,
-    /// Those in which the thread that takes what is read did not wait for it.
-    not_reading: f64,
 }
 
 /// Documents and bytes that were written, by file.
