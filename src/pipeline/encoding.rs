@@ -3,9 +3,9 @@
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Scope, ScopedJoinHandle};
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -96,8 +96,8 @@ pub fn encode(
     settings.val.check()?;
     settings.boundaries.check(tokenizer)?;
     let plan = || -> Result<Plan> {
-        let (inputs, fingerprint) = rayon::join(|| inputs(source, progress), || tokenizer.fingerprint());
-        Ok(Plan { settings: all_settings(options, settings), inputs: inputs?, tokenizer: Some(fingerprint) })
+        let (settings, tokenizer) = (all_settings(options, settings), Some(tokenizer.fingerprint()));
+        Ok(Plan { settings, inputs: inputs(source, progress)?, tokenizer })
     };
     if let Some(manifest) = Manifest::load(output)? {
         plan()?.require_same(output, &Plan::of(&manifest))?;
@@ -202,7 +202,8 @@ pub(super) fn all_settings(options: &ReadOptions, settings: &EncodeSettings) -> 
     all
 }
 
-/// Names, lengths and checksums of the inputs.
+/// Names, lengths and checksums of the inputs. Files are read by threads of their own: those of the pool, which encode at
+/// the same time, would wait for a disk.
 pub(super) fn inputs(source: &Source, progress: &Progress<'_>) -> Result<Vec<InputEntry>> {
     let entry = |file: &InputFile| -> Result<InputEntry> {
         let path = file.path.display().to_string();
@@ -211,8 +212,22 @@ pub(super) fn inputs(source: &Source, progress: &Progress<'_>) -> Result<Vec<Inp
         }
         Ok(InputEntry { path, bytes: file.bytes, checksum: checksum(&file.path, progress)?, ..InputEntry::default() })
     };
-    let entries: Vec<Result<InputEntry>> = source.files.par_iter().map(entry).collect();
-    entries.into_iter().collect()
+    let next = AtomicUsize::new(0);
+    let some = || -> Vec<(usize, Result<InputEntry>)> {
+        let numbers = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)));
+        numbers.map_while(|number| Some((number, entry(source.files.get(number)?)))).collect()
+    };
+    let mut entries = std::thread::scope(|scope| {
+        let others = rayon::current_num_threads().min(source.files.len()).saturating_sub(1);
+        let others: Vec<ScopedJoinHandle<'_, _>> = (0..others).map(|_| scope.spawn(some)).collect();
+        let mut entries = some();
+        for other in others {
+            entries.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        entries
+    });
+    entries.sort_by_key(|(number, _)| *number);
+    entries.into_iter().map(|(_, entry)| entry).collect()
 }
 
 /// The checksum of a file.
