@@ -18,8 +18,9 @@ use crate::text::{Document, Part as InputPart};
 const SHARE_BYTES: usize = 1 << 16;
 /// Bytes of text of a part of a document, which is long if it has more.
 const PART_BYTES: usize = 1 << 20;
-/// Text of so many batches is under way: it waits to be worked on, is worked on, or its result waits to be taken.
-const BATCHES_UNDER_WAY: usize = 2;
+/// Text of so many batches is under way: it waits to be worked on, is worked on, or its result waits to be taken. (With two,
+/// whoever writes to a disk that others write to kept all threads waiting: a tenth slower. Eight were as fast.)
+const BATCHES_UNDER_WAY: usize = 4;
 
 /// A share of a batch.
 pub(super) enum Share {
