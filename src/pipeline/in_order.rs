@@ -77,7 +77,7 @@ pub(super) fn in_order<J: Send, R: Send, W: FnMut(J) -> R + Send, H, T: Send>(
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     /// Results are in order whatever each job takes, and all jobs are done, by workers that are kept.
     #[test]
@@ -103,6 +103,26 @@ mod tests {
             assert!((1..=threads).contains(&workers.load(Ordering::Relaxed)), "{threads}: {workers:?}");
         }
         all(20);
+    }
+
+    /// Each of two jobs waits until the other has begun.
+    #[test]
+    fn jobs_are_done_beside_each_other() {
+        let begun = AtomicUsize::new(0);
+        let worker = || {
+            |_: u32| {
+                begun.fetch_add(1, Ordering::SeqCst);
+                let start = Instant::now();
+                while begun.load(Ordering::SeqCst) < 2 && start.elapsed() < Duration::from_secs(20) {
+                    std::thread::yield_now();
+                }
+                begun.load(Ordering::SeqCst)
+            }
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let both = |hands: &mut Hands<'_, u32, usize>| (0..2).try_for_each(|job| hands.hand_out(job, 1));
+        let (_, taken) = pool.install(|| in_order(9, worker, Results::collect::<Vec<_>>, both));
+        assert_eq!(taken, [2, 2]);
     }
 
     /// Where the results are no longer taken, no more jobs are handed out.
