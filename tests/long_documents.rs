@@ -55,6 +55,12 @@ fn they_have_the_ids_of_the_whole() {
     workshop.run(&[&encode[..], &["-t", "nfc.json", "-o", "nfc"]].concat()).ok();
     assert!(documents(&workshop, "nfc") == wanted);
     let long = &texts()[1];
+
+    // What is taken off the beginning of a text is not taken off its parts.
+    json["normalizer"] = serde_json::json!({ "type": "Strip", "strip_left": true, "strip_right": false });
+    workshop.write("strip.json", json.to_string());
+    workshop.run(&[&encode[..], &["-t", "strip.json", "-o", "strip"]].concat()).ok();
+    assert!(documents(&workshop, "strip") == wanted);
     for (place, changed) in [(0, format!("e\u{301}{long}")), (1, format!("{long}e\u{301}"))] {
         let bytes = [changed.len().to_string(), (changed.len() - 1).to_string()];
         workshop.write("a.jsonl", lines(&["eins".into(), changed]));

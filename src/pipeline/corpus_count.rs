@@ -174,7 +174,7 @@ impl Work for Counting<'_> {
             (Some(counter), Some(encoder)) => {
                 let start = text.start;
                 let place = |error: Error| error.moved(start).in_document(&*document.origin.file, document.origin.line);
-                counter.count(encoder, &document.text[text], start > 0).map_err(place)
+                counter.count(encoder, &document.text[text]).map_err(place)
             }
             _ => Ok(characters(&document.text[text])),
         };
@@ -216,10 +216,9 @@ impl<'t> TokenCounter<'t> {
         Self { tokenizer, lengths: tokenizer.text_lengths(), drops_text }
     }
 
-    /// Counts a text, which goes on from one before it or does not.
-    fn count(&self, encoder: &mut Encoder<'_>, text: &str, goes_on: bool) -> Result<Counted> {
+    fn count(&self, encoder: &mut Encoder<'_>, text: &str) -> Result<Counted> {
         let (mut ids, mut scripts) = (Vec::new(), ScriptCounter::default());
-        encoder.encode_rest_into(text, goes_on, &mut ids)?;
+        encoder.encode_into(text, &mut ids)?;
         let lengths = ids.iter().map(|id| self.lengths[*id as usize]);
         if self.drops_text {
             // No token stands for what the pattern takes out.
