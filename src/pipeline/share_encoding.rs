@@ -95,6 +95,8 @@ impl<'r> ShareEncoder<'r> {
         ids: &mut Vec<TokenId>,
     ) -> Result<EncodedPart> {
         ids.clear();
+        // A token has about four bytes. Of what cannot be cut more is never held, as it would be when room is doubled.
+        ids.reserve(bytes.len() / 4 + 2);
         let start = bytes.start;
         if start == 0 {
             ids.extend(self.settings.boundaries.bos);

@@ -76,6 +76,8 @@ impl Reading<'_> {
         let worker = || {
             let (mut worker, nanos) = (work.worker(), &nanos);
             move |share| {
+                // After an interruption nothing of what waits is done.
+                self.progress.check("reading text")?;
                 let start = Instant::now();
                 let done = worker(share);
                 nanos.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
