@@ -11,11 +11,11 @@ use serde::Serialize;
 use super::documents::{RejectSink, sum_of};
 use super::progress::{Progress, Unit};
 use super::reading::{LinesBefore, Reading, readers};
-use super::shares::{Part, Share, Work};
+use super::shares::{Part, Share, Work, in_part_of};
 use super::treatment::Treatment;
 use crate::clean::CleanSettings;
 use crate::encode::{Encoder, Tokenizer};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluate::{ScriptCounter, ScriptReport};
 use crate::segment::kept_pieces;
 use crate::text::{Document, ReadOptions, Source, whole_files};
@@ -172,8 +172,7 @@ impl Work for Counting<'_> {
         let mut encoder = self.counter.as_ref().map(|counter| Encoder::new(counter.tokenizer));
         let mut count = move |document: &Document, text: Range<usize>| match (&self.counter, &mut encoder) {
             (Some(counter), Some(encoder)) => {
-                let start = text.start;
-                let place = |error: Error| error.moved(start).in_document(&*document.origin.file, document.origin.line);
+                let place = in_part_of(document, text.start);
                 counter.count(encoder, &document.text[text]).map_err(place)
             }
             _ => Ok(characters(&document.text[text])),

@@ -4,8 +4,8 @@
 //! be done before the next batch began, threads that share two processors with those that read and write stood still for
 //! an eighth of the time.) A job brings along the place where its result is to go, and the places are taken in order.
 //!
-//! Each thread has a worker of its own, which it keeps from job to job: what a worker has learned stands in the caches of
-//! its processor. (Workers that any thread took from a common store changed sides all the time.)
+//! Each thread has a worker of its own, which it keeps from job to job: what a worker has learned then stands in the caches
+//! of the thread's processor.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};

@@ -1,9 +1,9 @@
 //! Reading: the parts of the input are read by several threads, and handed on in batches in the order of the input.
 //!
 //! What is handed on does not depend on the threads: parts are cut into pieces of a set size, and reader `k` of `n` reads
-//! the pieces `k`, `k + n`, ... into a queue of its own, from which they are taken in turn. A full queue stops its reader,
-//! so that each holds a few batches at the most: memory is bounded by [`QUEUE`] and a batch, and a batch by [`BATCH_BYTES`]
-//! and one document; where memory is bounded (see [`ReadOptions::within`]), so are both. With one thread there are no
+//! the pieces `k`, `k + n`, ... into a queue of its own, from which they are taken in turn. A full queue stops its reader:
+//! it holds [`QUEUE`] batches at the most, or one document that is longer; a batch is bounded by [`BATCH_BYTES`] and one
+//! document; where memory is bounded (see [`ReadOptions::within`]), so are both. With one thread there are no
 //! readers, and pieces are read where they are needed.
 //!
 //! The first batches are small ([`FIRST_SHARE`]), and each twice as long as the one before: with whole ones all threads

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::encoding::EncodeSettings;
-use super::shares::{Part, Share, Work};
+use super::shares::{Part, Share, Work, in_part_of};
 use super::split::{hash_of_text, split_by};
 use crate::encode::{Encoder, Tokenizer};
 use crate::error::{Error, Result, TokenizerFault};
@@ -101,8 +101,7 @@ impl<'r> ShareEncoder<'r> {
         if start == 0 {
             ids.extend(self.settings.boundaries.bos);
         }
-        let place = |error: Error| error.moved(start).in_document(&*document.origin.file, document.origin.line);
-        encoder.encode_rest_into(&document.text[bytes], start > 0, ids).map_err(place)?;
+        encoder.encode_rest_into(&document.text[bytes], start > 0, ids).map_err(in_part_of(document, start))?;
         let of_shard = |fault| Error::Shard { path: self.output.to_owned(), fault };
         let packed = PackedIds::new(ids, self.tokenizer.spec().vocab_size()).map_err(of_shard)?;
         // Bytes are counted from the ids, so that the accounting would show it if they stood for less than the text.

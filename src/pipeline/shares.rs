@@ -36,6 +36,11 @@ pub(super) struct Part {
     pub(super) bytes: Range<usize>,
 }
 
+/// An error in a part of a document, which begins so many bytes behind its beginning, with its place.
+pub(super) fn in_part_of(document: &Document, start: usize) -> impl Fn(Error) -> Error {
+    move |error| error.moved(start).in_document(&*document.origin.file, document.origin.line)
+}
+
 /// What is done with documents.
 pub(super) trait Work: Sync {
     /// What comes of a share.

@@ -8,9 +8,9 @@ use super::counts::{Part as CountsPart, Scratch};
 use super::documents::{BadRecords, FileTallies, RejectSink};
 use super::progress::Progress;
 use super::reading::{LinesBefore, Reading};
-use super::shares::{Part, Share, Work};
+use super::shares::{Part, Share, Work, in_part_of};
 use super::split::split_of;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::learn::{Counter, Counters, Counts, CountsHead, CountsSettings, SortedCounts, SpanSample};
 use crate::segment::Segmenter;
 use crate::shard::Split;
@@ -94,8 +94,7 @@ struct Sums {
 impl Counting<'_> {
     /// Counts a text, which is a document or a part of one.
     fn add(&self, counter: &mut Counter<'_>, document: &Document, text: Range<usize>) -> Result<()> {
-        let start = text.start;
-        let place = |error: Error| error.moved(start).in_document(&*document.origin.file, document.origin.line);
+        let place = in_part_of(document, text.start);
         counter.add_text(&document.text[text]).map_err(place)?;
         if self.limit.is_some_and(|limit| counter.counts().memory() > limit) {
             let part = self.of.write_part(counter.take_counts())?;

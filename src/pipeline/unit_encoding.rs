@@ -114,7 +114,7 @@ impl<'w> Written<'w> {
                 self.parts.push(part);
                 if let Some(WholeDocument { document, file, hash, split }) = whole {
                     let parts = std::mem::take(&mut self.parts);
-                    self.shares.check(&document, parts.iter().map(|part| part.text_bytes).sum())?;
+                    self.shares.check(&document, text_bytes_of(&parts))?;
                     self.document(&parts, file, hash, split)?;
                 }
             }
@@ -125,11 +125,16 @@ impl<'w> Written<'w> {
 
     fn document(&mut self, parts: &[EncodedPart], file: usize, hash: u64, split: Split) -> Result<()> {
         let [documents, bytes] = self.out.entry(file).or_default();
+        let text_bytes = text_bytes_of(parts);
         *documents += 1;
-        *bytes += parts.iter().map(|part| part.text_bytes).sum::<u64>();
+        *bytes += text_bytes;
         self.split.add(hash, split);
-        self.writers[split as usize].push(parts)
+        self.writers[split as usize].push(parts, text_bytes)
     }
+}
+
+fn text_bytes_of(parts: &[EncodedPart]) -> u64 {
+    parts.iter().map(|part| part.text_bytes).sum()
 }
 
 /// What is out is what was written, counted there, not what was handed on.
@@ -152,8 +157,8 @@ struct SplitWriter<'r> {
 }
 
 impl SplitWriter<'_> {
-    /// Appends a document, of which these are the parts.
-    fn push(&mut self, parts: &[EncodedPart]) -> Result<()> {
+    /// Appends a document, of which these are the parts; they stand for so many bytes.
+    fn push(&mut self, parts: &[EncodedPart], text_bytes: u64) -> Result<()> {
         let tokens = parts.iter().map(|part| part.ids.tokens()).sum();
         if self.writer.as_ref().is_some_and(|writer| writer.file_bytes_with(tokens) > self.settings.shard_size) {
             self.finish_shard()?;
@@ -171,7 +176,7 @@ impl SplitWriter<'_> {
         for part in parts {
             writer.extend_packed(&part.ids)?;
         }
-        writer.end_document(parts.iter().map(|part| part.text_bytes).sum())
+        writer.end_document(text_bytes)
     }
 
     fn name(&self) -> String {
