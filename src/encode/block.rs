@@ -4,10 +4,11 @@
 //! characters at once ([`Reading`]): which characters there are, and which are joined. Both are done plainly here, and with
 //! AVX-512 in `characters_x86.rs` and `block_x86.rs`. All fill the same block.
 
+use super::ahead::Ahead;
 use super::characters::{BEYOND_CODE, Characters, count_of, decode};
 use super::gathered::{self, Gathered};
 use super::ids::Room;
-use super::known::{self, Asked, Known};
+use super::known::{self, Asked, Known, Run};
 use super::memo::{FewIds, Key, Memo};
 use super::whole::{LONGEST, WholePairs};
 use crate::vocab::TokenId;
@@ -25,6 +26,16 @@ const _: () = assert!(CHARACTERS.is_multiple_of(STEP));
 
 /// Places in a block: what is written at once may go beyond its end, and so may what is read for the last edges.
 pub(super) const PLACES: usize = CHARACTERS + STEP + 1;
+
+/// The places of these bits.
+#[inline(always)]
+pub(super) fn places(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let at = (bits != 0).then(|| bits.trailing_zeros() as usize);
+        bits &= bits.wrapping_sub(1);
+        at
+    })
+}
 
 /// Some characters of a text.
 #[derive(Clone)]
@@ -51,6 +62,8 @@ pub(super) struct Block {
     pub(super) ascii: u64,
     /// The numbers of these pre-tokens.
     pub(super) pieces: [u8; PLACES],
+    /// Pieces that the memo does not know, by their first characters.
+    pub(super) ahead: Ahead,
 }
 
 /// Pre-tokens of valid text, at most [`PRE_TOKENS`].
@@ -78,6 +91,7 @@ impl Default for Block {
             beyond: 0,
             ascii: 0,
             pieces: [0; PLACES],
+            ahead: Ahead::default(),
         }
     }
 }
@@ -119,8 +133,8 @@ pub(super) trait Reading: Copy {
     /// characters too, to [`Gathered`].
     fn joined(self, characters: &Characters, block: &mut Block, count: usize) -> (u64, u64);
 
-    /// Writes the ids of the first of these pre-tokens, as many as the memo knows.
-    fn known(self, memo: &Memo, asked: &[Asked], room: &mut Room) -> Known;
+    /// Writes the ids of those of these pre-tokens that the memo knows.
+    fn known(self, memo: &Memo, asked: &[Asked], run: &mut Run) -> Known;
 
     /// The ids of a short piece, if the memo knows them.
     fn find(self, memo: &Memo, key: Key, set: usize) -> Option<FewIds>;
@@ -211,8 +225,8 @@ impl Reading for Plain {
     }
 
     #[inline(always)]
-    fn known(self, memo: &Memo, asked: &[Asked], room: &mut Room) -> Known {
-        known::plain(memo, asked, room)
+    fn known(self, memo: &Memo, asked: &[Asked], run: &mut Run) -> Known {
+        known::plain(memo, asked, run)
     }
 
     #[inline(always)]

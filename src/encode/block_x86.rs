@@ -17,7 +17,7 @@ use super::cuts::{Cuts, FIRSTS_SHIFT, HASH, LASTS_SHIFT, LEFT, MASK_BITS, MASKS,
 use super::gathered::Gathered;
 use super::gathered_x86;
 use super::ids::Room;
-use super::known::{Asked, Known};
+use super::known::{Asked, Known, Run};
 use super::known_x86;
 use super::memo::{FewIds, Key, Memo};
 use super::whole::WholePairs;
@@ -105,9 +105,9 @@ impl<const BYTES: bool> Reading for Avx512<BYTES> {
     }
 
     #[inline(always)]
-    fn known(self, memo: &Memo, asked: &[Asked], room: &mut Room) -> Known {
+    fn known(self, memo: &Memo, asked: &[Asked], run: &mut Run) -> Known {
         // SAFETY: `self` proves the instructions.
-        unsafe { known_x86::known(memo, asked, room) }
+        unsafe { known_x86::known(memo, asked, run) }
     }
 
     #[inline(always)]

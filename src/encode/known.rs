@@ -1,11 +1,14 @@
-//! Runs of pre-tokens that the memo knows.
+//! Pre-tokens that the memo knows.
 //!
 //! This is most of the work on English and on source code once their words were met. First the keys of a chunk of
 //! pre-tokens are made, and the lines of the memo asked for that they may stand in; then they are looked up one behind
-//! the other, until one is not known. In each part there is next to nothing that a processor has to guess. The looking up
-//! is done by [`Reading::known`](super::block::Reading::known): here plainly, in `known_x86.rs` with AVX-512, which
+//! the other, and it is kept in mind which are not known, and where their ids belong. In each part there is next to nothing
+//! that a processor has to guess. The looking up is done by [`Reading::known`](super::block::Reading::known): here plainly, in `known_x86.rs` with AVX-512, which
 //! compares a key with both slots of a set at once.
 
+use std::ops::Range;
+
+use super::ahead::Ahead;
 use super::block::PRE_TOKENS;
 use super::ids::Room;
 use super::memo::{Key, Memo, SHORT, of_few, set_of, short_key};
@@ -25,11 +28,38 @@ pub(super) type Keys = [Asked; PRE_TOKENS];
 /// No keys.
 pub(super) const NO_KEYS: Keys = [(NO_KEY, 0); PRE_TOKENS];
 
-/// How long a run is.
+/// What is known of some pre-tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Known {
-    pub(super) pre_tokens: usize,
+    /// Bit k: pre-token k is not.
+    pub(super) missed: u64,
+    /// The ids of all others.
     pub(super) ids: usize,
+}
+
+/// The ids of some pre-tokens, without those that the memo does not know, which are looked up then.
+#[derive(Clone)]
+pub(super) struct Run {
+    pub(super) room: Room,
+    /// How many ids stand before each that is missing.
+    pub(super) before: [u16; PRE_TOKENS],
+    pub(super) ahead: Ahead,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self { room: Room::default(), before: [0; PRE_TOKENS], ahead: Ahead::default() }
+    }
+}
+
+/// What is asked for a piece.
+#[inline(always)]
+pub(super) fn asked_of(text: &[u8], piece: Range<usize>) -> Asked {
+    if piece.len() > SHORT {
+        return (NO_KEY, 0);
+    }
+    let key = short_key(text, piece.start, piece.end);
+    (key, set_of(key))
 }
 
 /// Writes the keys of pre-tokens and asks for their sets. Bit k of the result: pre-token k is not ASCII.
@@ -39,8 +69,7 @@ pub(super) fn read_keys(memo: &Memo, text: &[u8], start: usize, ends: &[u32], ke
     for (at, (asked, end)) in keys.iter_mut().zip(ends).enumerate() {
         let end = *end as usize;
         if end - from <= SHORT {
-            let key = short_key(text, from, end);
-            let set = set_of(key);
+            let (key, set) = asked_of(text, from..end);
             memo.prefetch(set);
             others |= u64::from(key & NOT_ASCII != 0) << at;
             *asked = (key, set);
@@ -55,15 +84,18 @@ pub(super) fn read_keys(memo: &Memo, text: &[u8], start: usize, ends: &[u32], ke
     others
 }
 
-/// Writes the ids of the first of these pre-tokens, as many as the memo knows.
+/// Writes the ids of those of these pre-tokens that the memo knows.
 #[inline(always)]
-pub(super) fn plain(memo: &Memo, asked: &[Asked], room: &mut Room) -> Known {
+pub(super) fn plain(memo: &Memo, asked: &[Asked], run: &mut Run) -> Known {
     let mut known = Known::default();
-    for (key, set) in asked {
-        let Some(few) = memo.short(*key, *set) else { break };
-        let (ids, count) = of_few(few);
-        *room.next(known.ids) = ids;
-        known = Known { pre_tokens: known.pre_tokens + 1, ids: known.ids + count };
+    for (at, (key, set)) in asked.iter().enumerate() {
+        if let Some((ids, count)) = memo.short(*key, *set).map(of_few) {
+            *run.room.next(known.ids) = ids;
+            known.ids += count;
+        } else {
+            run.before[at % PRE_TOKENS] = known.ids as u16;
+            known.missed |= 1 << at;
+        }
     }
     known
 }
@@ -72,24 +104,26 @@ pub(super) fn plain(memo: &Memo, asked: &[Asked], room: &mut Room) -> Known {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::block::places;
     use super::*;
     use crate::vocab::TokenId;
 
-    /// What a way of looking up makes of these words.
-    type Ways = Vec<(Known, Vec<TokenId>)>;
+    /// What a way of looking up says of these words: which it misses, how many ids stand before each of those, and all ids.
+    type Said = (u64, Vec<usize>, Vec<TokenId>);
 
-    fn run(memo: &Memo, asked: &[Asked]) -> Ways {
+    fn run(memo: &Memo, asked: &[Asked]) -> Vec<Said> {
         let mut ways = Vec::new();
-        let mut add = |known: &dyn Fn(&mut Room) -> Known| {
-            let mut room = Room::default();
-            let known = known(&mut room);
-            ways.push((known, room.first(known.ids).to_vec()));
+        let mut add = |known: &dyn Fn(&mut Run) -> Known| {
+            let mut run = Run::default();
+            let Known { missed, ids } = known(&mut run);
+            let before = places(missed).map(|at| usize::from(run.before[at])).collect();
+            ways.push((missed, before, run.room.first(ids).to_vec()));
         };
-        add(&|room| plain(memo, asked, room));
+        add(&|run| plain(memo, asked, run));
         #[cfg(target_arch = "x86_64")]
         if let Some(lanes) = super::super::block_x86::Avx512::<false>::detect() {
             use super::super::block::Reading;
-            add(&|room| lanes.known(memo, asked, room));
+            add(&|run| lanes.known(memo, asked, run));
         }
         ways
     }
@@ -114,7 +148,7 @@ mod tests {
     proptest! {
         /// Words, some of them kept.
         #[test]
-        fn a_run_ends_where_the_memo_knows_no_more(
+        fn what_the_memo_knows_and_what_it_misses(
             kept in prop::collection::hash_set(any::<u8>(), 0..200),
             words in prop::collection::vec(any::<u8>(), 1..=PRE_TOKENS),
         ) {
@@ -128,10 +162,17 @@ mod tests {
                 let key = short_key(word(*n).as_bytes(), 0, word(*n).len());
                 (key, set_of(key))
             }).collect();
-            let wanted: Vec<Vec<TokenId>> = words.iter().take_while(|n| kept.contains(n)).map(|n| ids(*n)).collect();
-            let known = Known { pre_tokens: wanted.len(), ids: wanted.concat().len() };
-            for way in run(&memo, &asked) {
-                prop_assert_eq!(&way, &(known, wanted.concat()));
+            let (mut missed, mut before, mut wanted) = (0, Vec::new(), Vec::new());
+            for (at, n) in words.iter().enumerate() {
+                if kept.contains(n) {
+                    wanted.extend(ids(*n));
+                } else {
+                    missed |= 1 << at;
+                    before.push(wanted.len());
+                }
+            }
+            for said in run(&memo, &asked) {
+                prop_assert_eq!(&said, &(missed, before.clone(), wanted.clone()));
             }
         }
     }

@@ -7,26 +7,30 @@
 
 use std::arch::x86_64::*;
 
-use super::ids::Room;
-use super::known::{Asked, Known};
+use super::block::PRE_TOKENS;
+use super::known::{Asked, Known, Run};
 use super::memo::{FewIds, Key, Memo};
 
 /// As [`plain`](super::known::plain).
 #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
-pub(super) fn known(memo: &Memo, asked: &[Asked], room: &mut Room) -> Known {
+pub(super) fn known(memo: &Memo, asked: &[Asked], run: &mut Run) -> Known {
     let mut known = Known::default();
     // The number of ids stands in the top byte of the last.
     let ids_alone = _mm_setr_epi32(-1, -1, -1, 0xFF_FFFF);
-    for (key, set) in asked {
-        let Some(ids) = ids_of(memo.set(*set), *key) else { break };
-        let place: &mut [u32; 4] = room.next(known.ids);
+    for (at, (key, set)) in asked.iter().enumerate() {
+        let Some(ids) = ids_of(memo.set(*set), *key) else {
+            run.before[at % PRE_TOKENS] = known.ids as u16;
+            known.missed |= 1 << at;
+            continue;
+        };
+        let place: &mut [u32; 4] = run.room.next(known.ids);
         // SAFETY: a quarter of a set has 16 bytes, and four ids have.
         unsafe {
             let ids = _mm_loadu_si128(ids.as_ptr().cast());
             _mm_storeu_si128(place.as_mut_ptr().cast(), _mm_and_si128(ids, ids_alone));
         }
-        known = Known { pre_tokens: known.pre_tokens + 1, ids: known.ids + usize::from(ids[15]) };
+        known.ids += usize::from(ids[15]);
     }
     known
 }

@@ -176,6 +176,17 @@ impl Memo {
         }
     }
 
+    /// Whether [`Memo::long`] may know a piece that is not among the short ones by its key and set; what it will look at is
+    /// asked for.
+    #[inline(always)]
+    pub(super) fn ask_long(&self, text: &[u8], piece: Range<usize>, (key, set): (Key, usize)) -> bool {
+        let may_know = piece.len() > SHORT || self.short(key | HAS_LONG, set).is_some();
+        if may_know && piece.len() <= LONG {
+            prefetch(&self.long[long_set(long_keys(text, piece))]);
+        }
+        may_know
+    }
+
     /// The ids of a piece of a text that is longer than a short one, or has more ids, if they are known.
     pub(super) fn long(&self, text: &[u8], piece: Range<usize>) -> Option<&[TokenId]> {
         if piece.len() <= SHORT {

@@ -26,6 +26,7 @@
 //! Each of these shortcuts has its condition, and `paths.rs` says which of them a tokenizer takes. `prebuilt.rs` writes a
 //! tokenizer with its tables, to be loaded in some milliseconds. `unreachable.rs` says which tokens no text comes to.
 
+mod ahead;
 mod aligned;
 mod block;
 #[cfg(target_arch = "x86_64")]

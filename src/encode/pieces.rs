@@ -20,25 +20,15 @@
 
 use std::ops::Range;
 
-use super::block::{Block, CHARACTERS, PRE_TOKENS, Plain, PreTokens, Reading, Work};
+use super::block::{Block, CHARACTERS, PRE_TOKENS, Plain, PreTokens, Reading, Work, places};
 use super::ids::Ids;
-use super::known::{Keys, NO_KEYS, read_keys};
+use super::known::{Asked, Keys, Known, NO_KEYS, asked_of, read_keys};
 use super::memo::{SHORT, of_few, set_of, short_key};
 use super::tokenizer::{Scratch, Tokenizer};
 use super::whole::WholePairs;
 
 /// So many pre-tokens of 64 that are not ASCII are read together with those that are.
 const MANY: u32 = 8;
-
-/// The places of these bits.
-#[inline(always)]
-fn places(mut bits: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let at = (bits != 0).then(|| bits.trailing_zeros() as usize);
-        bits &= bits.wrapping_sub(1);
-        at
-    })
-}
 
 /// Encoding the pieces of a text.
 pub(super) struct Pieces<'e, I> {
@@ -85,36 +75,51 @@ impl<I: Ids> Pieces<'_, I> {
         let (mut keys, mut start) = (NO_KEYS, 0);
         for ends in ends.chunks(PRE_TOKENS) {
             let others = read_keys(&self.scratch.memo, text, start, ends, &mut keys);
+            let pre_tokens = PreTokens { start, ends, others };
             if self.is_text && others.count_ones() >= MANY {
-                let pre_tokens = PreTokens { start, ends, others };
                 reading.apart(Blocks { pieces: self, text, pre_tokens, keys: &keys });
-                start = ends[ends.len() - 1] as usize;
-                continue;
+            } else {
+                self.chunk(reading, text, pre_tokens, &keys);
             }
-            let mut at = 0;
-            while at < ends.len() {
-                let of_ascii = (at + (others >> at).trailing_zeros() as usize).min(ends.len());
-                let Scratch { memo, room, .. } = &mut *self.scratch;
-                let known = reading.known(memo, &keys[at..of_ascii], room);
-                self.ids.some(room.first(known.ids));
-                at += known.pre_tokens;
-                start = at.checked_sub(1).map_or(start, |before| ends[before] as usize);
-                let Some(end) = ends.get(at).map(|end| *end as usize) else { break };
-                if others >> at & 1 == 0 {
-                    self.longer(text, start..end);
-                    (start, at) = (end, at + 1);
-                } else if self.is_text {
-                    // With all pre-tokens behind it that are not ASCII either.
-                    let behind = at + (others >> at).trailing_ones() as usize;
-                    let pre_tokens = PreTokens { start, ends: &ends[at..behind], others: u64::MAX };
-                    reading.apart(Blocks { pieces: self, text, pre_tokens, keys: &keys });
-                    (start, at) = (ends[behind - 1] as usize, behind);
-                } else {
-                    self.parts(&text[start..end]);
-                    (start, at) = (end, at + 1);
-                }
-            }
+            start = ends[ends.len() - 1] as usize;
         }
+    }
+
+    /// Appends the ids of pre-tokens of which few, if any, are not ASCII.
+    #[inline(always)]
+    fn chunk(&mut self, reading: impl Reading, text: &[u8], pre_tokens: PreTokens<'_>, keys: &Keys) {
+        let PreTokens { ends, others, .. } = pre_tokens;
+        let Scratch { memo, run, .. } = &mut *self.scratch;
+        let Known { missed, ids } = reading.known(memo, &keys[..ends.len()], run);
+        let vocab = self.tokenizer.spec().vocab();
+        run.ahead.begin();
+        for at in places(missed & !others) {
+            run.ahead.ask(memo, vocab, at, text, pre_tokens.start_of(at)..ends[at] as usize, keys[at]);
+        }
+        run.ahead.ask_further(vocab);
+        let (mut left, mut written) = (missed, 0);
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            let run = &self.scratch.run;
+            let before = usize::from(run.before[at]);
+            self.ids.some(&run.room.first(before)[written..]);
+            written = before;
+            let (start, mut behind) = (pre_tokens.start_of(at), at + 1);
+            let end = ends[at] as usize;
+            if others >> at & 1 == 0 {
+                let hash = run.ahead.hash(at);
+                self.new_one(reading, text, start..end, keys[at], hash);
+            } else if self.is_text {
+                // With all pre-tokens behind it that are not ASCII either.
+                behind = at + ((others & left) >> at).trailing_ones() as usize;
+                let pre_tokens = PreTokens { start, ends: &ends[at..behind], others: u64::MAX };
+                reading.apart(Blocks { pieces: self, text, pre_tokens, keys });
+            } else {
+                self.parts(&text[start..end]);
+            }
+            left &= u64::MAX.checked_shl(behind as u32).unwrap_or(0);
+        }
+        self.ids.some(&self.scratch.run.room.first(ids)[written..]);
     }
 
     /// Appends the ids of pre-tokens of valid text, cut where that is safe. Of those that are ASCII these are the keys.
@@ -161,20 +166,30 @@ impl<I: Ids> Pieces<'_, I> {
             }
         }
         let mut heads = !(joined << 1) & u64::MAX >> (CHARACTERS - count);
-        for at in places(heads & (joined | beyond | missed)) {
+        let piece_of = |block: &Block, at: usize| {
             let behind = at + 1 + (joined >> at).trailing_ones() as usize;
-            let Scratch { block, memo, room, .. } = &mut *self.scratch;
-            let (start, end) = (block.starts[at] as usize, block.starts[behind] as usize);
-            if end - start <= SHORT {
-                let key = short_key(text, start, end);
-                if let Some(few) = reading.find(memo, key, set_of(key)) {
-                    block.gathered.put(at, few);
-                    continue;
+            (block.starts[at] as usize..block.starts[behind] as usize, at..behind)
+        };
+        let (vocab, mut left) = (self.tokenizer.spec().vocab(), 0u64);
+        block.ahead.begin();
+        for at in places(heads & (joined | beyond | missed)) {
+            let (piece, _) = piece_of(block, at);
+            let asked = asked_of(text, piece.clone());
+            match reading.find(memo, asked.0, asked.1) {
+                Some(few) => block.gathered.put(at, few),
+                None => {
+                    block.ahead.ask(memo, vocab, at, text, piece, asked);
+                    left |= 1 << at;
                 }
             }
+        }
+        block.ahead.ask_further(vocab);
+        for at in places(left) {
+            let Scratch { block, room, .. } = &mut *self.scratch;
+            let ((piece, characters), hash) = (piece_of(block, at), block.ahead.hash(at));
             self.ids.gathered(reading, &block.gathered, heads & !(u64::MAX << at), room);
             heads &= u64::MAX << at << 1;
-            self.several(text, start..end, at..behind);
+            self.several(text, piece, characters, hash);
         }
         let Scratch { block, room, .. } = &mut *self.scratch;
         self.ids.gathered(reading, &block.gathered, heads, room);
@@ -220,7 +235,7 @@ impl<I: Ids> Pieces<'_, I> {
                 return self.ids.few(few);
             }
         }
-        self.several(text, start..end, characters);
+        self.several(text, start..end, characters, None);
     }
 
     /// Appends the ids of a pre-token that may be a token as a whole.
@@ -257,29 +272,49 @@ impl<I: Ids> Pieces<'_, I> {
         self.longer(text, start..end);
     }
 
+    /// Appends the ids of a pre-token of ASCII that was not among the memo's short ones when its chunk began.
+    #[inline(always)]
+    fn new_one(
+        &mut self,
+        reading: impl Reading,
+        text: &[u8],
+        piece: Range<usize>,
+        (key, set): Asked,
+        hash: Option<u64>,
+    ) {
+        match (hash, reading.find(&self.scratch.memo, key, set)) {
+            (None, _) => self.longer(text, piece),
+            // Another of the chunk was the same.
+            (_, Some(few)) => self.ids.few(few),
+            (hash, None) => self.merged(text, piece, hash),
+        }
+    }
+
     /// Appends the ids of a piece that is none of the memo's short ones.
     fn longer(&mut self, text: &[u8], piece: Range<usize>) {
         match self.scratch.memo.long(text, piece.clone()) {
             Some(known) => self.ids.some(known),
-            None => self.merged(text, piece),
+            None => self.merged(text, piece, None),
         }
     }
 
-    /// Appends the ids of a piece that is none of the memo's short ones, these characters of the block.
-    fn several(&mut self, text: &[u8], piece: Range<usize>, characters: Range<usize>) {
-        match self.scratch.memo.long(text, piece.clone()) {
+    /// Appends the ids of a piece that is none of the memo's short ones, these characters of the block. If its hash is known
+    /// the memo knows nothing of it.
+    fn several(&mut self, text: &[u8], piece: Range<usize>, characters: Range<usize>, hash: Option<u64>) {
+        let known = if hash.is_none() { self.scratch.memo.long(text, piece.clone()) } else { None };
+        match known {
             Some(known) => self.ids.some(known),
-            None => self.merged_characters(text, piece, characters),
+            None => self.merged_characters(text, piece, characters, hash),
         }
     }
 
     /// As [`Pieces::merged`], of these characters of the block.
     #[cold]
-    fn merged_characters(&mut self, text: &[u8], place: Range<usize>, characters: Range<usize>) {
+    fn merged_characters(&mut self, text: &[u8], place: Range<usize>, characters: Range<usize>, hash: Option<u64>) {
         let piece = &text[place.clone()];
         let Scratch { memo, merger, block, .. } = &mut *self.scratch;
         let (tokenizer, codes) = (self.tokenizer, &block.codes[characters]);
-        let ids = self.ids.merged(|ids| match tokenizer.reached(piece) {
+        let ids = self.ids.merged(|ids| match tokenizer.reached(piece, hash) {
             Some(id) => ids.push(id),
             // A pre-token of ASCII has no codes.
             None if piece.is_ascii() => tokenizer.merge(merger, piece, ids),
@@ -291,11 +326,11 @@ impl<I: Ids> Pieces<'_, I> {
     /// Appends the ids of a piece that is a token, or else by merging, and keeps them. Looking tokens up when they are
     /// met saves filling the memo with all of them at first.
     #[cold]
-    fn merged(&mut self, text: &[u8], place: Range<usize>) {
+    fn merged(&mut self, text: &[u8], place: Range<usize>, hash: Option<u64>) {
         let piece = &text[place.clone()];
         let Scratch { memo, merger, .. } = &mut *self.scratch;
         let tokenizer = self.tokenizer;
-        let ids = self.ids.merged(|ids| match tokenizer.reached(piece) {
+        let ids = self.ids.merged(|ids| match tokenizer.reached(piece, hash) {
             Some(id) => ids.push(id),
             None => tokenizer.merge(merger, piece, ids),
         });

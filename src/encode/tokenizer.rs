@@ -13,6 +13,7 @@ use super::cuts::Cuts;
 use super::decode::ShortTokens;
 use super::encoder::Encoder;
 use super::ids::Room;
+use super::known::Run;
 use super::memo::Memo;
 use super::merge::Merger;
 use super::pairs::Pairs;
@@ -68,6 +69,7 @@ pub(super) struct Scratch {
     pub(super) merger: Merger,
     pub(super) block: Box<Block>,
     pub(super) room: Box<Room>,
+    pub(super) run: Box<Run>,
 }
 
 /// Scratch spaces that are not in use.
@@ -224,6 +226,7 @@ impl Tokenizer {
             merger: Merger::default(),
             block: Box::default(),
             room: Box::default(),
+            run: Box::default(),
         })
     }
 
@@ -272,9 +275,12 @@ impl Tokenizer {
         &self.shared.reached
     }
 
-    /// The token that a piece is and its merges give, if there is one.
-    pub(super) fn reached(&self, piece: &[u8]) -> Option<TokenId> {
-        self.token_id(piece).filter(|id| self.shared.reached.has(*id))
+    /// The token that a piece is and its merges give, if there is one; its hash, if it is known, is that of
+    /// [`Vocab::ask`](crate::vocab::Vocab::ask).
+    pub(super) fn reached(&self, piece: &[u8], hash: Option<u64>) -> Option<TokenId> {
+        let vocab = self.spec().vocab();
+        let id = hash.map_or_else(|| vocab.id(piece), |hash| vocab.id_of_hash(piece, hash));
+        id.filter(|id| self.shared.reached.has(*id))
     }
 
     /// Whether a pre-token that begins so may be such a token.

@@ -6,7 +6,7 @@
 //! Tried and not faster, in loading or encoding: hashes of four bytes at a time, whose products do not wait for each other.
 
 use super::searches_end;
-use crate::segment::Pages;
+use crate::segment::{Pages, prefetch};
 
 /// A word for each slot; 0 is empty, as the bits of a hash are never 0.
 #[derive(Debug, Clone)]
@@ -58,6 +58,13 @@ impl Slots {
     #[inline(always)]
     pub(super) fn first(&self, hash: u64) -> u32 {
         self.slot((hash >> self.shift) as usize)
+    }
+
+    /// Asks for the slot at which a look-up of a hash begins.
+    #[inline(always)]
+    pub(super) fn ask(&self, hash: u64) {
+        let (slots, _) = self.slots.bytes().as_chunks::<4>();
+        prefetch(&slots[(hash >> self.shift) as usize & (slots.len() - 1)]);
     }
 
     #[inline(always)]

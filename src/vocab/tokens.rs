@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use super::TokenId;
 use super::slots::{Slots, mixed, of_bytes};
 use crate::error::TokenizerFault;
+use crate::segment::prefetch;
 
 /// The highest id that a vocabulary may hold; tables here are indexed by id, so a hostile file must not choose it.
 pub const MAX_ID: TokenId = (1 << 24) - 1;
@@ -122,10 +123,42 @@ impl Vocab {
     /// The id of a token's bytes.
     #[must_use]
     pub fn id(&self, bytes: &[u8]) -> Option<TokenId> {
+        if bytes.len() > self.longest() { None } else { self.id_of_hash(bytes, mixed(of_bytes(bytes))) }
+    }
+
+    /// As [`Vocab::id`], with the hash of these bytes, which [`Vocab::ask`] gives.
+    #[inline]
+    pub(crate) fn id_of_hash(&self, bytes: &[u8], hash: u64) -> Option<TokenId> {
         match &self.ids {
-            _ if bytes.len() > self.longest as usize => None,
-            Ids::Slots(slots) => slots.find(mixed(of_bytes(bytes)), |id| self.token(id) == Some(bytes)),
+            Ids::Slots(slots) => slots.find(hash, |id| self.token(id) == Some(bytes)),
             Ids::Map(map) => map.get(bytes).copied(),
+        }
+    }
+
+    /// Asks for the memory that a look-up of these bytes will read first, and gives their hash.
+    #[inline]
+    pub(crate) fn ask(&self, bytes: &[u8]) -> u64 {
+        let hash = mixed(of_bytes(bytes));
+        if let Ids::Slots(slots) = &self.ids {
+            slots.ask(hash);
+        }
+        hash
+    }
+
+    /// Asks for what a look-up will read next, once there is what [`Vocab::ask`] has asked for; it is of this id.
+    #[inline]
+    pub(crate) fn ask_end(&self, hash: u64) -> Option<TokenId> {
+        let Ids::Slots(slots) = &self.ids else { return None };
+        let id = slots.find(hash, |_| true)?;
+        prefetch(self.ends.get(id as usize)?);
+        Some(id)
+    }
+
+    /// Asks for what it will read at last, once there is what [`Vocab::ask_end`] has asked for.
+    #[inline]
+    pub(crate) fn ask_bytes(&self, id: TokenId) {
+        if let Some(first) = self.token(id).and_then(<[u8]>::first) {
+            prefetch(first);
         }
     }
 
@@ -212,6 +245,11 @@ mod tests {
         );
         assert_eq!(vocab.ids()[&b"ab"[..]], 5);
         assert_eq!(vocab.byte_ids(), Err(TokenizerFault::MissingByte { byte: 0 }));
+        // What is asked for is what is read.
+        for bytes in [&b"a"[..], b"b", b"ab", b"ba", b"c"] {
+            let hash = vocab.ask(bytes);
+            assert_eq!((vocab.id_of_hash(bytes, hash), vocab.ask_end(hash)), (vocab.id(bytes), vocab.id(bytes)));
+        }
     }
 
     #[test]
