@@ -2,7 +2,8 @@
 //!
 //! On text that is met for the first time that is where most time is waited: a look-up reads three places, one to find the
 //! next, in tables of megabytes. So those of all new pieces of a chunk are asked for before the first is looked up, and
-//! memory is waited for once. Encoding new English and new source code is a tenth faster by it (cl100k, Zen 4).
+//! memory is waited for once. Text that is met for the first time is encoded 1 to 9 % faster by it with vocabularies of 100,000
+//! and 200,000 tokens, more so where other programs use the same memory; with 32,000 tokens nothing is lost or gained.
 //!
 //! Tried and not faster: reading the keys of the next chunk in between, so that there is more time; the two pairs beside a
 //! merge read at once, whatever the first of them says.

@@ -298,6 +298,22 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_among_the_longer_ones() {
+        let mut memo = Memo::new();
+        let text = b"short longer than a short one, and more than that still";
+        memo.keep(text, 0..3, &[1]);
+        memo.keep(text, 1..4, &[1, 2, 3, 4, 5]);
+        let may_know = |piece: Range<usize>| {
+            let key = if piece.len() <= SHORT { short_key(text, piece.start, piece.end) } else { Key::MAX };
+            memo.ask_long(text, piece, (key, set_of(key)))
+        };
+        assert_eq!(
+            [0..3, 1..4, 0..4, 0..SHORT, 0..SHORT + 1, 0..text.len()].map(may_know),
+            [false, true, false, false, true, true]
+        );
+    }
+
+    #[test]
     fn long_pieces_are_kept_if_their_ids_are_few() {
         let mut memo = Memo::new();
         let text = vec![b' '; LONGEST + 1];
