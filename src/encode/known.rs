@@ -3,8 +3,8 @@
 //! This is most of the work on English and on source code once their words were met. First the keys of a chunk of
 //! pre-tokens are made, and the lines of the memo asked for that they may stand in; then they are looked up one behind
 //! the other, and it is kept in mind which are not known, and where their ids belong. In each part there is next to nothing
-//! that a processor has to guess. The looking up is done by [`Reading::known`](super::block::Reading::known): here plainly, in `known_x86.rs` with AVX-512, which
-//! compares a key with both slots of a set at once.
+//! that a processor has to guess. The looking up is done by [`Reading::known`](super::block::Reading::known): here plainly,
+//! in `known_x86.rs` with AVX-512, which compares a key with both slots of a set at once.
 
 use std::ops::Range;
 
