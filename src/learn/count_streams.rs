@@ -57,7 +57,13 @@ impl<C: Borrow<Counts>> SortedCounts<C> {
     /// The stream of `counts`.
     #[must_use]
     pub fn new(counts: C) -> Self {
-        Self { order: counts.borrow().order(), counts, gone: 0 }
+        Self { order: counts.borrow().order(true), counts, gone: 0 }
+    }
+
+    /// The same, made by this thread alone: one of a pool that waited for the others would do other work meanwhile, with
+    /// tables of its own.
+    pub(crate) fn by_this_thread(counts: C) -> Self {
+        Self { order: counts.borrow().order(false), counts, gone: 0 }
     }
 
     fn entry(&self) -> (&[u8], u64) {

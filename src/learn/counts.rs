@@ -282,15 +282,21 @@ impl Counts {
     /// Spans and counts, by the bytes of the span.
     #[must_use]
     pub fn sorted(&self) -> Vec<(&[u8], u64)> {
-        self.order().into_iter().map(|at| self.entry(at)).collect()
+        self.order(true).into_iter().map(|at| self.entry(at)).collect()
     }
 
-    /// The numbers of the entries, by the bytes of their spans.
-    pub(super) fn order(&self) -> Vec<u32> {
+    /// The numbers of the entries, by the bytes of their spans; found by all threads, or by this one.
+    pub(super) fn order(&self, by_all: bool) -> Vec<u32> {
         let span = |at: u32| self.entry(at).0;
         // Most spans differ in their first eight bytes, which are compared as one number.
         let mut order: Vec<(u64, u32)> = (0..self.entries.len() as u32).map(|at| (first_bytes(span(at)), at)).collect();
-        order.par_sort_unstable_by(|left, right| left.0.cmp(&right.0).then_with(|| span(left.1).cmp(span(right.1))));
+        let compare =
+            |left: &(u64, u32), right: &(u64, u32)| left.0.cmp(&right.0).then_with(|| span(left.1).cmp(span(right.1)));
+        if by_all {
+            order.par_sort_unstable_by(compare)
+        } else {
+            order.sort_unstable_by(compare)
+        }
         order.into_iter().map(|(_, at)| at).collect()
     }
 

@@ -5,7 +5,8 @@
 //! an eighth of the time.) A job brings along the place where its result is to go, and the places are taken in order.
 //!
 //! Each thread has a worker of its own, which it keeps from job to job: what a worker has learned then stands in the caches
-//! of the thread's processor.
+//! of the thread's processor. A job that waits for the pool may come to do another job meanwhile, which needs a second
+//! worker: no thread holds a lock while it works.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -50,12 +51,16 @@ pub(super) fn in_order<J: Send, R: Send, W: FnMut(J) -> R + Send, H, T: Send>(
     take: impl FnOnce(Results<R>) -> T + Send,
     hand_out: impl FnOnce(&mut Hands<'_, J, R>) -> H,
 ) -> (H, T) {
-    // One more than there are threads, for a job that none of them does.
-    let workers: Vec<Mutex<Option<W>>> = (0..=rayon::current_num_threads()).map(|_| Mutex::new(None)).collect();
+    // Those of each thread that do no job. One more than there are threads, for a job that none of them does.
+    let workers: Vec<Mutex<Vec<W>>> = (0..=rayon::current_num_threads()).map(|_| Mutex::default()).collect();
     let work = &|job| {
         let thread = rayon::current_thread_index().unwrap_or(workers.len() - 1);
-        let mut own = workers[thread].lock().unwrap_or_else(PoisonError::into_inner);
-        own.get_or_insert_with(&worker)(job)
+        let free = || workers[thread].lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = free().pop();
+        let mut own = kept.unwrap_or_else(&worker);
+        let result = own(job);
+        free().push(own);
+        result
     };
     let (places, results) = queue(most, 2);
     std::thread::scope(|threads| {
@@ -123,6 +128,30 @@ mod tests {
         let both = |hands: &mut Hands<'_, u32, usize>| (0..2).try_for_each(|job| hands.hand_out(job, 1));
         let (_, taken) = pool.install(|| in_order(9, worker, Results::collect::<Vec<_>>, both));
         assert_eq!(taken, [2, 2]);
+    }
+
+    /// A job waits for a part of it that another thread does, and does another job meanwhile. (With a lock held, each thread
+    /// soon waited for itself.)
+    #[test]
+    fn jobs_may_use_the_pool() {
+        let worker = || {
+            let mut busy = false;
+            move |job: u64| {
+                assert!(!std::mem::replace(&mut busy, true), "a worker does two jobs");
+                let pause = || std::thread::sleep(Duration::from_micros(job * 7919 % 300));
+                rayon::join(pause, pause);
+                busy = false;
+                job
+            }
+        };
+        let (done, wait) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+            let hand_out = |hands: &mut Hands<'_, u64, u64>| (0..500).try_for_each(|job| hands.hand_out(job, 1));
+            done.send(pool.install(|| in_order(20, worker, Results::collect::<Vec<_>>, hand_out).1)).unwrap();
+        });
+        let taken = wait.recv_timeout(Duration::from_secs(60)).expect("threads wait for each other");
+        assert_eq!(taken, (0..500).collect::<Vec<_>>());
     }
 
     /// Where the results are no longer taken, no more jobs are handed out.

@@ -63,14 +63,16 @@ impl TextCounter<'_> {
         // Where some found no room, the rest makes room for the sum.
         let write_rest = !parts.is_empty();
         for counts in counting.counters.take() {
-            parts.push(if write_rest { self.write_part(counts)? } else { CountsPart::Memory(counts) });
+            let part =
+                if write_rest { self.write_part(SortedCounts::new(counts))? } else { CountsPart::Memory(counts) };
+            parts.push(part);
         }
         Ok((Group { parts, documents, bytes }, read))
     }
 
-    fn write_part(&self, counts: Counts) -> Result<CountsPart> {
+    fn write_part(&self, mut counts: SortedCounts<Counts>) -> Result<CountsPart> {
         let head = CountsHead { settings: self.made_with.clone(), documents: 0, bytes: 0 };
-        self.scratch.write(&head, &mut SortedCounts::new(counts), &Progress::silent())
+        self.scratch.write(&head, &mut counts, &Progress::silent())
     }
 }
 
@@ -97,7 +99,7 @@ impl Counting<'_> {
         let place = in_part_of(document, text.start);
         counter.add_text(&document.text[text]).map_err(place)?;
         if self.limit.is_some_and(|limit| counter.counts().memory() > limit) {
-            let part = self.of.write_part(counter.take_counts())?;
+            let part = self.of.write_part(SortedCounts::by_this_thread(counter.take_counts()))?;
             self.written.lock().unwrap_or_else(PoisonError::into_inner).push(part);
         }
         Ok(())
