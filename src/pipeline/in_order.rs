@@ -145,10 +145,10 @@ mod tests {
             }
         };
         let (done, wait) = std::sync::mpsc::channel();
+        // From outside of the pool: a thread of it that is done helps the others then before it takes the next job.
         std::thread::spawn(move || {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
             let hand_out = |hands: &mut Hands<'_, u64, u64>| (0..500).try_for_each(|job| hands.hand_out(job, 1));
-            done.send(pool.install(|| in_order(20, worker, Results::collect::<Vec<_>>, hand_out).1)).unwrap();
+            done.send(in_order(20, worker, Results::collect::<Vec<_>>, hand_out).1).unwrap();
         });
         let taken = wait.recv_timeout(Duration::from_secs(60)).expect("threads wait for each other");
         assert_eq!(taken, (0..500).collect::<Vec<_>>());
