@@ -62,7 +62,8 @@ impl<C: Borrow<Counts>> SortedCounts<C> {
 
     /// The same, made by this thread alone: one of a pool that waited for the others would do other work meanwhile, with
     /// tables of its own.
-    pub(crate) fn by_this_thread(counts: C) -> Self {
+    #[must_use]
+    pub fn by_this_thread(counts: C) -> Self {
         Self { order: counts.borrow().order(false), counts, gone: 0 }
     }
 
@@ -323,6 +324,16 @@ mod tests {
 
     fn weighted(counts: &Counts, numerator: u128, denominator: u128) -> Counts {
         Counts::of_stream(&mut WeightedCounts::new(SortedCounts::new(counts), numerator, denominator)).unwrap()
+    }
+
+    #[test]
+    fn one_thread_gives_the_order_of_all() {
+        // So many that all threads would sort them.
+        let counts = of(&(0..9000).map(|n| (format!("{:x} span", n * 7919 % 9001), n + 1)).collect::<Vec<_>>());
+        let by_this_thread = SortedCounts::by_this_thread(&counts).order;
+        let spans: Vec<&[u8]> = by_this_thread.iter().map(|at| counts.entry(*at).0).collect();
+        assert!(spans.is_sorted_by(|a, b| a < b) && spans.len() == 9000);
+        assert_eq!(by_this_thread, SortedCounts::new(&counts).order);
     }
 
     #[test]
