@@ -8,12 +8,13 @@
 //! pieces, a [`DecodeStream`] gives one so. **Does not know** files, documents or shards.
 //!
 //! `naive.rs` is the merge loop of the textbooks: find the pair of lowest rank, merge it, again. It is the oracle. What
-//! runs is `encoder.rs`, and for pre-tokens `pieces.rs`: they are looked up in a memo (`memo.rs`), many at a
-//! time (`known.rs`), and what it does not know among the tokens (`ahead.rs`), Chinese ones cut where no token can reach over (`cuts.rs`, which holds the proof) and
-//! their ids put together by blocks of characters (`block.rs`, `gathered.rs`), and what is left is merged (`merge.rs`), many
-//! pieces at once where there are many (`whole.rs`). Where a pattern leaves words together, merges inside words are done
-//! first, and those over their edges behind them (`two_stages.rs`). Long texts are taken in parts (`parts.rs`): a part after the other, on all threads
-//! (`parallel.rs`), or as they come (`stream.rs`). Where the merges themselves are wanted (`explain.rs`), or some of them
+//! runs is `encoder.rs`, and for pre-tokens `pieces.rs`: they are looked up in a memo (`memo.rs`), many at a time
+//! (`known.rs`), and among the tokens if it does not know them (`ahead.rs`). Chinese ones are cut where no token can reach
+//! over (`cuts.rs`, which holds the proof) and their ids put together by blocks of characters (`block.rs`, `gathered.rs`).
+//! What is left is merged (`merge.rs`), many pieces at once where there are many (`whole.rs`). Where a pattern leaves words
+//! together, merges inside words are done first, and those over their edges behind them (`two_stages.rs`). Long texts are
+//! taken in parts (`parts.rs`): a part after the other, on all threads (`parallel.rs`), or as they come (`stream.rs`).
+//! Where the merges themselves are wanted (`explain.rs`), or some of them
 //! are left out (`dropout.rs`), they are done one by one (`steps.rs`). `prefix.rs` says which ids of a text stay however
 //! the text goes on.
 //!
